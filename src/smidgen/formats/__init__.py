@@ -1,0 +1,10 @@
+"""How one weight tensor is represented, and how a number is. Lowest room but for errors and numerics."""
+
+from smidgen.formats.affine import Affine
+from smidgen.formats.base import Format, IntegerWeights, Leaf, from_parts, to_parts
+from smidgen.formats.dense import Dense
+from smidgen.formats.grid import Grid
+from smidgen.formats.integer import Integer
+from smidgen.formats.sparse import Sparse
+
+__all__ = ["Affine", "Dense", "Format", "Grid", "Integer", "IntegerWeights", "Leaf", "Sparse", "from_parts", "to_parts"]

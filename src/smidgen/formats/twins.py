@@ -1,0 +1,120 @@
+"""Trainable torch stand-ins for the formats (imported lazily: everything else works without torch).
+
+A twin's `weight()` is differentiable and has exactly the values that `freeze().decode()` will have, up to
+float32 rounding; `freeze` re-derives the integers from the latent weights with the format's own NumPy rule,
+so freezing an untouched twin gives back the format it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from smidgen.formats.affine import Affine, qmax_of, requantized
+from smidgen.formats.base import Format
+from smidgen.formats.dense import Dense
+from smidgen.formats.sparse import Sparse
+from smidgen.numerics import bfloat16_up
+
+
+class Twin(nn.Module):
+    """Base of all twins. `progress(t)`, t from 0 to 1, drives annealing; most formats ignore it."""
+
+    def weight(self) -> Tensor:
+        raise TypeError(f"{type(self).__name__} has no weight()")
+
+    def freeze(self) -> Format:
+        raise TypeError(f"{type(self).__name__} has no freeze()")
+
+    def progress(self, t: float) -> None:
+        del t
+
+
+class DenseTwin(Twin):
+    def __init__(self, fmt: Dense) -> None:
+        super().__init__()
+        self.latent = nn.Parameter(torch.from_numpy(fmt.array.copy()))
+
+    def weight(self) -> Tensor:
+        return self.latent
+
+    def freeze(self) -> Dense:
+        return Dense(self.latent.detach().cpu().numpy())
+
+
+class RoundHalfUp(torch.autograd.Function):
+    """floor(x + 1/2) with the straight-through gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return torch.floor(x + 0.5)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0]
+
+
+def round_half_up_ste(x: Tensor) -> Tensor:
+    rounded: Tensor = RoundHalfUp.apply(x)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+class AffineTwin(Twin):
+    """Latent weights and a learned step size per channel (or tensor).
+
+    Ref: Esser et al. 2020 (LSQ, arXiv 1902.08153): the straight-through gradient reaches the step, scaled by
+    1/sqrt(n * qmax).
+    """
+
+    def __init__(self, fmt: Affine) -> None:
+        super().__init__()
+        self.fmt = fmt
+        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
+        self.scale = nn.Parameter(torch.from_numpy(fmt.scale.copy()))
+        relative = (fmt.spacing() / fmt.scale[:, None]).astype(np.float32)
+        self.register_buffer("relative", torch.from_numpy(relative))
+        zero = np.zeros(1, np.float32) if fmt.zero is None else fmt.zero.astype(np.float32)
+        self.register_buffer("zero", torch.from_numpy(zero)[:, None])
+
+    def weight(self) -> Tensor:
+        qmax = qmax_of(self.fmt.bits)
+        qmin = -qmax if self.fmt.zero is None else -qmax - 1
+        rows = self.latent.reshape(self.scale.numel(), -1)
+        damping = (rows.shape[1] * qmax) ** -0.5
+        scale = self.scale * damping + (self._stored_scale() - self.scale * damping).detach()
+        step = scale[:, None] * self.relative
+        q = torch.clamp(round_half_up_ste(rows / step) + self.zero, qmin, qmax) - self.zero
+        return (q * step).reshape(self.latent.shape)
+
+    def _stored_scale(self) -> Tensor:
+        """The step as the file will hold it: bfloat16, rounded up."""
+        bits = self.scale.detach().clamp_min(1e-9).view(torch.int32)
+        return (((bits + 0xFFFF) >> 16) << 16).view(torch.float32)
+
+    def freeze(self) -> Affine:
+        scale = bfloat16_up(np.maximum(self.scale.detach().cpu().numpy(), 1e-9))
+        return requantized(replace(self.fmt, scale=scale), self.latent.detach().cpu().numpy())
+
+
+class SparseTwin(Twin):
+    """A masked inner twin. `mask` is a buffer: gradual pruning replaces it while training."""
+
+    mask: Tensor
+
+    def __init__(self, fmt: Sparse) -> None:
+        super().__init__()
+        self.inner: Twin = fmt.inner.twin()
+        self.register_buffer("mask", torch.from_numpy(fmt.mask.copy()))
+
+    def weight(self) -> Tensor:
+        return self.inner.weight() * self.mask
+
+    def freeze(self) -> Sparse:
+        return Sparse(self.mask.cpu().numpy().copy(), self.inner.freeze())
+
+    def progress(self, t: float) -> None:
+        self.inner.progress(t)

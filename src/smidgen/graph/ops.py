@@ -1,0 +1,191 @@
+"""The operator table: roles of weights, attributes, and how shapes follow.
+
+Layout is channels last: an image is [H, W, C], a sequence [T, C], weights of convolutions [O, kH, kW, I/groups]
+(or [O, k, I/groups]). Spatial attributes are tuples with one entry an axis, `padding` pairs (before, after).
+
+Integer operators (`q.*`) work on int8 values whose zero points are in the values' grids, and end in
+`saturate(requantize(acc) + zero_out, lo, hi)`; see docs/NUMERICS.md for each rule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+Infer = Callable[[Mapping[str, Any], Sequence[Shape], Mapping[str, Shape]], tuple[Shape, ...]]
+
+ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid")
+
+
+@dataclass(frozen=True)
+class Op:
+    """`params`: required weight roles; `optional`: allowed ones; `attrs`: required attributes.
+
+    `elementwise`: output element i depends on element i of the first input alone, so the planner may
+    compute in place when shapes and element sizes agree. `alias`: pure reinterpretation of the bytes.
+    """
+
+    infer: Infer
+    params: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    attrs: tuple[str, ...] = ()
+    elementwise: bool = False
+    alias: bool = False
+
+
+def window_out(size: int, kernel: int, stride: int, pad: Sequence[int], dilation: int = 1) -> int:
+    """Output length of a sliding window along one axis."""
+    span = size + pad[0] + pad[1] - dilation * (kernel - 1) - 1
+    if span < 0 or stride < 1:
+        raise ValueError(f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} with padding {tuple(pad)}")
+    return span // stride + 1
+
+
+def _same(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    return (inputs[0],)
+
+
+def _broadcast(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    return (np.broadcast_shapes(*inputs),)
+
+
+def _linear(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    out, features = params["weight"] if "weight" in params else inputs[1]
+    if inputs[0][-1] != features:
+        raise ValueError(f"the weight {out}x{features} needs {features} features on the last axis")
+    _check_vectors(params, out)
+    return ((*inputs[0][:-1], out),)
+
+
+def _conv(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    *space, channels = inputs[0]
+    out, *kernel, per_group = params["weight"] if "weight" in params else inputs[1]
+    groups = attrs["groups"]
+    if len(kernel) != len(space):
+        raise ValueError(f"a kernel with {len(kernel)} spatial axes needs an input with as many")
+    if per_group * groups != channels or out % groups:
+        raise ValueError(f"a weight for {per_group} x {groups} groups -> {out} does not fit {channels} channels")
+    _check_vectors(params, out)
+    sizes = zip(space, kernel, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True)
+    return ((*(window_out(n, k, s, p, d) for n, k, s, p, d in sizes), out),)
+
+
+def _check_vectors(params: Mapping[str, Shape], out: int) -> None:
+    for role, shape in params.items():
+        if role != "weight" and shape not in ((out,), (1,)):
+            raise ValueError(f"{role} has shape {list(shape)}, not [{out}]")
+
+
+def _pool(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    *space, channels = inputs[0]
+    sizes = zip(space, attrs["kernel"], attrs["stride"], attrs["padding"], strict=True)
+    return ((*(window_out(n, k, s, p) for n, k, s, p in sizes), channels),)
+
+
+def _channels(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    for role, shape in params.items():
+        if shape != (inputs[0][-1],):
+            raise ValueError(f"{role} has shape {list(shape)}, not [{inputs[0][-1]}]")
+    return (inputs[0],)
+
+
+def _mean(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    axes = attrs["axes"]
+    if any(not 0 <= a < len(inputs[0]) for a in axes):
+        raise ValueError(f"axes {axes} are not all axes of the input")
+    if attrs["keepdims"]:
+        return (tuple(1 if i in axes else n for i, n in enumerate(inputs[0])),)
+    return (tuple(n for i, n in enumerate(inputs[0]) if i not in axes),)
+
+
+def _concat(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    axis = attrs["axis"]
+    rest = {tuple(n for i, n in enumerate(shape) if i != axis) for shape in inputs}
+    if len(rest) != 1 or not 0 <= axis < len(inputs[0]):
+        raise ValueError(f"all axes but {axis} must agree")
+    joined = sum(shape[axis] for shape in inputs)
+    return (tuple(joined if i == axis else n for i, n in enumerate(inputs[0])),)
+
+
+def _reshape(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    """`shape` may have one -1, so that it survives the removal of channels."""
+    shape, size = attrs["shape"], math.prod(inputs[0])
+    known = math.prod(n for n in shape if n != -1)
+    if -1 in shape:
+        shape = tuple(size // max(known, 1) if n == -1 else n for n in shape)
+    if math.prod(shape) != size:
+        raise ValueError(f"{size} elements do not fill {list(shape)}")
+    return (tuple(shape),)
+
+
+def _transpose(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    if sorted(attrs["perm"]) != list(range(len(inputs[0]))):
+        raise ValueError(f"{attrs['perm']} is not a permutation of the axes")
+    return (tuple(inputs[0][axis] for axis in attrs["perm"]),)
+
+
+def _pad(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    """`pads`: (before, after) for every axis."""
+    if len(attrs["pads"]) != len(inputs[0]) or any(n < 0 for pair in attrs["pads"] for n in pair):
+        raise ValueError(f"pads {attrs['pads']} must be one non-negative pair an axis")
+    return (tuple(n + a + b for n, (a, b) in zip(inputs[0], attrs["pads"], strict=True)),)
+
+
+def _island(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    return tuple(tuple(shape) for shape in attrs["shapes"])
+
+
+def _decode(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+    return (params["weight"],)
+
+
+_CONV = ("stride", "padding", "dilation", "groups")
+_POOL = ("kernel", "stride", "padding")
+_REQUANTIZE = ("multiplier", "shift")
+_BOUNDS = ("lo", "hi")
+
+OPS: Mapping[str, Op] = {
+    # Real numbers
+    "linear": Op(_linear, ("weight",), ("bias",)),
+    "conv": Op(_conv, ("weight",), ("bias",), _CONV),
+    "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
+    **{name: Op(_same, elementwise=True) for name in ACTIVATIONS},
+    "softmax": Op(_same),
+    "max_pool": Op(_pool, attrs=_POOL),
+    "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
+    "mean": Op(_mean, attrs=("axes", "keepdims")),
+    "add": Op(_broadcast),
+    "mul": Op(_broadcast),
+    "add_constant": Op(_channels, ("constant",), elementwise=True),
+    "mul_constant": Op(_channels, ("constant",), elementwise=True),
+    "concat": Op(_concat, attrs=("axis",)),
+    "reshape": Op(_reshape, attrs=("shape",), alias=True),
+    "transpose": Op(_transpose, attrs=("perm",)),
+    "pad": Op(_pad, attrs=("pads", "value")),
+    # A computation that could not be captured: runs in float through its source runtime.
+    "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
+    # Between real numbers and integers
+    "quantize": Op(_same),
+    "dequantize": Op(_same),
+    # Integers. The weight of linear and conv may instead be the second input (made by q.decode).
+    "q.decode": Op(_decode, ("weight",)),
+    "q.linear": Op(_linear, ("bias", *_REQUANTIZE), ("weight",), _BOUNDS),
+    "q.conv": Op(_conv, ("bias", *_REQUANTIZE), ("weight",), (*_CONV, *_BOUNDS)),
+    "q.max_pool": Op(_pool, attrs=_POOL),
+    "q.avg_pool": Op(_pool, _REQUANTIZE, attrs=(*_POOL, "count_padding", *_BOUNDS)),
+    "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),
+    "q.add": Op(_broadcast, ("multiplier",), attrs=("shift", *_BOUNDS)),
+    "q.mul": Op(_broadcast, _REQUANTIZE, attrs=_BOUNDS),
+    "q.requantize": Op(_same, _REQUANTIZE, attrs=_BOUNDS, elementwise=True),
+    "q.table": Op(_same, ("table",), elementwise=True),
+    "q.softmax": Op(_same, ("table",)),
+    "q.concat": Op(_concat, attrs=("axis",)),
+    "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
+    "q.transpose": Op(_transpose, attrs=("perm",)),
+    "q.pad": Op(_pad, attrs=("pads",)),
+}
