@@ -1,0 +1,77 @@
+"""In-memory data sets and their splits. Inputs are float32, channels last, per-sample shape without batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadInput
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """`x` float32 [n, ...]; `y` int64 [n] class labels; `groups` int64 [n] or None (subject, speaker)."""
+
+    x: npt.NDArray[np.float32]
+    y: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def take(self, index: npt.NDArray[np.int64]) -> Dataset:
+        """The rows `index`, in that order."""
+        return Dataset(self.x[index], self.y[index], None if self.groups is None else self.groups[index])
+
+    def head(self, n: int) -> Dataset:
+        return self.take(np.arange(min(n, len(self))))
+
+    def batches(self, size: int) -> Iterator[Dataset]:
+        """Consecutive slices of at most `size` rows."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of contents, the first 16 hex digits: identifies the data in journals and caches."""
+        h = hashlib.sha256(repr((self.x.shape, self.y.shape)).encode())
+        h.update(np.ascontiguousarray(self.x))
+        h.update(np.ascontiguousarray(self.y))
+        return h.hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, at the end."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    classes: int
+
+    def check(self, where: str) -> None:
+        """Raise BadInput for an empty split, NaN or infinity, labels out of range, shapes that differ."""
+        for name in ("train", "validation", "test"):
+            part: Dataset = getattr(self, name)
+            if len(part) == 0:
+                raise BadInput(where, f"the {name} split is empty", "every split needs samples")
+            if len(part.y) != len(part):
+                raise BadInput(where, f"{len(part)} {name} inputs and {len(part.y)} labels", "one label an input is needed")
+            if part.x.shape[1:] != self.train.x.shape[1:]:
+                found, expected = list(part.x.shape[1:]), list(self.train.x.shape[1:])
+                raise BadInput(where, f"{name} samples are {found}", f"train samples are {expected}")
+            if not np.isfinite(part.x).all():
+                row = int(np.argwhere(~np.isfinite(part.x))[0][0])
+                raise BadInput(where, f"{name} sample {row} has NaN or infinity", "inputs must be finite", "Clean the data first")
+            if part.y.min() < 0 or part.y.max() >= self.classes:
+                bad = int(part.y[(part.y < 0) | (part.y >= self.classes)][0])
+                raise BadInput(where, f"a {name} label is {bad}", f"labels run from 0 to {self.classes - 1}")
+
+    @property
+    def digest(self) -> str:
+        return "-".join(part.digest for part in (self.train, self.validation, self.test))

@@ -1,0 +1,77 @@
+"""A scheduled integer graph: kernel calls on planned memory. The one thing that native code and C agree on.
+
+`schedule` (schedule.py) makes a Program from an integer Graph; `run.native` serializes it for the C plan
+interpreter and `emit.c` prints it as C source. Both call the same kernels with the same arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from smidgen.formats import Grid
+from smidgen.numerics import Array
+
+Space = Literal["input", "output", "arena", "constant"]
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Where an argument lives: byte `offset` in the arena, or `index` of a graph input, output, or constant."""
+
+    space: Space
+    index: int = 0
+    offset: int = 0
+    nbytes: int = 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel call: `kernel(args struct, pointers...)`. `args` is in the order of the kernel's struct.
+
+    `pointers` is in the order of the kernel's parameters; None is a null pointer. `output` is the pointer
+    whose bytes are the node's output (for per-layer checksums).
+    """
+
+    node: str
+    kernel: str
+    args: tuple[tuple[str, int], ...]
+    pointers: tuple[Pointer | None, ...]
+    output: Pointer
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Bytes a call reads: a weight's integers, a bias, a packed stream. `array` is C-contiguous, 1-D."""
+
+    name: str
+    array: Array
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the network: per-sample shape, grid and storage type."""
+
+    name: str
+    shape: tuple[int, ...]
+    grid: Grid
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        n = 1 if self.dtype == "int8" else 2
+        for dim in self.shape:
+            n *= dim
+        return n
+
+
+@dataclass(frozen=True)
+class Program:
+    """Calls in order, their constants, ports, and the size of the arena (bytes, 16-byte aligned offsets)."""
+
+    name: str
+    calls: tuple[Call, ...]
+    constants: tuple[Constant, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    arena_bytes: int
