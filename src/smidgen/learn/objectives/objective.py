@@ -1,0 +1,47 @@
+"""What a training minimises. An objective owns its optimizers, so adversarial ones fit too."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from smidgen.learn.twin import GraphTwin
+
+Logs = Mapping[str, float]
+Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64
+
+
+class Objective(ABC):
+    """`start` makes the optimizers; `update` takes one step on a batch and returns what to log."""
+
+    @abstractmethod
+    def start(self, twin: GraphTwin, lr: float, total_steps: int) -> None: ...
+
+    @abstractmethod
+    def update(self, batch: Batch, backward: Callable[[Tensor], None]) -> Logs: ...
+
+
+class LossObjective(Objective):
+    """One loss, one Adam, a cosine schedule. Subclasses give `loss`."""
+
+    def start(self, twin: GraphTwin, lr: float, total_steps: int) -> None:
+        self.twin = twin
+        self.optimizer = torch.optim.Adam(twin.parameter_groups(lr))
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, max(total_steps, 1))
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Scalar loss of the network's first output."""
+
+    def update(self, batch: Batch, backward: Callable[[Tensor], None]) -> Logs:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(self.twin(batch[0]), batch)
+        backward(loss)
+        self.optimizer.step()
+        self.schedule.step()
+        return {"loss": float(loss.detach())}
