@@ -66,18 +66,20 @@ class Affine(Format):
         """Quantize `weight` ([O, ...]); ranges are chosen per row by `rule` (see `ranges.row_ranges`)."""
         if not 2 <= bits <= 8:
             raise ValueError(f"affine weights take 2 to 8 bits, not {bits}")
+        if granularity == "group" and not symmetric:
+            raise ValueError("group scales are symmetric: zero points go with tensor or channel scales")
         weight = np.asarray(weight, dtype=np.float32)
         rows = weight.reshape(1, -1) if granularity == "tensor" else weight.reshape(weight.shape[0], -1)
-        if granularity == "group" and symmetric:
+        if granularity == "group":
             scale, multiples = _fit_groups(rows, bits, rule, group_size)
             return requantized(Affine(_empty(weight), scale, bits, None, multiples, group_size), weight)
         lo, hi = row_ranges(rows, bits, symmetric, rule)
         if symmetric:
-            scale = bfloat16_up(np.maximum(np.maximum(-lo, hi) / qmax_of(bits), 1e-9))
+            scale = _scales(np.maximum(-lo, hi) / qmax_of(bits))
             return requantized(Affine(_empty(weight), scale, bits), weight)
         # The second bound keeps q - zero inside int8, which all integer kernels multiply with.
         spacing = np.maximum((hi - lo) / ((1 << bits) - 1), np.maximum(-lo, hi) / INT8_MAX)
-        scale = bfloat16_up(np.maximum(spacing, 1e-9))
+        scale = _scales(spacing)
         qmin, qmax = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         zero = np.clip(round_half_up(qmin - lo / scale), qmin, qmax).astype(np.int8)
         return requantized(Affine(_empty(weight), scale, bits, zero), weight)
@@ -187,6 +189,16 @@ def requantized(fmt: Affine, weight: FloatArray32) -> Affine:
     return replace(fmt, symbols=q.astype(np.int8).reshape(latent.shape), float_latent=latent)
 
 
+def _scales(spacing: npt.NDArray[np.float64]) -> FloatArray32:
+    """Stored scales for the wanted spacings.
+
+    A channel is never finer than 2^-10 of the coarsest one: what a nearly dead channel loses is nothing, and
+    its bias, counted in steps of its own accumulator, would not fit int32.
+    """
+    floor = max(float(spacing.max(initial=0.0)) * 2.0**-10, 2.0**-20)
+    return bfloat16_up(np.maximum(spacing, floor))
+
+
 def _empty(weight: FloatArray32) -> npt.NDArray[np.int8]:
     return np.zeros(weight.shape, dtype=np.int8)
 
@@ -202,6 +214,6 @@ def _fit_groups(
     lo, hi = row_ranges(padded.reshape(channels * groups, group_size), bits, True, rule)
     step = (np.maximum(-lo, hi) / qmax_of(bits)).reshape(channels, groups)
     limit = max(min(MAX_MULTIPLE, INT8_MAX // qmax_of(bits)), 1)
-    scale = bfloat16_up(np.maximum(step.max(axis=1) / limit, 1e-9))
+    scale = _scales(step.max(axis=1) / limit)
     multiples = np.clip(np.ceil(step / scale[:, None]), 1, limit).astype(np.uint8)
     return scale, multiples

@@ -1,0 +1,93 @@
+"""Float rewrites that leave the function unchanged and the graph ready for integers.
+
+BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps).
+What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1 convolution,
+as do per-channel constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.formats import Dense, Format
+from smidgen.graph import Graph, Node, Value
+
+Vector = npt.NDArray[np.float32]
+
+
+def canonical(graph: Graph) -> Graph:
+    """The same function without batch_norm, add_constant and mul_constant nodes."""
+    for node in graph.nodes:
+        if node.op in ("batch_norm", "add_constant", "mul_constant"):
+            scale, shift = _scale_and_shift(graph, node)
+            before = _foldable(graph, node)
+            graph = _fold(graph, node, before, scale, shift) if before else _depthwise(graph, node, scale, shift)
+    return graph.pruned()
+
+
+def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
+    """The node as y = x * scale + shift, per channel."""
+    w = {role: graph.weights[name].decode().astype(np.float64) for role, name in node.params.items()}
+    if node.op == "batch_norm":
+        scale = w["gamma"] / np.sqrt(w["variance"] + node.attrs["epsilon"])
+        shift = w["beta"] - w["mean"] * scale
+    elif node.op == "mul_constant":
+        scale, shift = w["constant"], np.zeros_like(w["constant"])
+    else:
+        scale, shift = np.ones_like(w["constant"]), w["constant"]
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def _foldable(graph: Graph, node: Node) -> Node | None:
+    """The linear layer in front that nothing else reads and whose weights nothing else uses."""
+    before = graph.producer(node.inputs[0])
+    if before is None or before.op not in ("linear", "conv") or before.output in graph.outputs:
+        return None
+    shared = any(len(graph.users(name)) > 1 for name in before.params.values())
+    return None if shared or len(graph.consumers(before.output)) > 1 else before
+
+
+def _fold(graph: Graph, node: Node, before: Node, scale: Vector, shift: Vector) -> Graph:
+    weight = graph.weights[before.params["weight"]]
+    column = scale.reshape(-1, *(1,) * (len(weight.shape) - 1))
+    bias = before.params.get("bias", f"{before.name}.bias")
+    old = graph.weights[bias].decode() if bias in graph.weights else np.zeros_like(shift)
+    changed: Mapping[str, Format] = {
+        before.params["weight"]: weight.map_dense(lambda dense: Dense(dense * column)),
+        bias: Dense(old * scale + shift),
+    }
+    folded = Node(
+        before.name, before.op, before.inputs, before.outputs, {**before.params, "bias": bias}, before.attrs
+    )
+    graph = graph.with_weights(changed).replace(before.name, folded).replace(node.name)
+    return graph.rename_value(node.output, before.output)
+
+
+def _depthwise(graph: Graph, node: Node, scale: Vector, shift: Vector) -> Graph:
+    source, channels = node.inputs[0], scale.size
+    value = graph.values[node.output]
+    rank = max(len(value.shape) - 1, 1)
+    weight, bias = f"{node.name}.weight", f"{node.name}.bias"
+    graph = graph.with_weights(
+        {weight: Dense(scale.reshape(channels, *(1,) * (rank + 1))), bias: Dense(shift)}
+    )
+    attrs = {
+        "stride": (1,) * rank,
+        "padding": ((0, 0),) * rank,
+        "dilation": (1,) * rank,
+        "groups": channels,
+    }
+    params = {"weight": weight, "bias": bias}
+    if len(value.shape) > 1:
+        return graph.replace(node.name, Node(node.name, "conv", (source,), node.outputs, params, attrs))
+    row, made = f"{node.name}.row", f"{node.name}.made"
+    graph = graph.with_values({row: Value((1, channels)), made: Value((1, channels))})
+    return graph.replace(
+        node.name,
+        Node(row, "reshape", (source,), (row,), attrs={"shape": (1, -1)}),
+        Node(node.name, "conv", (row,), (made,), params, attrs),
+        Node(made, "reshape", (made,), node.outputs, attrs={"shape": (-1,)}),
+    )

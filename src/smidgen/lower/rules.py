@@ -1,0 +1,195 @@
+"""One rule an operator: the float node and its grids -> integer nodes (docs/NUMERICS.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import IllegalGraph
+from smidgen.formats import Format, Grid, Integer
+from smidgen.graph import Graph, Node, Value
+from smidgen.lower.grids import CLAMPS, fused_activation
+from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, round_half_up
+from smidgen.run.float_ops import ACTIVATION_FUNCTIONS
+
+ACCUMULATOR_LIMIT = 2**31 - 1
+EXP_ONE = 65535
+
+
+@dataclass
+class Lowering:
+    """The integer graph under construction."""
+
+    source: Graph
+    nodes: list[Node] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+    weights: dict[str, Format] = field(default_factory=dict)
+
+    def grid(self, value: str) -> Grid:
+        found = self.source.values[value].grid
+        assert found is not None, f"{value} has no grid"
+        return found
+
+    def emit(
+        self, node: Node, op: str, inputs: tuple[str, ...], out: str, params: Mapping[str, Array | str], **attrs: object
+    ) -> None:
+        """Append an integer node named like its float origin; arrays become weights `<node>.<role>`."""
+        stored = {}
+        for role, given in params.items():
+            stored[role] = given if isinstance(given, str) else f"{node.name}.{role}"
+            if not isinstance(given, str):
+                self.weights[stored[role]] = Integer(given)
+        self.nodes.append(Node(node.name, op, inputs, (out,), stored, attrs))
+
+    def matched(self, value: str, grid: Grid, node: Node) -> str:
+        """`value` on `grid`: itself, or through an inserted q.requantize."""
+        own = self.grid(value)
+        if own == grid:
+            return value
+        name = f"{node.name}.{value}.requantized"
+        if name not in self.values:
+            self.values[name] = Value(self.source.values[value].shape, grid.dtype, grid)
+            ratio = requantization(own.scale / grid.scale)
+            made = Node(name, "q.requantize", (value,), (name,))
+            self.emit(made, "q.requantize", (value,), name, ratio, lo=grid.qmin, hi=grid.qmax)
+        return name
+
+
+Rule = Callable[[Lowering, Node, str], None]  # the last argument is the output value, behind any fusion
+
+
+def requantization(ratios: npt.ArrayLike) -> dict[str, Array]:
+    """The multiplier and shift weights for real ratios (scalar or vector)."""
+    m, s = quantize_multipliers(np.atleast_1d(np.asarray(ratios, dtype=np.float64)))
+    return {"multiplier": m.astype(np.uint16), "shift": s.astype(np.uint8)}
+
+
+def bounds(low: Lowering, node: Node, out: str) -> dict[str, int]:
+    """Saturation limits of the output grid, narrowed by a clamp (the node itself or one fused behind it)."""
+    grid = low.grid(out)
+    clamp = node if node.op in CLAMPS else fused_activation(low.source, node)
+    if clamp is None:
+        return {"lo": grid.qmin, "hi": grid.qmax}
+    real_lo, real_hi = CLAMPS[clamp.op]
+    hi = grid.qmax if math.isinf(real_hi) else int(grid.quantize(real_hi))
+    return {"lo": int(grid.quantize(real_lo)), "hi": hi}
+
+
+def weighted(low: Lowering, node: Node, out: str) -> None:
+    """linear and conv."""
+    x, y = low.grid(node.inputs[0]), low.grid(out)
+    name = node.params["weight"]
+    fmt = low.source.weights[name]
+    whole = fmt.integers()
+    if whole is None:
+        raise IllegalGraph(
+            node.name, f"weight {name!r} is {fmt.label}", "integer layers need quantized weights", "Add quantize.affine"
+        )
+    channels = fmt.shape[0]
+    step = np.broadcast_to(whole.scale.astype(np.float64) * x.scale, (channels,))
+    real_bias = low.source.weights[node.params["bias"]].decode() if "bias" in node.params else np.zeros(channels)
+    bias = round_half_up(np.asarray(real_bias, dtype=np.float64) / step)
+    reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
+    worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
+    if worst.max(initial=0.0) > ACCUMULATOR_LIMIT:
+        raise IllegalGraph(
+            f"{node.name}, channel {int(worst.argmax())}",
+            f"the accumulator may reach {worst.max():.3g}",
+            "32 bits hold 2^31 - 1",
+            "Use a coarser weight scale (granularity tensor) or split the layer",
+        )
+    low.weights[name] = fmt
+    ratios = step / y.scale if whole.scale.size > 1 else step[:1] / y.scale
+    params: dict[str, Array | str] = {"weight": name, "bias": bias.astype(np.int32), **requantization(ratios)}
+    low.emit(node, f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
+
+
+def add(low: Lowering, node: Node, out: str) -> None:
+    """Both terms share the shift of the larger ratio, so that the sum is rounded once."""
+    y = low.grid(out)
+    ratios = [low.grid(name).scale / y.scale for name in node.inputs]
+    _, shift = quantize_multiplier(max(ratios))
+    multiplier = np.array([int(round_half_up(math.ldexp(r, shift))) for r in ratios], dtype=np.uint16)
+    low.emit(node, "q.add", node.inputs, out, {"multiplier": multiplier}, shift=shift, **bounds(low, node, out))
+
+
+def mul(low: Lowering, node: Node, out: str) -> None:
+    a, b = (low.grid(name) for name in node.inputs)
+    ratio = a.scale * b.scale / low.grid(out).scale
+    low.emit(node, "q.mul", node.inputs, out, dict(requantization(ratio)), **bounds(low, node, out))
+
+
+def clamp(low: Lowering, node: Node, out: str) -> None:
+    """relu and relu6 that nothing could absorb."""
+    ratio = requantization(low.grid(node.inputs[0]).scale / low.grid(out).scale)
+    low.emit(node, "q.requantize", node.inputs, out, dict(ratio), **bounds(low, node, out))
+
+
+def table(low: Lowering, node: Node, out: str) -> None:
+    """Any function of one value: 256 entries, computed once in float64."""
+    x, y = low.grid(node.inputs[0]), low.grid(out)
+    reals = (np.arange(-128, 128, dtype=np.float64) - x.zero) * x.scale
+    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op](reals)).astype(np.int8)
+    low.emit(node, "q.table", node.inputs, out, {"table": entries})
+
+
+def softmax(low: Lowering, node: Node, out: str) -> None:
+    """exp(-d * scale) for d = max - x in 0..255, as uint16."""
+    scale = low.grid(node.inputs[0]).scale
+    entries = round_half_up(np.exp(-scale * np.arange(256)) * EXP_ONE).astype(np.uint16)
+    low.emit(node, "q.softmax", node.inputs, out, {"table": entries})
+
+
+def max_pool(low: Lowering, node: Node, out: str) -> None:
+    low.emit(node, "q.max_pool", node.inputs, out, {}, **node.attrs)
+
+
+def avg_pool(low: Lowering, node: Node, out: str) -> None:
+    window = math.prod(node.attrs["kernel"])
+    padded = any(n for pair in node.attrs["padding"] for n in pair)
+    counts = np.arange(1, window + 1) if padded and not node.attrs["count_padding"] else np.array([window])
+    averaged(low, node, out, counts)
+
+
+def mean(low: Lowering, node: Node, out: str) -> None:
+    shape = low.source.values[node.inputs[0]].shape
+    averaged(low, node, out, np.array([math.prod(shape[axis] for axis in node.attrs["axes"])]))
+
+
+def averaged(low: Lowering, node: Node, out: str, counts: Array) -> None:
+    ratio = low.grid(node.inputs[0]).scale / (low.grid(out).scale * counts.astype(np.float64))
+    attrs = {**node.attrs, **bounds(low, node, out)}
+    low.emit(node, f"q.{node.op}", node.inputs, out, dict(requantization(ratio)), **attrs)
+
+
+def move(low: Lowering, node: Node, out: str) -> None:
+    """reshape, transpose, pad: bytes move, the grid stays."""
+    attrs = {key: value for key, value in node.attrs.items() if key != "value"}
+    low.emit(node, f"q.{node.op}", node.inputs, out, {}, **attrs)
+
+
+def concat(low: Lowering, node: Node, out: str) -> None:
+    grid = low.grid(out)
+    inputs = tuple(low.matched(name, grid, node) for name in node.inputs)
+    low.emit(node, "q.concat", inputs, out, {}, **node.attrs)
+
+
+RULES: Mapping[str, Rule] = {
+    "linear": weighted,
+    "conv": weighted,
+    "add": add,
+    "mul": mul,
+    "relu": clamp,
+    "relu6": clamp,
+    **dict.fromkeys(("sigmoid", "tanh", "hardswish", "hardsigmoid"), table),
+    "softmax": softmax,
+    "max_pool": max_pool,
+    "avg_pool": avg_pool,
+    "mean": mean,
+    **dict.fromkeys(("reshape", "transpose", "pad"), move),
+    "concat": concat,
+}

@@ -1,0 +1,71 @@
+"""Streaming statistics of activations: what ranges the values of a network take on calibration data.
+
+Memory does not grow with the number of samples: minima, maxima and a fixed-size random reservoir a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.formats import Grid
+from smidgen.formats.ranges import RangeRule, row_ranges
+from smidgen.graph import Graph, Node
+from smidgen.lower.grids import FIXED, grid_owners
+from smidgen.numerics import Array
+from smidgen.run.float_ops import run_float
+
+RESERVOIR = 8192
+
+
+@dataclass
+class Range:
+    """Running minimum, maximum and a uniform sample of everything seen."""
+
+    lo: float = np.inf
+    hi: float = -np.inf
+    seen: int = 0
+    sample: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def update(self, x: Array, rng: np.random.Generator) -> None:
+        flat = np.asarray(x, dtype=np.float32).ravel()
+        self.lo, self.hi = min(self.lo, float(flat.min())), max(self.hi, float(flat.max()))
+        kept = flat if flat.size <= RESERVOIR else rng.choice(flat, RESERVOIR, replace=False)
+        # Old and new entries keep shares proportional to how much data each stands for.
+        share = self.seen / (self.seen + flat.size)
+        old = self.sample[: round(RESERVOIR * share)] if self.seen else self.sample
+        room = RESERVOIR - old.size
+        self.sample = rng.permutation(np.concatenate([old, kept[:room]]))
+        self.seen += flat.size
+
+    def grid(self, bits: int, rule: RangeRule) -> Grid:
+        """The asymmetric grid for what was seen, its range chosen by `rule`."""
+        if rule == "minmax" or self.lo == self.hi:
+            return Grid.from_range(self.lo, self.hi, bits)
+        row = np.concatenate([self.sample, np.array([self.lo, self.hi], np.float32)])[None, :]
+        lo, hi = row_ranges(row, bits, symmetric=False, rule=rule)
+        return Grid.from_range(float(lo[0]), float(hi[0]), bits)
+
+
+def calibrate(
+    graph: Graph, batches: Iterable[Array], bits: int, rule: RangeRule = "minmax", seed: int = 0
+) -> dict[str, Grid]:
+    """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...]."""
+    rng = np.random.default_rng(seed)
+    fixed = {n.output for n in graph.nodes if n.op in FIXED}
+    wanted = {owner for owner in grid_owners(graph).values() if owner not in fixed}
+    ranges = {name: Range() for name in sorted(wanted)}
+
+    def watch(node: Node, outputs: Sequence[Array]) -> None:
+        for name, array in zip(node.outputs, outputs, strict=True):
+            if name in wanted:
+                ranges[name].update(array, rng)
+
+    for batch in batches:
+        for name in graph.inputs[:1]:
+            ranges[name].update(batch, rng)
+        run_float(graph, batch, watch)
+    return {name: found.grid(bits, rule) for name, found in ranges.items()}

@@ -1,0 +1,149 @@
+"""Real-valued operators in float32 NumPy: runs networks without torch, and the float parts of mixed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from smidgen.graph import Graph
+from smidgen.numerics import Array
+from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
+from smidgen.run.windows import convolve, window_counts, windows
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x) without overflow."""
+    half = 0.5 * np.tanh(0.5 * np.asarray(x, dtype=np.float64)) + 0.5
+    return half.astype(np.asarray(x).dtype)
+
+
+ACTIVATION_FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "relu6": lambda x: np.clip(x, 0, 6),
+    "sigmoid": sigmoid,
+    "tanh": np.tanh,
+    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
+}
+
+
+def softmax(x: Array) -> Array:
+    """Over the last axis."""
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def _biased(site: Site, y: Array) -> Array:
+    return y + site.weights["bias"] if "bias" in site.weights else y
+
+
+def _linear(site: Site, x: Sequence[Array]) -> Array:
+    return _biased(site, x[0] @ site.weights["weight"].T)
+
+
+def _conv(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    y = convolve(x[0], site.weights["weight"], a["stride"], a["padding"], a["dilation"], a["groups"])
+    return _biased(site, y)
+
+
+def _batch_norm(site: Site, x: Sequence[Array]) -> Array:
+    w = site.weights
+    return (x[0] - w["mean"]) * (w["gamma"] / np.sqrt(w["variance"] + site.attrs["epsilon"])) + w["beta"]
+
+
+def _pool_windows(site: Site, x: Array, fill: float) -> tuple[Array, tuple[int, ...]]:
+    a = site.attrs
+    rank = len(a["kernel"])
+    view = windows(x, a["kernel"], a["stride"], a["padding"], (1,) * rank, fill)
+    return view, tuple(range(rank + 1, 2 * rank + 1))
+
+
+def _max_pool(site: Site, x: Sequence[Array]) -> Array:
+    view, axes = _pool_windows(site, x[0], -np.inf)
+    return np.asarray(view.max(axis=axes))
+
+
+def _avg_pool(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    view, axes = _pool_windows(site, x[0], 0.0)
+    if a["count_padding"]:
+        return np.asarray(view.mean(axis=axes))
+    counts = window_counts(site.inputs[0].shape[:-1], a["kernel"], a["stride"], a["padding"])
+    return (view.sum(axis=axes) / counts[..., None]).astype(np.float32)
+
+
+def _mean(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    return np.asarray(x[0].mean(axis=axes, keepdims=site.attrs["keepdims"]))
+
+
+def _pad(site: Site, x: Sequence[Array]) -> Array:
+    return np.pad(x[0], [(0, 0), *site.attrs["pads"]], constant_values=site.attrs["value"])
+
+
+def reshape(site: Site, x: Sequence[Array]) -> Array:
+    return x[0].reshape(x[0].shape[0], *site.outputs[0].shape)
+
+
+def transpose(site: Site, x: Sequence[Array]) -> Array:
+    return np.ascontiguousarray(x[0].transpose(0, *(axis + 1 for axis in site.attrs["perm"])))
+
+
+def concat(site: Site, x: Sequence[Array]) -> Array:
+    return np.concatenate(list(x), axis=site.attrs["axis"] + 1)
+
+
+def align(x: Sequence[Array]) -> list[Array]:
+    """Per-sample broadcasting: missing leading axes go behind the batch axis."""
+    rank = max(a.ndim for a in x)
+    return [a.reshape(a.shape[0], *(1,) * (rank - a.ndim), *a.shape[1:]) for a in x]
+
+
+def _add(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align(x)
+    return a + b
+
+
+def _mul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align(x)
+    return a * b
+
+
+def _island(site: Site, x: Sequence[Array]) -> Sequence[Array]:
+    from smidgen.run.islands import run_island
+
+    return run_island(site.node, list(x))
+
+
+def _elementwise(function: Callable[[Array], Array]) -> Function:
+    return lambda site, x: function(x[0])
+
+
+FLOAT_FUNCTIONS: Mapping[str, Function] = {
+    "linear": _linear,
+    "conv": _conv,
+    "batch_norm": _batch_norm,
+    **{name: _elementwise(function) for name, function in ACTIVATION_FUNCTIONS.items()},
+    "softmax": _elementwise(softmax),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "mean": _mean,
+    "add": _add,
+    "mul": _mul,
+    "add_constant": lambda site, x: x[0] + site.weights["constant"],
+    "mul_constant": lambda site, x: x[0] * site.weights["constant"],
+    "concat": concat,
+    "reshape": reshape,
+    "transpose": transpose,
+    "pad": _pad,
+    "island": _island,
+}
+
+
+def run_float(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
+    """The first output of a float graph for float32 inputs [n, ...]. Declared grids are ignored."""
+    decoded = {name: fmt.decode() for name, fmt in graph.weights.items()}
+    inputs = [np.asarray(a, dtype=np.float32) for a in ((x,) if isinstance(x, np.ndarray) else x)]
+    return interpret_chunks(graph, inputs, FLOAT_FUNCTIONS, decoded.__getitem__, watch)[0]

@@ -1,0 +1,134 @@
+"""Integer operators, exactly as docs/NUMERICS.md defines them: the oracle, written for clarity.
+
+Sums run in float64, which is exact here: lowering proves every |accumulator| < 2^31, far below 2^53.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from smidgen.formats import Grid
+from smidgen.numerics import Array, IntArray, requantize, saturate
+from smidgen.run.float_ops import align, concat, reshape, transpose
+from smidgen.run.interpreter import Function, Site
+from smidgen.run.windows import convolve, window_counts, windows
+
+
+def _grid(value_grid: Grid | None) -> Grid:
+    assert value_grid is not None, "integer values carry a grid"
+    return value_grid
+
+
+def _centered(site: Site, x: Sequence[Array], which: int = 0) -> IntArray:
+    """Input minus its zero point."""
+    return x[which].astype(np.int64) - _grid(site.inputs[which].grid).zero
+
+
+def _out(site: Site, y: Array) -> Array:
+    return y.astype(site.outputs[0].dtype)
+
+
+def _finish(site: Site, acc: Array) -> Array:
+    """Requantize by the node's (M, s), add the output's zero point, saturate to [lo, hi]."""
+    y = requantize(acc, site.weights["multiplier"], site.weights["shift"]) + _grid(site.outputs[0].grid).zero
+    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+
+
+def _weight(site: Site, x: Sequence[Array]) -> Array:
+    """The stored weight, or the one that a q.decode node expanded (second input)."""
+    return (site.weights["weight"] if "weight" in site.weights else x[1]).astype(np.float64)
+
+
+def _linear(site: Site, x: Sequence[Array]) -> Array:
+    acc = _centered(site, x).astype(np.float64) @ _weight(site, x).T
+    return _finish(site, acc.astype(np.int64) + site.weights["bias"])
+
+
+def _conv(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    acc = convolve(
+        _centered(site, x).astype(np.float64),
+        _weight(site, x),
+        a["stride"],
+        a["padding"],
+        a["dilation"],
+        a["groups"],
+    )
+    return _finish(site, acc.astype(np.int64) + site.weights["bias"])
+
+
+def _max_pool(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    rank = len(a["kernel"])
+    lowest = np.iinfo(x[0].dtype).min
+    view = windows(x[0], a["kernel"], a["stride"], a["padding"], (1,) * rank, lowest)
+    return np.asarray(view.max(axis=tuple(range(rank + 1, 2 * rank + 1))))
+
+
+def _avg_pool(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    rank = len(a["kernel"])
+    view = windows(_centered(site, x), a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
+    acc = view.sum(axis=tuple(range(rank + 1, 2 * rank + 1)))
+    m, s = site.weights["multiplier"], site.weights["shift"]
+    if m.size > 1:  # one ratio per number of positions inside the input
+        index = window_counts(site.inputs[0].shape[:-1], a["kernel"], a["stride"], a["padding"]) - 1
+        m, s = m[index][..., None], s[index][..., None]
+    y = requantize(acc, m, s) + _grid(site.outputs[0].grid).zero
+    return _out(site, saturate(y, a["lo"], a["hi"]))
+
+
+def _mean(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    return _finish(site, _centered(site, x).sum(axis=axes, keepdims=site.attrs["keepdims"]))
+
+
+def _add(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align([_centered(site, x, 0), _centered(site, x, 1)])
+    m, s = site.weights["multiplier"].astype(np.int64), site.attrs["shift"]
+    y = ((a * m[0] + b * m[1] + (1 << (s - 1))) >> s) + _grid(site.outputs[0].grid).zero
+    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+
+
+def _mul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align([_centered(site, x, 0), _centered(site, x, 1)])
+    return _finish(site, a * b)
+
+
+def _table(site: Site, x: Sequence[Array]) -> Array:
+    return site.weights["table"][x[0].astype(np.int64) + 128]
+
+
+def _softmax(site: Site, x: Sequence[Array]) -> Array:
+    q = x[0].astype(np.int64)
+    e = site.weights["table"].astype(np.int64)[q.max(axis=-1, keepdims=True) - q]
+    total = e.sum(axis=-1, keepdims=True)
+    return _out(site, np.minimum((256 * e + total // 2) // total - 128, 127))
+
+
+def _pad(site: Site, x: Sequence[Array]) -> Array:
+    zero = _grid(site.outputs[0].grid).zero
+    return np.pad(x[0], [(0, 0), *site.attrs["pads"]], constant_values=zero)
+
+
+INTEGER_FUNCTIONS: Mapping[str, Function] = {
+    "quantize": lambda site, x: _out(site, _grid(site.outputs[0].grid).quantize(x[0])),
+    "dequantize": lambda site, x: _grid(site.inputs[0].grid).dequantize(x[0]),
+    "q.decode": lambda site, x: site.weights["weight"],
+    "q.linear": _linear,
+    "q.conv": _conv,
+    "q.max_pool": _max_pool,
+    "q.avg_pool": _avg_pool,
+    "q.mean": _mean,
+    "q.add": _add,
+    "q.mul": _mul,
+    "q.requantize": lambda site, x: _finish(site, _centered(site, x)),
+    "q.table": _table,
+    "q.softmax": _softmax,
+    "q.concat": concat,
+    "q.reshape": reshape,
+    "q.transpose": transpose,
+    "q.pad": _pad,
+}
