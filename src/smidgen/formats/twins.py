@@ -70,11 +70,17 @@ class AffineTwin(Twin):
     1/sqrt(n * qmax).
     """
 
+    start: Tensor
+    relative: Tensor
+    zero: Tensor
+
     def __init__(self, fmt: Affine) -> None:
         super().__init__()
         self.fmt = fmt
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
-        self.scale = nn.Parameter(torch.from_numpy(fmt.scale.copy()))
+        # scale = start * e^growth: relative steps suit Adam, and zero growth gives the exact start.
+        self.register_buffer("start", torch.from_numpy(fmt.scale.copy()))
+        self.growth = nn.Parameter(torch.zeros(fmt.scale.size))
         relative = (fmt.spacing() / fmt.scale[:, None]).astype(np.float32)
         self.register_buffer("relative", torch.from_numpy(relative))
         zero = np.zeros(1, np.float32) if fmt.zero is None else fmt.zero.astype(np.float32)
@@ -83,20 +89,24 @@ class AffineTwin(Twin):
     def weight(self) -> Tensor:
         qmax = qmax_of(self.fmt.bits)
         qmin = -qmax if self.fmt.zero is None else -qmax - 1
-        rows = self.latent.reshape(self.scale.numel(), -1)
+        rows = self.latent.reshape(self.growth.numel(), -1)
         damping = (rows.shape[1] * qmax) ** -0.5
-        scale = self.scale * damping + (self._stored_scale() - self.scale * damping).detach()
+        free = self._scale() * damping
+        scale = free + (self._stored_scale() - free).detach()
         step = scale[:, None] * self.relative
         q = torch.clamp(round_half_up_ste(rows / step) + self.zero, qmin, qmax) - self.zero
         return (q * step).reshape(self.latent.shape)
 
+    def _scale(self) -> Tensor:
+        return self.start * torch.exp(self.growth)
+
     def _stored_scale(self) -> Tensor:
         """The step as the file will hold it: bfloat16, rounded up."""
-        bits = self.scale.detach().clamp_min(1e-9).view(torch.int32)
+        bits = self._scale().detach().clamp_min(1e-9).view(torch.int32)
         return (((bits + 0xFFFF) >> 16) << 16).view(torch.float32)
 
     def freeze(self) -> Affine:
-        scale = bfloat16_up(np.maximum(self.scale.detach().cpu().numpy(), 1e-9))
+        scale = bfloat16_up(np.maximum(self._scale().detach().cpu().numpy(), 1e-9))
         return requantized(replace(self.fmt, scale=scale), self.latent.detach().cpu().numpy())
 
 

@@ -1,0 +1,113 @@
+"""The float operators in torch, channels last like the graph, for training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from smidgen.graph import Node
+from smidgen.graph.core import Value
+
+Weights = Mapping[str, Tensor]
+
+
+def _first(x: Tensor) -> Tensor:
+    """Channels behind the batch axis, as torch's convolutions want them."""
+    return x.movedim(-1, 1)
+
+
+def _last(x: Tensor) -> Tensor:
+    return x.movedim(1, -1)
+
+
+def _padded(x: Tensor, padding: Sequence[Sequence[int]], value: float) -> Tensor:
+    """Pad the spatial axes of a channels-first tensor; F.pad counts axes from the last."""
+    if not any(n for pair in padding for n in pair):
+        return x
+    return F.pad(x, list(chain.from_iterable(tuple(pair) for pair in reversed(padding))), value=value)
+
+
+def _linear(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return F.linear(x[0], w["weight"], w.get("bias"))
+
+
+def _conv(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a = node.attrs
+    convolution = F.conv1d if len(a["stride"]) == 1 else F.conv2d
+    inner = _padded(_first(x[0]), a["padding"], 0.0)
+    weight = _first(w["weight"])
+    y = convolution(inner, weight, w.get("bias"), a["stride"], 0, a["dilation"], a["groups"])
+    return _last(y)
+
+
+def _max_pool(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a = node.attrs
+    pool = F.max_pool1d if len(a["stride"]) == 1 else F.max_pool2d
+    return _last(pool(_padded(_first(x[0]), a["padding"], -torch.inf), a["kernel"], a["stride"]))
+
+
+def _avg_pool(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a = node.attrs
+    pool = F.avg_pool1d if len(a["stride"]) == 1 else F.avg_pool2d
+    inner = _first(x[0])
+    mean = pool(_padded(inner, a["padding"], 0.0), a["kernel"], a["stride"])
+    if not a["count_padding"] and any(n for pair in a["padding"] for n in pair):
+        inside = _padded(torch.ones_like(inner[:1, :1]), a["padding"], 0.0)
+        mean = mean / pool(inside, a["kernel"], a["stride"])
+    return _last(mean)
+
+
+def _mean(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return x[0].mean(dim=[axis + 1 for axis in node.attrs["axes"]], keepdim=node.attrs["keepdims"])
+
+
+def _pad(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    flat = list(chain.from_iterable(reversed(node.attrs["pads"])))
+    return F.pad(x[0], flat, value=node.attrs["value"])
+
+
+def _aligned(x: Sequence[Tensor]) -> list[Tensor]:
+    rank = max(t.dim() for t in x)
+    return [t.reshape(t.shape[0], *(1,) * (rank - t.dim()), *t.shape[1:]) for t in x]
+
+
+def _add(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a, b = _aligned(x)
+    return a + b
+
+
+def _mul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a, b = _aligned(x)
+    return a * b
+
+
+def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
+    return lambda node, x, w, out: function(x[0])
+
+
+TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]] = {
+    "linear": _linear,
+    "conv": _conv,
+    "relu": _elementwise(F.relu),
+    "relu6": _elementwise(F.relu6),
+    "sigmoid": _elementwise(torch.sigmoid),
+    "tanh": _elementwise(torch.tanh),
+    "hardsigmoid": _elementwise(F.hardsigmoid),
+    "hardswish": _elementwise(F.hardswish),
+    "softmax": _elementwise(lambda x: F.softmax(x, dim=-1)),
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "mean": _mean,
+    "add": _add,
+    "mul": _mul,
+    "add_constant": lambda node, x, w, out: x[0] + w["constant"],
+    "mul_constant": lambda node, x, w, out: x[0] * w["constant"],
+    "concat": lambda node, x, w, out: torch.cat(list(x), dim=node.attrs["axis"] + 1),
+    "reshape": lambda node, x, w, out: x[0].reshape(x[0].shape[0], *out.shape),
+    "transpose": lambda node, x, w, out: x[0].permute(0, *(axis + 1 for axis in node.attrs["perm"])),
+    "pad": _pad,
+}
