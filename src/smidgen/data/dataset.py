@@ -40,14 +40,14 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 of contents, the first 16 hex digits: identifies the data in journals and caches."""
         h = hashlib.sha256(repr((self.x.shape, self.y.shape)).encode())
-        h.update(np.ascontiguousarray(self.x))
-        h.update(np.ascontiguousarray(self.y))
+        h.update(np.ascontiguousarray(self.x).data)
+        h.update(np.ascontiguousarray(self.y).data)
         return h.hexdigest()[:16]
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, at the end."""
+    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, last."""
 
     train: Dataset
     validation: Dataset
@@ -61,13 +61,22 @@ class Splits:
             if len(part) == 0:
                 raise BadInput(where, f"the {name} split is empty", "every split needs samples")
             if len(part.y) != len(part):
-                raise BadInput(where, f"{len(part)} {name} inputs and {len(part.y)} labels", "one label an input is needed")
+                raise BadInput(
+                    where,
+                    f"{len(part)} {name} inputs and {len(part.y)} labels",
+                    "one label an input is needed",
+                )
             if part.x.shape[1:] != self.train.x.shape[1:]:
                 found, expected = list(part.x.shape[1:]), list(self.train.x.shape[1:])
                 raise BadInput(where, f"{name} samples are {found}", f"train samples are {expected}")
             if not np.isfinite(part.x).all():
                 row = int(np.argwhere(~np.isfinite(part.x))[0][0])
-                raise BadInput(where, f"{name} sample {row} has NaN or infinity", "inputs must be finite", "Clean the data first")
+                raise BadInput(
+                    where,
+                    f"{name} sample {row} has NaN or infinity",
+                    "inputs must be finite",
+                    "Clean the data first",
+                )
             if part.y.min() < 0 or part.y.max() >= self.classes:
                 bad = int(part.y[(part.y < 0) | (part.y >= self.classes)][0])
                 raise BadInput(where, f"a {name} label is {bad}", f"labels run from 0 to {self.classes - 1}")

@@ -1,0 +1,1 @@
+"""Architectures as graphs with fresh weights: `<module>.build(input_shape, classes, width, seed)`."""

@@ -1,0 +1,84 @@
+"""The linear baseline: multinomial logistic regression, as a Graph that lowers like every other.
+
+A compressed network that this beats at its size is no achievement.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.data.dataset import Dataset, Splits
+from smidgen.errors import BadInput, MissingExtra
+from smidgen.graph import Graph, GraphBuilder
+
+# Features that hardly vary (the border of an image) keep small weights: a row's integers share one scale.
+_LEAST_RELATIVE_DEVIATION = 0.1
+_ITERATIONS = 200
+
+Floats = npt.NDArray[np.float64]
+
+
+def fit(splits: Splits, strengths: Sequence[float] = (0.001, 0.01, 0.1), seed: int = 0) -> Graph:
+    """The best on validation of one model for each C in `strengths` (inverse L2 penalties, all above 0).
+
+    Inputs are flattened and standardised by training statistics; the graph, flatten → linear, holds that
+    inside its weights [classes, features].
+
+    Raises:
+        BadInput: a class without training rows. MissingExtra: scikit-learn is not installed.
+    """
+    if len(np.unique(splits.train.y)) != splits.classes:
+        raise BadInput("linear baseline", "a class without training rows", "every class needs some")
+    mean, deviation = _statistics(_flat(splits.train))
+    candidates = [_fit_one((mean, deviation), splits.train, c, seed) for c in strengths]
+    weight, bias = max(candidates, key=lambda model: _accuracy(model, splits.validation))
+    builder = GraphBuilder("linear")
+    flat = builder.input("input", splits.train.x.shape[1:])
+    if len(builder.shape(flat)) > 1:
+        flat = builder.flatten(flat)
+    return builder.graph(builder.linear(flat, weight, bias, "logits"))
+
+
+def _fit_one(
+    statistics: tuple[Floats, Floats], train: Dataset, strength: float, seed: int
+) -> tuple[Floats, Floats]:
+    mean, deviation = statistics
+    model = _logistic_regression()(C=strength, max_iter=_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():  # a baseline stopped early is judged on validation like the others
+        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+        model.fit((_flat(train) - mean) / deviation, train.y)
+    coefficients, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
+    if len(coefficients) == 1:  # two classes: scikit-learn has one row, the logit of class 1
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        bias = np.concatenate([-bias, bias]) / 2
+    weight = coefficients / deviation
+    return weight, bias - weight @ mean
+
+
+def _logistic_regression() -> Any:
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError as missing:
+        raise MissingExtra("linear baseline", "scikit-learn", "compress") from missing
+    return LogisticRegression
+
+
+def _flat(data: Dataset) -> npt.NDArray[np.float32]:
+    return data.x.reshape(len(data), -1)
+
+
+def _statistics(x: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+    """Mean and standard deviation a feature, the latter never far below the others."""
+    deviation = x.std(axis=0, dtype=np.float64)
+    typical = float(np.sqrt(np.mean(deviation**2))) or 1.0
+    return x.mean(axis=0, dtype=np.float64), np.maximum(deviation, _LEAST_RELATIVE_DEVIATION * typical)
+
+
+def _accuracy(model: tuple[Floats, Floats], data: Dataset) -> float:
+    weight, bias = model
+    return float(np.mean(np.argmax(_flat(data) @ weight.T + bias, axis=1) == data.y))

@@ -1,0 +1,78 @@
+"""A built-in benchmark task: data with its caveats, an architecture, and how the baseline is trained."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from smidgen.data.dataset import Splits
+from smidgen.errors import BadInput
+from smidgen.graph import Graph
+
+
+class Build(Protocol):
+    """The signature of every architecture in `models/`."""
+
+    def __call__(
+        self, input_shape: Sequence[int], classes: int, width: float = 1.0, seed: int = 0
+    ) -> Graph: ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """Default settings of the uncompressed baseline, chosen on validation."""
+
+    epochs: int
+    learning_rate: float
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """One module `tasks/<name>.py` holds one, called `TASK`; its file name is its name.
+
+    `caveats` is printed next to every result. `read` makes the splits, `build` the architecture.
+    """
+
+    name: str
+    description: str
+    licence: str
+    caveats: str
+    labels: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    training: Training
+    read: Callable[[], Splits]
+    build: Build
+    metric: str = "accuracy"
+
+    @property
+    def classes(self) -> int:
+        return len(self.labels)
+
+    def load(self) -> Splits:
+        """The splits, checked. Raises BadInput or MissingExtra when the data can't be had."""
+        splits = self.read()
+        splits.check(f"task {self.name}")
+        return splits
+
+    def model(self, width: float = 1.0, seed: int = 0) -> Graph:
+        """The task's architecture with fresh weights."""
+        return self.build(self.input_shape, self.classes, width, seed)
+
+
+def task_names() -> tuple[str, ...]:
+    """All tasks, found by path: every module of this folder but this one."""
+    import smidgen.tasks as root
+
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(root.__path__) if m.name != "task"))
+
+
+def load_task(name: str) -> Task:
+    """The task called `name`. Raises BadInput listing the known ones."""
+    if name not in task_names():
+        raise BadInput("task", f"there is no task {name!r}", f"known: {', '.join(task_names())}")
+    task: Task = importlib.import_module(f"smidgen.tasks.{name}").TASK
+    return task
