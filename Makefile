@@ -1,4 +1,55 @@
-# make demo | test | check: each sets up its own virtual environment first.
+# make demo | test | check | bench. Each first sets up its own virtual environment, .venv.
+PYTHON ?= python3
 VENV := .venv
-PY := $(VENV)/bin/python
-export SMIDGEN_DATA ?= $(wildcard $(CURDIR)/../shared/data)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DATA := $(abspath ../shared/data)
+ifneq ($(wildcard $(DATA)/.),)
+export SMIDGEN_DATA ?= $(DATA)
+endif
+SOURCES := $(wildcard src/smidgen/kernels/c/*.[ch] src/smidgen/kernels/native/*.cpp) CMakeLists.txt pyproject.toml
+C_FILES := $(wildcard src/smidgen/kernels/c/*.[ch] src/smidgen/kernels/native/*.cpp)
+
+.PHONY: demo test check format bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1 --time 5m --run-dir runs/watch
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format src tests benchmarks examples
+	$(BIN)/ruff check --fix src tests benchmarks examples
+	$(BIN)/clang-format -i $(C_FILES)
+
+bench: $(VENV)/.dev
+	for script in benchmarks/*.py benchmarks/methods/*.py; do $(BIN)/python $$script || exit 1; done
+
+# torch comes first, pinned, so that nothing else can pull a CUDA build.
+$(VENV)/.torch: constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install -q torch==2.13.0
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.torch $(SOURCES)
+	$(PIP) install -q -c constraints.txt ".[compress,mcu]"
+	$(PIP) install -q --no-deps "seglearn>=1.2.5"
+	$(PIP) install -q -c constraints.txt --no-deps --force-reinstall --no-build-isolation . 2>/dev/null || true
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.torch $(SOURCES)
+	$(PIP) install -q -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" ninja cmake
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[compress,mcu,dev]"
+	$(PIP) install -q --no-deps "seglearn>=1.2.5"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

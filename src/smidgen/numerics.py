@@ -10,6 +10,7 @@ output, and costs 2 bytes a channel in the file instead of 4.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ NUMERICS_VERSION = 1
 MULTIPLIER_BITS = 16
 MAX_SHIFT = 47
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 

@@ -7,4 +7,15 @@ from smidgen.formats.grid import Grid
 from smidgen.formats.integer import Integer
 from smidgen.formats.sparse import Sparse
 
-__all__ = ["Affine", "Dense", "Format", "Grid", "Integer", "IntegerWeights", "Leaf", "Sparse", "from_parts", "to_parts"]
+__all__ = [
+    "Affine",
+    "Dense",
+    "Format",
+    "Grid",
+    "Integer",
+    "IntegerWeights",
+    "Leaf",
+    "Sparse",
+    "from_parts",
+    "to_parts",
+]

@@ -141,7 +141,9 @@ class Affine(Format):
         shape, bits, group = shape_of(meta), meta.get("bits"), meta.get("group_size")
         scales = meta.get("scales")
         if type(bits) is not int or not 2 <= bits <= 8 or type(group) is not int or group < 0 or not shape:
-            raise BadFile("affine", f"bits={bits!r}, group_size={group!r}, shape={shape}", "2 to 8 bits are known")
+            raise BadFile(
+                "affine", f"bits={bits!r}, group_size={group!r}, shape={shape}", "2 to 8 bits are known"
+            )
         if type(scales) is not int or scales not in (1, shape[0]) or (group and scales != shape[0]):
             raise BadFile("affine", f"{scales!r} scales", f"1 or {shape[0]} are needed")
         limit = 1 << (bits - 1)

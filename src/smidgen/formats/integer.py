@@ -23,7 +23,7 @@ STORAGE = ("int8", "uint8", "int16", "uint16", "int32")
 
 @dataclass(frozen=True, eq=False)
 class Integer(Format):
-    """Integers `array` of one of the dtypes in `STORAGE`; `decode` returns them as floats (|x| < 2^24 exactly)."""
+    """Integers `array` of a dtype in `STORAGE`; `decode` gives them as floats (|x| < 2^24 exactly)."""
 
     array: Array
 

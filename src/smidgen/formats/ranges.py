@@ -17,13 +17,13 @@ MSE_CANDIDATES = np.linspace(0.3, 1.0, 29)
 
 
 def row_ranges(
-    rows: npt.NDArray[np.float32], bits: int, symmetric: bool, rule: RangeRule = "minmax"
+    values: npt.NDArray[np.float32], bits: int, symmetric: bool, rule: RangeRule = "minmax"
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """(lo [channels], hi [channels]) with lo <= 0 <= hi; symmetric ranges have lo = -hi."""
-    rows = np.asarray(rows, dtype=np.float64)
+    rows = np.asarray(values, dtype=np.float64)
+    lo = hi = np.zeros(rows.shape[0])
     if rows.shape[1] == 0:
-        empty = np.zeros(rows.shape[0])
-        return empty, empty
+        return lo, hi
     if rule == "percentile":
         lo = np.percentile(rows, 100 - PERCENTILE, axis=1)
         hi = np.percentile(rows, PERCENTILE, axis=1)

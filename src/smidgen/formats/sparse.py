@@ -82,8 +82,8 @@ class Sparse(Format):
             raise BadFile("sparse", "no inner format, or a sparse one inside a sparse one")
         if bits == 0:
             flat = leaf_of(leaves, "mask", size).astype(bool)
-        elif bits in GAP_BITS and "gaps" in leaves:
-            flat = mask_from_gaps(leaves["gaps"], int(bits), size)
+        elif type(bits) is int and bits in GAP_BITS and "gaps" in leaves:
+            flat = mask_from_gaps(leaves["gaps"], bits, size)
         else:
             raise BadFile("sparse", f"gap_bits={bits!r} or its stream is missing", "0 or 2 to 8 is needed")
         inner = {name[len(INNER) :]: leaf for name, leaf in leaves.items() if name.startswith(INNER)}

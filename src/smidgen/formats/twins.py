@@ -98,12 +98,14 @@ class AffineTwin(Twin):
         return (q * step).reshape(self.latent.shape)
 
     def _scale(self) -> Tensor:
-        return self.start * torch.exp(self.growth)
+        grown: Tensor = self.start * torch.exp(self.growth)
+        return grown
 
     def _stored_scale(self) -> Tensor:
         """The step as the file will hold it: bfloat16, rounded up."""
         bits = self._scale().detach().clamp_min(1e-9).view(torch.int32)
-        return (((bits + 0xFFFF) >> 16) << 16).view(torch.float32)
+        up: Tensor = ((bits + 0xFFFF) >> 16) << 16
+        return up.view(torch.float32)
 
     def freeze(self) -> Affine:
         scale = bfloat16_up(np.maximum(self._scale().detach().cpu().numpy(), 1e-9))

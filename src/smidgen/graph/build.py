@@ -49,16 +49,20 @@ class GraphBuilder:
         name: str | None = None,
         **attrs: Any,
     ) -> str:
-        """Append one operator and return its output. A param is an array, a Format, or a stored weight's name."""
+        """Append an operator, return its output. A param is an array, a Format, or a stored weight's name."""
         name = name or self._unique(op.replace(".", "_"))
         stored = {
             role: given if isinstance(given, str) else self.weight(f"{name}.{role}", given)
             for role, given in (params or {}).items()
         }
-        self._nodes.append(Node(name, op, tuple(inputs), (name,), stored, attrs))
-        grown = Graph(self.name, tuple(self._nodes[-1:]), self._values, self._weights, (), ()).inferred()
-        self._values[name] = grown.values[name]
-        return name
+        return self.append(Node(name, op, tuple(inputs), (name,), stored, attrs))[0]
+
+    def append(self, node: Node) -> tuple[str, ...]:
+        """Append a ready-made node (which may have several outputs) and return its outputs."""
+        grown = Graph(self.name, (node,), self._values, self._weights, (), ()).inferred()
+        self._nodes.append(node)
+        self._values.update({name: grown.values[name] for name in node.outputs})
+        return node.outputs
 
     def conv(
         self,
@@ -86,7 +90,11 @@ class GraphBuilder:
         )
 
     def linear(
-        self, x: str, weight: npt.ArrayLike | str, bias: npt.ArrayLike | str | None = None, name: str | None = None
+        self,
+        x: str,
+        weight: npt.ArrayLike | str,
+        bias: npt.ArrayLike | str | None = None,
+        name: str | None = None,
     ) -> str:
         """x @ weight.T + bias on the last axis; weight [O, I]."""
         return self.op("linear", [x], {"weight": weight} | ({} if bias is None else {"bias": bias}), name)
@@ -102,7 +110,7 @@ class GraphBuilder:
     ) -> str:
         """`kind` is max or avg; stride defaults to the kernel; averages leave padding out of the count."""
         rank = len(self.shape(x)) - 1
-        extra = {"count_padding": False} if kind == "avg" else {}
+        extra: dict[str, Any] = {"count_padding": False} if kind == "avg" else {}
         return self.op(
             f"{kind}_pool",
             [x],

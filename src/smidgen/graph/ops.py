@@ -1,7 +1,7 @@
 """The operator table: roles of weights, attributes, and how shapes follow.
 
-Layout is channels last: an image is [H, W, C], a sequence [T, C], weights of convolutions [O, kH, kW, I/groups]
-(or [O, k, I/groups]). Spatial attributes are tuples with one entry an axis, `padding` pairs (before, after).
+Layout is channels last: an image is [H, W, C], a sequence [T, C], the weight of a convolution
+[O, kH, kW, I/groups] or [O, k, I/groups]. Spatial attributes are tuples with one entry an axis, `padding` pairs (before, after).
 
 Integer operators (`q.*`) work on int8 values whose zero points are in the values' grids, and end in
 `saturate(requantize(acc) + zero_out, lo, hi)`; see docs/NUMERICS.md for each rule.
@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+
+ACTIVATIONS = tuple(ACTIVATION_FUNCTIONS)
+
 Shape = tuple[int, ...]
 Infer = Callable[[Mapping[str, Any], Sequence[Shape], Mapping[str, Shape]], tuple[Shape, ...]]
-
-ACTIVATIONS = ("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid")
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,27 @@ def window_out(size: int, kernel: int, stride: int, pad: Sequence[int], dilation
     """Output length of a sliding window along one axis."""
     span = size + pad[0] + pad[1] - dilation * (kernel - 1) - 1
     if span < 0 or stride < 1:
-        raise ValueError(f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} with padding {tuple(pad)}")
+        raise ValueError(
+            f"a window of {dilation * (kernel - 1) + 1} does not fit into {size} with padding {tuple(pad)}"
+        )
     return span // stride + 1
 
 
-def _same(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _same(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     return (inputs[0],)
 
 
-def _broadcast(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _broadcast(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     return (np.broadcast_shapes(*inputs),)
 
 
-def _linear(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _linear(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     out, features = params["weight"] if "weight" in params else inputs[1]
     if inputs[0][-1] != features:
         raise ValueError(f"the weight {out}x{features} needs {features} features on the last axis")
@@ -62,14 +72,18 @@ def _linear(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[s
     return ((*inputs[0][:-1], out),)
 
 
-def _conv(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _conv(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     *space, channels = inputs[0]
     out, *kernel, per_group = params["weight"] if "weight" in params else inputs[1]
     groups = attrs["groups"]
     if len(kernel) != len(space):
         raise ValueError(f"a kernel with {len(kernel)} spatial axes needs an input with as many")
     if per_group * groups != channels or out % groups:
-        raise ValueError(f"a weight for {per_group} x {groups} groups -> {out} does not fit {channels} channels")
+        raise ValueError(
+            f"a weight for {per_group} x {groups} groups -> {out} does not fit {channels} channels"
+        )
     _check_vectors(params, out)
     sizes = zip(space, kernel, attrs["stride"], attrs["padding"], attrs["dilation"], strict=True)
     return ((*(window_out(n, k, s, p, d) for n, k, s, p, d in sizes), out),)
@@ -81,20 +95,26 @@ def _check_vectors(params: Mapping[str, Shape], out: int) -> None:
             raise ValueError(f"{role} has shape {list(shape)}, not [{out}]")
 
 
-def _pool(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _pool(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     *space, channels = inputs[0]
     sizes = zip(space, attrs["kernel"], attrs["stride"], attrs["padding"], strict=True)
     return ((*(window_out(n, k, s, p) for n, k, s, p in sizes), channels),)
 
 
-def _channels(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _channels(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     for role, shape in params.items():
         if shape != (inputs[0][-1],):
             raise ValueError(f"{role} has shape {list(shape)}, not [{inputs[0][-1]}]")
     return (inputs[0],)
 
 
-def _mean(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _mean(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     axes = attrs["axes"]
     if any(not 0 <= a < len(inputs[0]) for a in axes):
         raise ValueError(f"axes {axes} are not all axes of the input")
@@ -103,7 +123,9 @@ def _mean(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str
     return (tuple(n for i, n in enumerate(inputs[0]) if i not in axes),)
 
 
-def _concat(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _concat(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     axis = attrs["axis"]
     rest = {tuple(n for i, n in enumerate(shape) if i != axis) for shape in inputs}
     if len(rest) != 1 or not 0 <= axis < len(inputs[0]):
@@ -112,7 +134,9 @@ def _concat(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[s
     return (tuple(joined if i == axis else n for i, n in enumerate(inputs[0])),)
 
 
-def _reshape(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _reshape(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     """`shape` may have one -1, so that it survives the removal of channels."""
     shape, size = attrs["shape"], math.prod(inputs[0])
     known = math.prod(n for n in shape if n != -1)
@@ -123,7 +147,9 @@ def _reshape(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[
     return (tuple(shape),)
 
 
-def _transpose(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _transpose(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     if sorted(attrs["perm"]) != list(range(len(inputs[0]))):
         raise ValueError(f"{attrs['perm']} is not a permutation of the axes")
     return (tuple(inputs[0][axis] for axis in attrs["perm"]),)
@@ -136,11 +162,15 @@ def _pad(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str,
     return (tuple(n + a + b for n, (a, b) in zip(inputs[0], attrs["pads"], strict=True)),)
 
 
-def _island(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _island(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
-def _decode(attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]) -> tuple[Shape, ...]:
+def _decode(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
     return (params["weight"],)
 
 
@@ -154,7 +184,7 @@ OPS: Mapping[str, Op] = {
     "linear": Op(_linear, ("weight",), ("bias",)),
     "conv": Op(_conv, ("weight",), ("bias",), _CONV),
     "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
-    **{name: Op(_same, elementwise=True) for name in ACTIVATIONS},
+    **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
     "softmax": Op(_same),
     "max_pool": Op(_pool, attrs=_POOL),
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),

@@ -80,7 +80,9 @@ def _fit(
         loss = _epoch(state, objective, hooks, fabric, x, y, settings.batch_size, rng)
         message = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.3f}"
         if not np.isfinite(loss):
-            raise BadInput("training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate")
+            raise BadInput(
+                "training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate"
+            )
         if settings.patience and best.stop(twin, accuracy(twin, data.validation)):
             break
         report((epoch + 1) / settings.epochs, message)
@@ -136,11 +138,15 @@ class _Best:
 
 
 @torch.no_grad()
-def logits(twin: GraphTwin, x: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def logits(
+    twin: GraphTwin, x: np.ndarray[Any, np.dtype[np.float32]]
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Outputs of a twin in evaluation mode, in batches."""
     twin.eval()
     device = next(twin.buffers(), next(twin.parameters(), torch.zeros(1))).device
-    parts = [twin(torch.from_numpy(x[i : i + EVAL_BATCH]).to(device)).cpu() for i in range(0, len(x), EVAL_BATCH)]
+    parts = [
+        twin(torch.from_numpy(x[i : i + EVAL_BATCH]).to(device)).cpu() for i in range(0, len(x), EVAL_BATCH)
+    ]
     outputs: np.ndarray[Any, np.dtype[np.float32]] = torch.cat(parts).numpy()
     return outputs
 
@@ -150,7 +156,9 @@ def accuracy(twin: GraphTwin, data: Dataset) -> float:
     return float((logits(twin, data.x).argmax(axis=1) == data.y).mean())
 
 
-def float_logits(graph: Graph, x: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+def float_logits(
+    graph: Graph, x: np.ndarray[Any, np.dtype[np.float32]]
+) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Outputs of a float graph through torch: the quick way to evaluate the uncompressed network."""
     plain = replace(graph, values={n: replace(v, grid=None) for n, v in graph.values.items()})
     return logits(GraphTwin(plain), x)

@@ -62,7 +62,9 @@ class GraphTwin(nn.Module):
         super().__init__()
         missing = sorted({n.op for n in graph.nodes if n.op not in TORCH_FUNCTIONS and n.op != "batch_norm"})
         if missing:
-            raise Unsupported(graph.name, f"operators {', '.join(missing)} can't be trained", "", "Drop tune.fit")
+            raise Unsupported(
+                graph.name, f"operators {', '.join(missing)} can't be trained", "", "Drop tune.fit"
+            )
         self.graph = graph
         self.weights: dict[str, Twin] = {}
         for node in graph.nodes:

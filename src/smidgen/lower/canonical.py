@@ -1,8 +1,8 @@
 """Float rewrites that leave the function unchanged and the graph ready for integers.
 
 BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps).
-What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1 convolution,
-as do per-channel constants.
+What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1
+convolution, as do per-channel constants.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def canonical(graph: Graph) -> Graph:
         if node.op in ("batch_norm", "add_constant", "mul_constant"):
             scale, shift = _scale_and_shift(graph, node)
             before = _foldable(graph, node)
-            graph = _fold(graph, node, before, scale, shift) if before else _depthwise(graph, node, scale, shift)
+            graph = (
+                _fold(graph, node, before, scale, shift) if before else _depthwise(graph, node, scale, shift)
+            )
     return graph.pruned()
 
 

@@ -18,11 +18,13 @@ def lower(graph: Graph) -> Graph:
     """The integer graph of `graph`; without declared grids, the float graph in canonical form.
 
     Raises:
-        IllegalGraph: training is still pending, only some values have grids, or an accumulator could overflow.
+        IllegalGraph: training is pending, only some values have grids, or an accumulator could overflow.
     """
     if graph.pending:
         waiting = ", ".join(step.name for step in graph.pending)
-        raise IllegalGraph(graph.name, f"{waiting} still waits for training", "lowering comes last", "Add tune.fit")
+        raise IllegalGraph(
+            graph.name, f"{waiting} still waits for training", "lowering comes last", "Add tune.fit"
+        )
     graph = canonical(graph)
     if all(value.grid is None for value in graph.values.values()):
         graph.check()
@@ -54,7 +56,9 @@ def artifact_class(graph: Graph) -> str:
 def _declare(low: Lowering, name: str) -> None:
     value = low.source.values[name]
     if value.grid is None:
-        raise IllegalGraph(name, "this value has no grid", "all values of an integer graph have one", "Calibrate again")
+        raise IllegalGraph(
+            name, "this value has no grid", "all values of an integer graph have one", "Calibrate again"
+        )
     low.values[name] = replace(value, dtype=value.grid.dtype)
 
 

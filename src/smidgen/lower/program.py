@@ -17,7 +17,7 @@ Space = Literal["input", "output", "arena", "constant"]
 
 @dataclass(frozen=True)
 class Pointer:
-    """Where an argument lives: byte `offset` in the arena, or `index` of a graph input, output, or constant."""
+    """Where an argument lives: a byte `offset` in the arena, or the `index` of an input, output, constant."""
 
     space: Space
     index: int = 0

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from smidgen.errors import IllegalGraph
 from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
+from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 from smidgen.lower.grids import CLAMPS, fused_activation
 from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, round_half_up
-from smidgen.run.float_ops import ACTIVATION_FUNCTIONS
 
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
@@ -35,7 +35,13 @@ class Lowering:
         return found
 
     def emit(
-        self, node: Node, op: str, inputs: tuple[str, ...], out: str, params: Mapping[str, Array | str], **attrs: object
+        self,
+        node: Node,
+        op: str,
+        inputs: tuple[str, ...],
+        out: str,
+        params: Mapping[str, Array | str],
+        **attrs: object,
     ) -> None:
         """Append an integer node named like its float origin; arrays become weights `<node>.<role>`."""
         stored = {}
@@ -87,11 +93,16 @@ def weighted(low: Lowering, node: Node, out: str) -> None:
     whole = fmt.integers()
     if whole is None:
         raise IllegalGraph(
-            node.name, f"weight {name!r} is {fmt.label}", "integer layers need quantized weights", "Add quantize.affine"
+            node.name,
+            f"weight {name!r} is {fmt.label}",
+            "integer layers need quantized weights",
+            "Add quantize.affine",
         )
     channels = fmt.shape[0]
     step = np.broadcast_to(whole.scale.astype(np.float64) * x.scale, (channels,))
-    real_bias = low.source.weights[node.params["bias"]].decode() if "bias" in node.params else np.zeros(channels)
+    real_bias = (
+        low.source.weights[node.params["bias"]].decode() if "bias" in node.params else np.zeros(channels)
+    )
     bias = round_half_up(np.asarray(real_bias, dtype=np.float64) / step)
     reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
     worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
@@ -114,7 +125,9 @@ def add(low: Lowering, node: Node, out: str) -> None:
     ratios = [low.grid(name).scale / y.scale for name in node.inputs]
     _, shift = quantize_multiplier(max(ratios))
     multiplier = np.array([int(round_half_up(math.ldexp(r, shift))) for r in ratios], dtype=np.uint16)
-    low.emit(node, "q.add", node.inputs, out, {"multiplier": multiplier}, shift=shift, **bounds(low, node, out))
+    low.emit(
+        node, "q.add", node.inputs, out, {"multiplier": multiplier}, shift=shift, **bounds(low, node, out)
+    )
 
 
 def mul(low: Lowering, node: Node, out: str) -> None:

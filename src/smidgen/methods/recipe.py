@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import yaml
@@ -78,7 +78,9 @@ def step_class(name: str) -> type[Step]:
         module = importlib.import_module(f"smidgen.methods.{name}")
     except ModuleNotFoundError as missing:
         if missing.name and missing.name.startswith("smidgen"):
-            raise BadInput("recipe", f"unknown step {name!r}", f"known: {', '.join(step_names())}") from missing
+            raise BadInput(
+                "recipe", f"unknown step {name!r}", f"known: {', '.join(step_names())}"
+            ) from missing
         raise
     found = [
         item
@@ -103,8 +105,7 @@ def step_names() -> tuple[str, ...]:
     )
 
 
-def _settings(step: Step) -> dict[str, Any]:
-    assert is_dataclass(step)
+def _settings(step: Any) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(step).items()}
 
 

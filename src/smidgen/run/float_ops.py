@@ -7,25 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from smidgen.graph import Graph
+from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
 from smidgen.run.windows import convolve, window_counts, windows
-
-
-def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x) without overflow."""
-    half = 0.5 * np.tanh(0.5 * np.asarray(x, dtype=np.float64)) + 0.5
-    return half.astype(np.asarray(x).dtype)
-
-
-ACTIVATION_FUNCTIONS: Mapping[str, Callable[[Array], Array]] = {
-    "relu": lambda x: np.maximum(x, 0),
-    "relu6": lambda x: np.clip(x, 0, 6),
-    "sigmoid": sigmoid,
-    "tanh": np.tanh,
-    "hardsigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "hardswish": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
-}
 
 
 def softmax(x: Array) -> Array:
@@ -50,7 +35,8 @@ def _conv(site: Site, x: Sequence[Array]) -> Array:
 
 def _batch_norm(site: Site, x: Sequence[Array]) -> Array:
     w = site.weights
-    return (x[0] - w["mean"]) * (w["gamma"] / np.sqrt(w["variance"] + site.attrs["epsilon"])) + w["beta"]
+    gain: Array = w["gamma"] / np.sqrt(w["variance"] + site.attrs["epsilon"])
+    return (x[0] - w["mean"]) * gain + w["beta"]
 
 
 def _pool_windows(site: Site, x: Array, fill: float) -> tuple[Array, tuple[int, ...]]:
@@ -71,7 +57,7 @@ def _avg_pool(site: Site, x: Sequence[Array]) -> Array:
     if a["count_padding"]:
         return np.asarray(view.mean(axis=axes))
     counts = window_counts(site.inputs[0].shape[:-1], a["kernel"], a["stride"], a["padding"])
-    return (view.sum(axis=axes) / counts[..., None]).astype(np.float32)
+    return np.asarray(view.sum(axis=axes) / counts[..., None], dtype=np.float32)
 
 
 def _mean(site: Site, x: Sequence[Array]) -> Array:

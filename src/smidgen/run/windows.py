@@ -24,7 +24,12 @@ def windows(
     axes = tuple(range(1, rank + 1))
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     view = np.lib.stride_tricks.sliding_window_view(x, spans, axis=axes)  # [n, *out, C, *span]
-    step = (slice(None), *(slice(None, None, s) for s in stride), slice(None), *(slice(None, None, d) for d in dilation))
+    step = (
+        slice(None),
+        *(slice(None, None, s) for s in stride),
+        slice(None),
+        *(slice(None, None, d) for d in dilation),
+    )
     return np.moveaxis(view[step], rank + 1, -1)
 
 

@@ -14,8 +14,8 @@ from smidgen.learn.objectives.objective import Batch, LossObjective
 def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """temperature^2 * H(softmax(teacher / temperature), softmax(student / temperature)), batch mean.
 
-    The gradient of the bare term is (q - p) / temperature and falls off as 1 / temperature^2; the factor keeps
-    its size independent of the temperature, so that weights between losses keep their meaning.
+    The gradient of the bare term falls off as 1 / temperature^2; the factor makes its size independent of the
+    temperature, so that weights between losses keep their meaning.
     """
     p = F.softmax(teacher / temperature, dim=-1)
     log_q = F.log_softmax(student / temperature, dim=-1)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from smidgen.formats import Affine, Dense, Format
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.formats import Affine, Format
 from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
@@ -83,11 +87,12 @@ class AffineQuantization(Step):
         ends = {names[0], names[-1]} if self.first_last_bits and names else set()
         return {
             name: graph.weights[name].map_dense(
-                lambda dense, bits=self.first_last_bits if name in ends else self.bits: Affine.fit(
-                    dense, bits, self.granularity, self.symmetric, self.rule, self.group_size
-                )
-                if dense.size
-                else Dense(dense)
+                self._fit(self.first_last_bits if name in ends else self.bits)
             )
             for name in names
         }
+
+    def _fit(self, bits: int) -> Callable[[npt.NDArray[np.float32]], Format]:
+        return lambda dense: Affine.fit(
+            dense, bits, self.granularity, self.symmetric, self.rule, self.group_size
+        )
