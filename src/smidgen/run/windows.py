@@ -52,8 +52,8 @@ def convolve(
         return np.asarray((view * taps).sum(axis=axes, dtype=x.dtype))
     parts = []
     for g in range(groups):
-        columns = view[..., g * per_in : (g + 1) * per_in].reshape(*lead, -1)
         filters = weight[g * per_out : (g + 1) * per_out].reshape(per_out, -1)
+        columns = view[..., g * per_in : (g + 1) * per_in].reshape(*lead, filters.shape[1])
         parts.append(columns @ filters.T)
     return parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
 

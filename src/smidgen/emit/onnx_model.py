@@ -1,0 +1,112 @@
+"""Writes an integer graph as an ONNX model: ports, nodes by the rules of `onnx_ops`, metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from smidgen.emit.onnx_ops import RULES, Site, dequantize, grid_of, quantize
+from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, IR_VERSION, OPSET, OnnxWriter
+from smidgen.errors import MissingExtra
+from smidgen.graph import Graph, Node, Value
+from smidgen.numerics import NUMERICS_VERSION
+from smidgen.run.reference import executable
+
+
+def to_model(graph: Graph, float_boundary: bool = False) -> Any:
+    """The graph as an `onnx.ModelProto`, without checking that it can be expressed."""
+    try:
+        import onnx
+    except ImportError as missing:
+        raise MissingExtra("ONNX export", "onnx", "compress") from missing
+    w = OnnxWriter()
+    names: dict[str, str] = {}
+    inputs = [_input(w, graph, name, names, float_boundary) for name in graph.inputs]
+    for node in graph.nodes:
+        if node.op != "q.decode":  # its consumers hold the integers
+            names[node.output] = _write(w, graph, node, names)
+    outputs = [_output(w, graph, name, names[name], float_boundary) for name in graph.outputs]
+    onnx_graph = onnx.helper.make_graph(w.nodes, graph.name, inputs, outputs, w.initializers)
+    opset = onnx.helper.make_opsetid("", OPSET)
+    model = onnx.helper.make_model(
+        onnx_graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="smidgen"
+    )
+    onnx.helper.set_model_props(model, _metadata(graph))
+    return model
+
+
+def _write(w: OnnxWriter, graph: Graph, node: Node, names: dict[str, str]) -> str:
+    weights = {role: executable(graph.weights[name]) for role, name in node.params.items()}
+    data = node.inputs
+    if node.op in ("q.linear", "q.conv"):
+        stored = stored_weight(graph, node)
+        assert stored is not None, "check() lists products without a stored weight"
+        weights["weight"], data = executable(graph.weights[stored]), node.inputs[:1]
+    site = Site(
+        node,
+        weights,
+        tuple(graph.values[name] for name in data),
+        graph.values[node.output],
+        tuple(names[name] for name in data),
+        f"{node.output}.bytes",
+    )
+    return RULES[node.op](w, site)
+
+
+def _port(name: str, value: Value, dtype: str) -> Any:
+    import onnx
+
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    return onnx.helper.make_tensor_value_info(name, kind, ["n", *value.shape])
+
+
+def _input(w: OnnxWriter, graph: Graph, name: str, names: dict[str, str], float_boundary: bool) -> Any:
+    value = graph.values[name]
+    port, inner = w.unique(name), f"{name}.bytes"
+    if value.dtype == "float32":
+        names[name] = port
+        return _port(port, value, "float32")
+    if float_boundary:
+        names[name] = quantize(w, port, grid_of(value), inner)
+        return _port(port, value, "float32")
+    raised = w.op("Add", [w.cast(port, np.int32, f"{inner}.wide"), _to_unsigned(w)], f"{inner}.raised")
+    names[name] = w.cast(raised, np.uint8, inner)
+    return _port(port, value, "int8")
+
+
+def _output(w: OnnxWriter, graph: Graph, name: str, inner: str, float_boundary: bool) -> Any:
+    """Turn the computed value into an output of the file, called `name` unless an input has that name."""
+    value = graph.values[name]
+    if value.dtype == "float32":
+        made = w.op("Identity", [inner], name)
+    elif float_boundary:
+        made = dequantize(w, inner, grid_of(value), name)
+    else:
+        lowered = w.op("Sub", [w.cast(inner, np.int32, f"{name}.wide"), _to_unsigned(w)], f"{name}.lowered")
+        made = w.cast(lowered, np.int8, name)
+    dtype = "float32" if float_boundary else value.dtype
+    return _port(made, value, dtype)
+
+
+def _to_unsigned(w: OnnxWriter) -> str:
+    return w.constant(BIAS_TO_UNSIGNED, np.int32, "bias_to_unsigned")
+
+
+def _metadata(graph: Graph) -> dict[str, str]:
+    """Who made the file by which rules, and the grids of its ports: real = (q - zero) * scale."""
+    found = {"producer": "smidgen", "numerics_version": str(NUMERICS_VERSION), "flavour": "exact"}
+    for role, names in (("input", graph.inputs), ("output", graph.outputs)):
+        for number, name in enumerate(names):
+            if grid := graph.values[name].grid:
+                fields = {"scale": repr(grid.scale), "zero": str(grid.zero), "bits": str(grid.bits)}
+                found |= {f"{role}{number}.{key}": text for key, text in fields.items()}
+    return found
+
+
+def stored_weight(graph: Graph, node: Node) -> str | None:
+    """The stored weight of a product: its own, or the one that q.decode expands into its second input."""
+    if "weight" in node.params:
+        return node.params["weight"]
+    producer = graph.producer(node.inputs[1]) if len(node.inputs) > 1 else None
+    return producer.params["weight"] if producer and producer.op == "q.decode" else None
