@@ -1,0 +1,145 @@
+"""The files of an emitted C project, as text: a pure function of the Program and its golden vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from smidgen.emit import c_source
+from smidgen.emit.c_names import identifier, plain
+from smidgen.lower.program import Port, Program
+from smidgen.numerics import NUMERICS_VERSION, Array
+from smidgen.targets.project import MANIFEST, Manifest, Tensor
+
+TEMPLATES = Path(__file__).parent / "templates" / "c"
+KERNELS = Path(__file__).parent.parent / "kernels" / "c"
+
+
+@dataclass(frozen=True)
+class Golden:
+    """What every build must reproduce: inputs, outputs [n, ...], and layers' CRC-32, uint32 [n, layers]."""
+
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    layer_crc: Array
+
+    @property
+    def samples(self) -> int:
+        return len(self.inputs[0])
+
+
+def project_files(program: Program, golden: Golden) -> dict[str, str]:
+    """Path inside the project → text, everything a C99 compiler needs."""
+    manifest = manifest_of(program)
+    copied = [name for name in manifest.sources if name.startswith("kernels/")]
+    words = _words(program, manifest, golden)
+    return {
+        "model.h": c_source.model_header(program),
+        "model.c": c_source.model_source(program),
+        "weights.h": c_source.weights_header(program),
+        "weights.c": c_source.weights_source(program),
+        "golden.h": _golden_header(program, golden),
+        MANIFEST: manifest.model_dump_json(indent=2) + "\n",
+        **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
+        **{name: (KERNELS / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
+    }
+
+
+def manifest_of(program: Program) -> Manifest:
+    """What runners read."""
+    kernels = sorted({f"kernels/{call.kernel}.c" for call in program.calls})
+    return Manifest(
+        prefix=identifier(program.name),
+        numerics_version=NUMERICS_VERSION,
+        arena_bytes=program.arena_bytes,
+        inputs=tuple(map(_tensor, program.inputs)),
+        outputs=tuple(map(_tensor, program.outputs)),
+        layers=tuple(c_source.layers(program)),
+        sources=("model.c", "weights.c", *kernels),
+    )
+
+
+def _tensor(port: Port) -> Tensor:
+    dtype: Literal["int8", "int16"] = "int16" if port.dtype == "int16" else "int8"
+    return Tensor(
+        name=port.name, shape=port.shape, dtype=dtype, scale=float(port.grid.scale), zero=port.grid.zero
+    )
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(f"@{word}@", value)
+    return text
+
+
+def _words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, str]:
+    """What the templates leave open."""
+    inputs = [(c_source.port_name("in", i, program.inputs), t) for i, t in enumerate(manifest.inputs)]
+    outputs = [(c_source.port_name("out", i, program.outputs), t) for i, t in enumerate(manifest.outputs)]
+    run = f"{manifest.prefix}_run"
+    given = [f"golden_{n} + sample * {p.size}" for n, p in inputs]
+    names = [n for n, _ in (*inputs, *outputs)]
+    return {
+        "title": plain(program.name),
+        "name": manifest.prefix,
+        "NAME": manifest.prefix.upper(),
+        "model_sources": " ".join(manifest.sources),
+        "buffers": "\n".join(
+            f"static {c_source.C_TYPES[p.dtype]} {n}[{p.size}];" for n, p in (*inputs, *outputs)
+        ),
+        "read": " && ".join(f"fread({n}, 1, sizeof {n}, stdin) == sizeof {n}" for n, _ in inputs),
+        "write": " && ".join(f"fwrite({n}, 1, sizeof {n}, stdout) == sizeof {n}" for n, _ in outputs),
+        "run": f"{run}({', '.join([*names, 'arena'])})",
+        "run_golden": f"{run}({', '.join([*given, *(n for n, _ in outputs), 'arena'])})",
+        "compare_outputs": "\n        ".join(_comparison(n, p) for n, p in outputs),
+        "numerics_version": str(NUMERICS_VERSION),
+        "constant_bytes": str(c_source.constant_bytes(program)),
+        "arena_bytes": str(program.arena_bytes),
+        "input_bytes": str(manifest.input_bytes),
+        "output_bytes": str(manifest.output_bytes),
+        "samples": str(golden.samples),
+        "tensors": "\n".join(_tensor_row(n, p) for n, p in (*inputs, *outputs)),
+        "layers": "\n".join(f"| {plain(call.node)} | {call.kernel} |" for call in program.calls),
+    }
+
+
+def _comparison(name: str, port: Tensor) -> str:
+    crc = f"crc32((const uint8_t *){{}}, {port.nbytes})"
+    expected = crc.format(f"(golden_{name} + sample * {port.size})")
+    return f'compare("output {name}", {crc.format(name)}, {expected});'
+
+
+def _tensor_row(name: str, port: Tensor) -> str:
+    shape = " x ".join(map(str, port.shape)) or "1"
+    return f"| `{name}` | {shape} | {port.dtype} | (q - ({port.zero})) * {port.scale!r} |"
+
+
+def _golden_header(program: Program, golden: Golden) -> str:
+    guard = f"{identifier(program.name).upper()}_GOLDEN_H"
+    names = ",\n".join(f'    "{plain(node)}"' for node in c_source.layers(program))
+    arrays = [
+        c_source.c_array(f"golden_{c_source.port_name(stem, i, ports)}", array)
+        for stem, ports, tensors in (
+            ("in", program.inputs, golden.inputs),
+            ("out", program.outputs, golden.outputs),
+        )
+        for i, array in enumerate(tensors)
+    ]
+    parts = [
+        f"#ifndef {guard}",
+        f"#define {guard}",
+        "",
+        "#include <stdint.h>",
+        "",
+        f"#define GOLDEN_SAMPLES {golden.samples}",
+        "",
+        f"static const char *const golden_layer_names[] = {{\n{names}\n}};",
+        "",
+        *arrays,
+        c_source.c_array("golden_layer_crc", golden.layer_crc),
+        f"#endif /* {guard} */",
+        "",
+    ]
+    return "\n".join(parts)

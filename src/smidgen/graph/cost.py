@@ -1,0 +1,42 @@
+"""Operation counts of a graph for one sample: what modelled latency and energy are made from."""
+
+from __future__ import annotations
+
+import math
+
+from smidgen.graph.core import Graph, Node
+
+MOVES_NOTHING = ("reshape", "q.reshape")
+
+
+def macs(graph: Graph) -> dict[str, int]:
+    """Multiply-accumulates of each convolution and linear node by name (real or integer), in graph order.
+
+    Positions in the padding are counted, and so are zero weights: this is what a dense kernel executes.
+    """
+    counted = ((node.name, _node_macs(graph, node)) for node in graph.nodes)
+    return {name: count for name, count in counted if count}
+
+
+def element_operations(graph: Graph) -> dict[str, int]:
+    """Element operations of every other node by name: one for each element a node reads or writes, whichever
+    is more; the whole window for pools; each weight for a decode. Reshapes cost nothing and are left out.
+    """
+    counted = macs(graph)
+    others = (node for node in graph.nodes if node.name not in counted and node.op not in MOVES_NOTHING)
+    return {node.name: _node_elements(graph, node) for node in others}
+
+
+def _node_macs(graph: Graph, node: Node) -> int:
+    if node.op not in ("linear", "conv", "q.linear", "q.conv"):
+        return 0
+    weight = node.params.get("weight")
+    shape = graph.weights[weight].shape if weight else graph.values[node.inputs[1]].shape
+    return graph.values[node.output].size * math.prod(shape[1:])
+
+
+def _node_elements(graph: Graph, node: Node) -> int:
+    written = sum(graph.values[name].size for name in node.outputs)
+    if "kernel" in node.attrs:
+        return written * math.prod(node.attrs["kernel"])
+    return max(written, sum(graph.values[name].size for name in node.inputs))

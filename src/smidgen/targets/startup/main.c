@@ -1,0 +1,15 @@
+/* Runs the network once on static buffers, so that the linker counts all the memory it needs. */
+#include <stdint.h>
+
+#include "model.h"
+
+int main(void);
+
+__attribute__((aligned(16))) static uint8_t arena[@NAME@_ARENA_BYTES];
+@buffers@
+volatile int smidgen_status;
+
+int main(void) {
+    smidgen_status = @name@_run(@arguments@, arena);
+    return 0;
+}
