@@ -1,0 +1,224 @@
+/* Integer kernels in freestanding C99: the same files run in Python, in emitted projects and on microcontrollers.
+ *
+ * One public function a file, `void smg_NAME(const smg_NAME_args *a, pointers...)`. Every field of an argument
+ * struct is an int32_t, so that a struct is also an array of int32_t in the order given here.
+ *
+ * Rules are those of docs/NUMERICS.md. Layouts are channels last, weights [out_c][k_h][k_w][in_c / groups];
+ * a sequence is an image with in_h = k_h = 1. Common fields:
+ *   zero_x, zero_y  zero points of input and output, -128..127
+ *   lo, hi          saturation bounds, -128 <= lo <= hi <= 127
+ *   per_channel     1: `multiplier` and `shift` hold one entry an output channel; 0: one for all
+ * `multiplier` entries are any uint16_t, `shift` entries 1..47. All sizes are >= 1 and every tensor is smaller
+ * than 2^31 bytes. An output may not overlap an input, unless the kernel says that it works in place.
+ */
+#ifndef SMIDGEN_H
+#define SMIDGEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* (acc * multiplier + 2^(shift-1)) >> shift: half rounds up, also for negatives. */
+static inline int64_t smg_requantize(int32_t acc, uint16_t multiplier, uint8_t shift)
+{
+    return ((int64_t)acc * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
+}
+
+static inline int8_t smg_saturate(int64_t v, int32_t lo, int32_t hi)
+{
+    return (int8_t)(v < lo ? lo : v > hi ? hi : v);
+}
+
+/* Sums wrap modulo 2^32 on the way; the final value fits int32_t, as lowering has proved. */
+static inline uint32_t smg_dot(const int8_t *x, const int8_t *w, int32_t n)
+{
+    uint32_t sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        sum += (uint32_t)((int32_t)x[i] * w[i]);
+    return sum;
+}
+
+static inline uint32_t smg_sum(const int8_t *x, int32_t n)
+{
+    uint32_t sum = 0;
+    for (int32_t i = 0; i < n; i++)
+        sum += (uint32_t)(int32_t)x[i];
+    return sum;
+}
+
+/* Where a window that starts at `start` (may be negative) lies inside an axis of `size`:
+ * the taps first <= t < last have 0 <= start + t * dilation < size. */
+typedef struct { int32_t first, last; } smg_taps;
+
+static inline smg_taps smg_inside(int32_t start, int32_t taps, int32_t dilation, int32_t size)
+{
+    smg_taps t = {start < 0 ? (dilation - 1 - start) / dilation : 0, taps};
+    if (start + (taps - 1) * dilation >= size)
+        t.last = start >= size ? 0 : (size - 1 - start) / dilation + 1;
+    if (t.first > t.last)
+        t.first = t.last;
+    return t;
+}
+
+/* y[r][o] = sat(requantize(bias[o] + sum_i w[o][i] * (x[r][i] - zero_x)) + zero_y)
+ * x [rows][in], w [out][in], bias [out], y [rows][out]. */
+typedef struct {
+    int32_t rows, in, out, zero_x, zero_y, lo, hi, per_channel;
+} smg_q_linear_args;
+void smg_q_linear(const smg_q_linear_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
+                  const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
+/* The same sum over a window; positions in the padding contribute 0.
+ * x [in_h][in_w][in_c], w [out_c][k_h][k_w][in_c / groups], bias [out_c], y [out_h][out_w][out_c];
+ * strides and dilations >= 1, pads >= 0, groups divides in_c and out_c. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left, dilation_h,
+        dilation_w, groups, zero_x, zero_y, lo, hi, per_channel;
+} smg_q_conv_args;
+void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
+                const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
+/* Maximum over the window's positions inside the input; -128 where there is none.
+ * x [in_h][in_w][channels], y [out_h][out_w][channels]. */
+typedef struct {
+    int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left;
+} smg_q_max_pool_args;
+void smg_q_max_pool(const smg_q_max_pool_args *a, const int8_t *x, int8_t *y);
+
+/* sat(requantize(sum (x - zero_x)) + zero_y) over the window's positions inside the input.
+ * by_count 1: `multiplier` and `shift` have k_h * k_w entries, indexed by (positions inside) - 1; 0: one entry. */
+typedef struct {
+    int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, zero_x, zero_y,
+        lo, hi, by_count;
+} smg_q_avg_pool_args;
+void smg_q_avg_pool(const smg_q_avg_pool_args *a, const int8_t *x, const uint16_t *multiplier,
+                    const uint8_t *shift, int8_t *y);
+
+/* The mean over the axes r0 and r1: x [k0][r0][k1][r1][k2], y [k0][k1][k2]. One multiplier and shift. */
+typedef struct {
+    int32_t k0, r0, k1, r1, k2, zero_x, zero_y, lo, hi;
+} smg_q_mean_args;
+void smg_q_mean(const smg_q_mean_args *a, const int8_t *x, const uint16_t *multiplier, const uint8_t *shift,
+                int8_t *y);
+
+/* sat(((x0 - zero_0) * multiplier_0 + (x1 - zero_1) * multiplier_1 + 2^(shift-1) >> shift) + zero_y).
+ * y [d0][d1][d2][d3]; element strides s0_.. of x0 and s1_.. of x1, 0 on axes that are broadcast.
+ * Multipliers 0..65535; shift 1..30 (a longer shift rounds to 0, as 30 does). In place with an operand that is
+ * not broadcast. */
+typedef struct {
+    int32_t d0, d1, d2, d3, s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, zero_0, zero_1, multiplier_0,
+        multiplier_1, shift, zero_y, lo, hi;
+} smg_q_add_args;
+void smg_q_add(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int8_t *y);
+
+/* sat(requantize((x0 - zero_0) * (x1 - zero_1)) + zero_y); shapes and strides as in smg_q_add, one multiplier
+ * and shift. In place with an operand that is not broadcast. */
+typedef struct {
+    int32_t d0, d1, d2, d3, s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, zero_0, zero_1, zero_y, lo, hi;
+} smg_q_mul_args;
+void smg_q_mul(const smg_q_mul_args *a, const int8_t *x0, const int8_t *x1, const uint16_t *multiplier,
+               const uint8_t *shift, int8_t *y);
+
+/* sat(requantize(x - zero_x) + zero_y): x and y [rows][channels]. In place. */
+typedef struct {
+    int32_t rows, channels, zero_x, zero_y, lo, hi, per_channel;
+} smg_q_requantize_args;
+void smg_q_requantize(const smg_q_requantize_args *a, const int8_t *x, const uint16_t *multiplier,
+                      const uint8_t *shift, int8_t *y);
+
+/* y[i] = table[x[i] + 128], table [256]. In place. */
+typedef struct {
+    int32_t count;
+} smg_q_table_args;
+void smg_q_table(const smg_q_table_args *a, const int8_t *x, const int8_t *table, int8_t *y);
+
+/* e_i = table[max - x_i], y_i = min((256 e_i + S / 2) / S - 128, 127) with S = sum e: x and y [rows][size],
+ * table [256], table[0] >= 1, size <= 65536 (S fits 32 bits). In place. */
+typedef struct {
+    int32_t rows, size;
+} smg_q_softmax_args;
+void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y);
+
+/* `rows` runs of `run` bytes each; a run starts every stride_x bytes in x and every stride_y bytes in y. */
+typedef struct {
+    int32_t rows, run, stride_x, stride_y;
+} smg_copy_args;
+void smg_copy(const smg_copy_args *a, const int8_t *x, int8_t *y);
+
+/* y [d0][d1][d2][d3][d4], contiguous, takes x at element strides s0..s4. */
+typedef struct {
+    int32_t d0, d1, d2, d3, d4, s0, s1, s2, s3, s4;
+} smg_transpose_args;
+void smg_transpose(const smg_transpose_args *a, const int8_t *x, int8_t *y);
+
+/* x [d0][d1][d2][d3] inside `value`: before_i and after_i elements (>= 0) on each side of axis i. */
+typedef struct {
+    int32_t d0, d1, d2, d3, before_0, before_1, before_2, before_3, after_0, after_1, after_2, after_3, value;
+} smg_pad_args;
+void smg_pad(const smg_pad_args *a, const int8_t *x, int8_t *y);
+
+/* Stored weights. A stream of n-bit symbols is packed without gaps, least significant bit first.
+ *
+ * y[i] = (q_i - zero) * multiple as int8, for `count` weights in rows of `row` (one row a scale):
+ *   symbols    signed, `bits` wide (1..8)
+ *   zeros      signed, `bits` wide, one a row; null: 0
+ *   multiples  4 bits each, stored minus 1, ceil(row / group) a row; null: 1. group >= 1
+ * Sparse streams hold symbols for nonzeros only (`stored` of them) and 0 elsewhere. */
+typedef struct {
+    int32_t count, row, group, bits;
+} smg_decode_packed_args;
+void smg_decode_packed(const smg_decode_packed_args *a, const uint8_t *symbols, const uint8_t *zeros,
+                       const uint8_t *multiples, int8_t *y);
+
+/* `mask`: one bit a weight, 1 where a symbol is stored. */
+typedef struct {
+    int32_t count, row, group, bits, stored;
+} smg_decode_mask_args;
+void smg_decode_mask(const smg_decode_mask_args *a, const uint8_t *symbols, const uint8_t *zeros,
+                     const uint8_t *multiples, const uint8_t *mask, int8_t *y);
+
+/* `gaps`: `gap_count` unsigned codes of gap_bits (1..8); a code is the number of zeros before the next stored
+ * weight, the largest code that many zeros and no weight. */
+typedef struct {
+    int32_t count, row, group, bits, stored, gap_bits, gap_count;
+} smg_decode_gaps_args;
+void smg_decode_gaps(const smg_decode_gaps_args *a, const uint8_t *symbols, const uint8_t *zeros,
+                     const uint8_t *multiples, const uint8_t *gaps, int8_t *y);
+
+/* The `index`-th symbol of a stream, `bits` wide (1..8). */
+static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t bits)
+{
+    const uint64_t at = (uint64_t)index * (uint32_t)bits;
+    const uint8_t *byte = stream + (size_t)(at >> 3);
+    const int32_t low = (int32_t)(at & 7);
+    uint32_t word = byte[0];
+    if (low + bits > 8)
+        word |= (uint32_t)byte[1] << 8;
+    return (int32_t)(word >> low) & ((1 << bits) - 1);
+}
+
+static inline int32_t smg_signed(const uint8_t *stream, int32_t index, int32_t bits)
+{
+    const int32_t sign = 1 << (bits - 1);
+    return (smg_unsigned(stream, index, bits) ^ sign) - sign;
+}
+
+/* (q - zero) * multiple for weight `i`; see smg_decode_packed. */
+static inline int8_t smg_weight(int32_t q, int32_t i, int32_t row, int32_t group, int32_t bits,
+                                const uint8_t *zeros, const uint8_t *multiples)
+{
+    if (zeros != NULL)
+        q -= smg_signed(zeros, i / row, bits);
+    if (multiples != NULL)
+        q *= smg_unsigned(multiples, i / row * ((row + group - 1) / group) + i % row / group, 4) + 1;
+    return smg_saturate(q, -128, 127);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,56 @@
+// A whole network as one list of checked kernel calls. The code is what smidgen.run.native serializes:
+//   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, calls, then for each call
+//   kernel, args.., and (base, offset, nbytes) of each pointer.
+// Bases: -1 null, 0 arena, 1 constants, 2.. inputs, then outputs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "kernel_table.hpp"
+
+constexpr int32_t PLAN_VERSION = 1;
+
+struct Pointer {
+    int32_t base, offset, nbytes;
+};
+
+struct Call {
+    const Kernel *kernel;
+    std::vector<int32_t> args;
+    std::vector<Pointer> pointers;
+};
+
+class Plan {
+public:
+    // Throws std::invalid_argument for a program that is truncated or would leave its memory.
+    Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes);
+
+    using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
+
+    // Runs `samples` samples; `inputs` and `outputs` are consecutive samples. `watch` sees every call's output.
+    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs, size_t samples,
+             const Watch &watch = {});
+
+    const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
+    const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
+
+private:
+    struct alignas(64) Block {
+        uint8_t bytes[64];
+    };
+
+    void check(size_t number, const Call &call) const;
+    int64_t base_bytes(int32_t base) const;
+
+    std::vector<int32_t> input_bytes_, output_bytes_;
+    std::unique_ptr<Block[]> arena_;
+    std::vector<Block> constants_;
+    size_t arena_size_, constant_size_;
+    std::vector<Call> calls_;
+    std::mutex running_;  // one arena: concurrent runs take turns
+};
