@@ -1,0 +1,171 @@
+"""One leaf of integers as bytes, by whichever coder makes it shortest. The header says everything needed to decode.
+
+    byte 0      coder (2 bits: raw, Huffman, rANS, planes), signed (1), bits - 1 (5)
+    varint      how many symbols; nothing follows if none
+    varint      smallest symbol, zigzag            } not for planes
+    byte        width of (symbol - smallest), 0..32 }
+    rest        raw: packed values; Huffman, rANS: table and code; planes: for each byte of a symbol, lowest first,
+                varint length and a stream of its own
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.codec.tables import best_tables
+from smidgen.codec.varint import read_varint, unzigzag, write_varint, zigzag
+from smidgen.errors import BadFile
+from smidgen.formats import Leaf
+from smidgen.kernels import _native
+from smidgen.numerics import Array
+
+MAX_DECODED_BYTES = 4 << 30
+WIDEST = 32
+STATUS = {1: "it ends early", 2: "its table is not valid", 3: "it does not end where its symbols end"}
+
+
+class Coder(enum.IntEnum):
+    """How the symbols of a stream are coded."""
+
+    RAW = 0
+    HUFFMAN = 1
+    RANS = 2
+    PLANES = 3
+
+
+@dataclass(frozen=True)
+class StreamHeader:
+    """What stands before the coded symbols; `start` is where those begin."""
+
+    coder: Coder
+    bits: int
+    signed: bool
+    count: int
+    smallest: int
+    width: int
+    start: int
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The narrowest NumPy integer type of the symbols."""
+        size = 1 if self.bits <= 8 else 2 if self.bits <= 16 else 4
+        return np.dtype(f"{'i' if self.signed else 'u'}{size}")
+
+    @property
+    def decoded_bytes(self) -> int:
+        return self.count * self.dtype.itemsize
+
+
+def encode_stream(leaf: Leaf) -> bytes:
+    """The shortest coding of the leaf's symbols (all must fit its `bits`), header included."""
+    symbols = leaf.symbols.astype(np.int64).ravel()
+    if symbols.size == 0:
+        return _head(Coder.RAW, leaf) + write_varint(0)
+    smallest, width = int(symbols.min()), int(symbols.max() - symbols.min()).bit_length()
+    values = (symbols - smallest).astype(np.uint32)
+    common = write_varint(symbols.size) + write_varint(zigzag(smallest)) + bytes([width])
+    candidates = [_head(Coder.RAW, leaf) + common + _native.pack_bits(values, width)]
+    if width:
+        for table in best_tables(values, width):
+            coder = Coder.HUFFMAN if table.mantissa_bits < 0 else Coder.RANS
+            candidates.append(_head(coder, leaf) + common + table.encode(values))
+    if leaf.bits > 8 and width > 8:
+        candidates.append(_planes(leaf, symbols))
+    return min(candidates, key=len)
+
+
+def decode_stream(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> Array:
+    """The exact symbols, flat, in the narrowest integer type.
+
+    Raises:
+        BadFile: the bytes are not a stream, or its symbols need more than `max_decoded_bytes`.
+    """
+    header = read_header(data)
+    if header.decoded_bytes > max_decoded_bytes:
+        raise BadFile("stream", f"{header.count} symbols", f"{max_decoded_bytes} bytes are allowed")
+    if header.count == 0:
+        return np.zeros(0, dtype=header.dtype)
+    if header.coder is Coder.PLANES:
+        return _join_planes(data, header)
+    symbols = np.empty(header.count, dtype=header.dtype)
+    status = _decode(data[header.start :], header, symbols.view(f"u{symbols.itemsize}"))
+    if status:
+        raise BadFile("stream", STATUS[status])
+    _check_range(symbols, header)
+    return symbols
+
+
+def read_header(data: bytes) -> StreamHeader:
+    """The header alone. Raises BadFile."""
+    if not data:
+        raise BadFile("stream", "it is empty")
+    coder, signed, bits = Coder(data[0] >> 6), bool(data[0] >> 5 & 1), (data[0] & 31) + 1
+    count, at = read_varint(data, 1, "stream")
+    if count == 0:
+        if at != len(data):
+            raise BadFile("stream", "bytes follow an empty stream")
+        return StreamHeader(coder, bits, signed, 0, 0, 0, at)
+    if coder is Coder.PLANES:
+        return StreamHeader(coder, bits, signed, count, 0, bits, at)
+    smallest, at = read_varint(data, at, "stream")
+    if at >= len(data) or data[at] > WIDEST:
+        raise BadFile("stream", "the width of its symbols is missing or above 32")
+    return StreamHeader(coder, bits, signed, count, unzigzag(smallest), data[at], at + 1)
+
+
+def coder_name(data: bytes) -> str:
+    """The coder of an encoded stream, for reports."""
+    header = read_header(data)
+    return "constant" if header.coder is Coder.RAW and header.width == 0 else header.coder.name.lower()
+
+
+def _head(coder: Coder, leaf: Leaf) -> bytes:
+    return bytes([coder << 6 | leaf.signed << 5 | leaf.bits - 1])
+
+
+def _decode(body: bytes, header: StreamHeader, out: Array) -> int:
+    offset = header.smallest & 0xFFFFFFFF
+    if header.coder is Coder.RAW:
+        return int(_native.unpack_bits(body, header.width, offset, out))
+    decoder = _native.huffman_decode if header.coder is Coder.HUFFMAN else _native.rans_decode
+    return int(decoder(body, header.width, offset, out))
+
+
+def _check_range(symbols: Array, header: StreamHeader) -> None:
+    if header.bits in (8, 16, 32):
+        return
+    low = -(1 << (header.bits - 1)) if header.signed else 0
+    smallest, largest = int(symbols.min()), int(symbols.max())  # type: ignore[operator]
+    if smallest < low or largest >= low + (1 << header.bits):
+        raise BadFile("stream", f"symbols from {smallest} to {largest}", f"{header.bits} bits hold no such values")
+
+
+def _planes(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
+    """Each byte of the symbols as a stream of its own: wins where low bytes repeat (rounded floats)."""
+    out = _head(Coder.PLANES, leaf) + write_varint(symbols.size)
+    words = symbols.astype(np.uint64)
+    for shift in range(0, leaf.bits, 8):
+        plane = (words >> np.uint64(shift)).astype(np.uint8)
+        stream = encode_stream(Leaf("plane", plane, 8, signed=False))
+        out += write_varint(len(stream)) + stream
+    return out
+
+
+def _join_planes(data: bytes, header: StreamHeader) -> Array:
+    words = np.zeros(header.count, dtype=f"u{header.dtype.itemsize}")
+    at = header.start
+    for shift in range(0, header.bits, 8):
+        length, at = read_varint(data, at, "stream")
+        plane = data[at : at + length]
+        inner = read_header(plane)
+        if len(plane) != length or inner.coder is Coder.PLANES or inner.bits != 8 or inner.count != header.count:
+            raise BadFile("stream", "a byte plane does not fit its stream")
+        words |= decode_stream(plane).view(np.uint8).astype(words.dtype) << np.array(shift, words.dtype)
+        at += length
+    if at != len(data):
+        raise BadFile("stream", "bytes follow its last plane")
+    return words.view(header.dtype)
