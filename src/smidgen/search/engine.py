@@ -1,0 +1,245 @@
+"""The search loop: try candidates, keep what they became, confirm the best with more seeds, test once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from smidgen.errors import MissingExtra
+from smidgen.search.clock import Clock
+from smidgen.search.outcome import Candidate, Evaluated, Failed, Outcome, Point, Rejected
+from smidgen.search.paired import Labels
+from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
+from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
+from smidgen.search.run_folder import RunFolder
+from smidgen.search.searcher import Searcher
+
+IDLE_LIMIT = 200  # proposals in a row that are known or can't fit: the space is used up
+BASELINE_SHARE = 0.4
+EXPLORE_SHARE = 0.8  # of the time, if more seeds are to follow
+
+
+class Evaluator(Protocol):
+    """Builds and measures candidates. Deterministic in (candidate, seed), times aside."""
+
+    @property
+    def labels(self) -> Labels:
+        """The validation split's labels [n]."""
+
+    def reference(self, test: bool) -> Evaluated:
+        """The uncompressed network on the validation split (or the test split)."""
+
+    def precheck(self, candidate: Candidate) -> str | None:
+        """Why the candidate can't fit, known without training it; None if it may."""
+
+    def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        """Build the real artifact in `folder` (exists, empty), run it on validation."""
+
+    def test(self, point: Point, run: Evaluated) -> Evaluated:
+        """Run the artifact of one of the point's seeds on the test split."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """A search ends after `trials` built candidates or `time_s` seconds (None: no limit)."""
+
+    trials: int | None = None
+    time_s: float | None = None
+    seeds: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a search is doing. `left_s` and `trials` are None without a limit; `best` is the point so far."""
+
+    phase: str
+    message: str
+    built: int
+    trials: int | None
+    elapsed_s: float
+    left_s: float | None
+    best: Point | None
+
+
+class Search:
+    """One search in one (locked) run folder; `run()` may be killed at any moment and called anew."""
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        searcher: Searcher,
+        folder: RunFolder,
+        goal: Goal,
+        limits: Limits,
+        baselines: Sequence[Candidate] = (),
+        progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> None:
+        self._evaluator, self._searcher, self._folder = evaluator, searcher, folder
+        self._goal, self._limits, self._progress = goal, limits, progress
+        self._baselines = tuple(baselines)
+        self._seeds = tuple(sorted(limits.seeds))
+        self._outcomes: dict[Candidate, Outcome] = {}
+        self._phase = "start"
+
+    def run(self) -> Result:
+        """Search until a limit is reached or Ctrl-C, then open the test split for the frontier."""
+        self._clock = Clock(self._limits.time_s)
+        earlier = list(read_outcomes(self._folder.trials))
+        self._outcomes = {outcome.candidate: outcome for outcome in earlier}
+        self._searcher.resume(earlier)
+        self._reference = self._evaluator.reference(test=False)
+        interrupted = False
+        try:
+            self._explore()
+            self._confirm()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._report("interrupted: finishing with what was found")
+        return self._result(interrupted)
+
+    # Phases
+
+    def _explore(self) -> None:
+        self._phase = "search"
+        if self._may_try(1.0):
+            self._try_next()  # something valid exists before the slow baselines are trained
+        for baseline in self._baselines:
+            if baseline not in self._outcomes and self._clock.allows(BASELINE_SHARE):
+                self._carry_out(baseline)
+        share, idle = (EXPLORE_SHARE if len(self._seeds) > 1 else 1.0), 0
+        while idle < IDLE_LIMIT and self._may_try(share):
+            idle = 0 if self._try_next() else idle + 1
+
+    def _confirm(self) -> None:
+        """Measure the points of the size frontier with the other seeds, the chosen one first."""
+        self._phase = "confirm"
+        while self._clock.allows() and (point := self._unconfirmed()) is not None:
+            done = {run.seed for run in point.runs}
+            seed = next(seed for seed in self._seeds if seed not in done)
+            self._report(f"seed {seed} of {point.label}")
+            self._outcomes[point.candidate] = self._with_seed(point, seed)
+
+    def _result(self, interrupted: bool) -> Result:
+        self._phase = "test"
+        points = points_of(self._in_order())
+        chosen = self._chosen()
+        shown = frontier_of(points, self._goal.costs)
+        for point in shown if chosen is None or chosen in shown else (*shown, chosen):
+            self._outcomes[point.candidate] = self._tested(point)
+        points = points_of(self._in_order())
+        tested = None if not points else self._evaluator.reference(test=True)
+        chosen = self._chosen()
+        return Result(
+            goal=self._goal,
+            folder=self._folder.path,
+            reference=self._reference,
+            reference_test=tested,
+            outcomes=self._in_order(),
+            frontier=frontier_of(points, self._goal.costs),
+            chosen=chosen,
+            beaten_by=beaten_by(chosen, points, self._goal),
+            drops=drops_of(points, self._reference, self._evaluator.labels),
+            interrupted=interrupted,
+            elapsed_s=self._clock.elapsed_s,
+        )
+
+    # Candidates
+
+    def _try_next(self) -> bool:
+        """Ask for one recipe and carry it out; False if that took no work."""
+        recipe = self._searcher.ask()
+        known = self._outcomes.get(Candidate(recipe))
+        outcome = self._carry_out(Candidate(recipe)) if known is None else known
+        self._searcher.tell(recipe, outcome)
+        return known is None and not isinstance(outcome, Rejected)
+
+    def _carry_out(self, candidate: Candidate) -> Outcome:
+        key = f"{self._next_number():04d}"
+        self._report(candidate.label)
+        started = time.monotonic()
+        outcome: Outcome
+        try:
+            reason = self._evaluator.precheck(candidate)
+            outcome = self._build(key, candidate) if reason is None else Rejected(key, candidate, reason)
+            if isinstance(outcome, Point):
+                self._clock.record(time.monotonic() - started)
+        except (MissingExtra, OSError):
+            raise  # the machine's trouble, not the candidate's
+        except Exception as problem:
+            # A method that fails on this network must not end the search; the report lists it.
+            outcome = Failed(key, candidate, f"{type(problem).__name__}: {problem}")
+        if not isinstance(outcome, Point):
+            with self._folder.appearing(self._folder.trial(key)) as temporary:
+                write_outcome(temporary, outcome)
+        self._outcomes[candidate] = outcome
+        return outcome
+
+    def _build(self, key: str, candidate: Candidate) -> Point:
+        final = self._folder.trial(key)
+        with self._folder.appearing(final) as temporary:
+            run = self._measure(candidate, self._seeds[0], temporary / f"seed-{self._seeds[0]}")
+            point = Point(key, candidate, (run,), final)
+            write_outcome(temporary, point)
+        return point
+
+    def _with_seed(self, point: Point, seed: int) -> Point:
+        with self._folder.appearing(point.folder / f"seed-{seed}") as temporary:
+            run = self._measure(point.candidate, seed, temporary)
+        return replace(point, runs=tuple(sorted((*point.runs, run), key=lambda run: run.seed)))
+
+    def _measure(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        folder.mkdir(exist_ok=True)
+        run = self._evaluator.evaluate(candidate, seed, folder)
+        write_evaluated(folder, run)
+        return run
+
+    def _tested(self, point: Point) -> Point:
+        """With each seed run on the test split, unless an earlier process did."""
+        known = {run.seed: run for run in point.test}
+        for run in point.runs:
+            if run.seed not in known:
+                known[run.seed] = self._evaluator.test(point, run)
+                write_evaluated(point.folder / f"seed-{run.seed}", known[run.seed], TEST)
+        return replace(point, test=tuple(known[run.seed] for run in point.runs))
+
+    # State
+
+    def _may_try(self, share: float) -> bool:
+        enough = self._limits.trials is not None and self._built() >= self._limits.trials
+        return not enough and self._clock.allows(share)
+
+    def _built(self) -> int:
+        """Candidates that cost work, baselines aside."""
+        tried = [o for o in self._outcomes.values() if not isinstance(o, Rejected)]
+        return sum(o.candidate.kind == "compressed" for o in tried)
+
+    def _unconfirmed(self) -> Point | None:
+        chosen = self._chosen()
+        first = () if chosen is None else (chosen,)
+        waiting = (*first, *frontier_of(points_of(self._in_order()), self._goal.costs[:1]))
+        return next((p for p in waiting if len(p.runs) < len(self._seeds)), None)
+
+    def _chosen(self) -> Point | None:
+        return choose(points_of(self._in_order()), self._goal, self._reference, self._evaluator.labels)
+
+    def _in_order(self) -> tuple[Outcome, ...]:
+        return tuple(sorted(self._outcomes.values(), key=lambda outcome: outcome.key))
+
+    def _next_number(self) -> int:
+        return 1 + max((int(outcome.key) for outcome in self._outcomes.values()), default=-1)
+
+    def _report(self, message: str) -> None:
+        self._progress(
+            Progress(
+                phase=self._phase,
+                message=message,
+                built=self._built(),
+                trials=self._limits.trials,
+                elapsed_s=self._clock.elapsed_s,
+                left_s=None if self._limits.time_s is None else self._clock.left_s,
+                best=self._chosen(),
+            )
+        )

@@ -1,0 +1,114 @@
+"""What became of a candidate: a measured point, rejected before any work, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from smidgen.measure.measurement import Measurement
+from smidgen.methods.recipe import Recipe
+from smidgen.search.paired import Labels
+
+Kind = Literal["compressed", "width baseline", "other model"]
+MODEL = "model"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe and the network it starts from: the user's `model` or a baseline's own, as `width-0.5`."""
+
+    recipe: Recipe
+    base: str = MODEL
+    kind: Kind = "compressed"
+
+    @property
+    def label(self) -> str:
+        return str(self.recipe) if self.base == MODEL else f"{self.base}: {self.recipe}"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One seed's artifact, run on the validation split.
+
+    `predictions` int64 [n] are its integers' labels; `accuracy` in percent; `measurements` by name
+    (`file_bytes`, `ram_bytes`, …); `notes` what steps had to say; `files` relative to the seed's folder.
+    """
+
+    seed: int
+    accuracy: float
+    predictions: Labels
+    measurements: Mapping[str, Measurement]
+    notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate, built and measured once a seed (ascending); the first seed's artifact is shipped."""
+
+    key: str
+    candidate: Candidate
+    runs: tuple[Evaluated, ...]
+    folder: Path
+    test: tuple[Evaluated, ...] = field(default=())
+
+    @property
+    def kind(self) -> Kind:
+        return self.candidate.kind
+
+    @property
+    def label(self) -> str:
+        return self.candidate.label
+
+    @property
+    def measurements(self) -> Mapping[str, Measurement]:
+        """Costs of the shipped artifact."""
+        return self.runs[0].measurements
+
+    @property
+    def accuracy(self) -> float:
+        """Mean validation accuracy over seeds, percent."""
+        return float(np.mean([run.accuracy for run in self.runs]))
+
+    @property
+    def accuracy_sd(self) -> float:
+        """Sample standard deviation over seeds; 0 for a single seed."""
+        return deviation([run.accuracy for run in self.runs])
+
+    @property
+    def artifact(self) -> Path:
+        """The folder of the shipped artifact."""
+        return self.folder / f"seed-{self.runs[0].seed}"
+
+    def cost(self, name: str) -> float:
+        return self.measurements[name].value
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Known not to fit before it was trained."""
+
+    key: str
+    candidate: Candidate
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The candidate could not be built or measured."""
+
+    key: str
+    candidate: Candidate
+    reason: str
+
+
+Outcome = Point | Rejected | Failed
+
+
+def deviation(values: list[float]) -> float:
+    """Sample standard deviation; 0 for fewer than two values."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

@@ -1,0 +1,121 @@
+"""What a search found: the frontier, the point to ship, and how sure we are. Decided on validation only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.errors import BudgetError
+from smidgen.search.budget import Budget
+from smidgen.search.frontier import dominates, non_dominated
+from smidgen.search.outcome import Evaluated, Failed, Outcome, Point, Rejected
+from smidgen.search.paired import Drop, Labels, mean_drop, paired_drop
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is asked for.
+
+    `costs` are measurement names, the size axis first; `max_drop` is the largest mean paired drop in
+    validation accuracy, in percentage points.
+    """
+
+    budget: Budget
+    costs: tuple[str, ...]
+    max_drop: float = 1.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything a report shows. `reference` is the uncompressed network; `drops` by point key."""
+
+    goal: Goal
+    folder: Path
+    reference: Evaluated
+    reference_test: Evaluated | None
+    outcomes: tuple[Outcome, ...]
+    frontier: tuple[Point, ...]
+    chosen: Point | None
+    beaten_by: tuple[Point, ...]
+    drops: Mapping[str, Drop]
+    interrupted: bool
+    elapsed_s: float
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return points_of(self.outcomes)
+
+    @property
+    def rejected(self) -> tuple[Rejected, ...]:
+        return tuple(o for o in self.outcomes if isinstance(o, Rejected))
+
+    @property
+    def failed(self) -> tuple[Failed, ...]:
+        return tuple(o for o in self.outcomes if isinstance(o, Failed))
+
+    def require_chosen(self) -> Point:
+        """The point to ship. Raises BudgetError that says how close the search came."""
+        if self.chosen is None:
+            raise BudgetError("search", *_shortfall(self))
+        return self.chosen
+
+
+def points_of(outcomes: Sequence[Outcome]) -> tuple[Point, ...]:
+    return tuple(o for o in outcomes if isinstance(o, Point))
+
+
+def frontier_of(points: Sequence[Point], costs: Sequence[str]) -> tuple[Point, ...]:
+    """The non-dominated points by mean validation accuracy and `costs`, cheapest first."""
+    if not points:
+        return ()
+    keep = non_dominated([p.accuracy for p in points], [[p.cost(c) for c in costs] for p in points])
+    return tuple(sorted((points[i] for i in keep), key=lambda p: (p.cost(costs[0]), -p.accuracy)))
+
+
+def drops_of(points: Sequence[Point], reference: Evaluated, labels: Labels) -> dict[str, Drop]:
+    """Paired validation drops from the reference, by key."""
+    return {
+        p.key: paired_drop(reference.predictions, [r.predictions for r in p.runs], labels) for p in points
+    }
+
+
+def choose(points: Sequence[Point], goal: Goal, reference: Evaluated, labels: Labels) -> Point | None:
+    """The smallest compressed point that fits the budget and loses at most `max_drop`; ties by accuracy."""
+
+    def eligible(p: Point) -> bool:
+        drop = mean_drop(reference.predictions, [run.predictions for run in p.runs], labels)
+        return p.kind == "compressed" and not goal.budget.fits(p.measurements) and drop <= goal.max_drop
+
+    return min(filter(eligible, points), key=lambda p: (p.cost(goal.costs[0]), -p.accuracy), default=None)
+
+
+def beaten_by(chosen: Point | None, points: Sequence[Point], goal: Goal) -> tuple[Point, ...]:
+    """Baselines at least as small and as accurate as the chosen point, and better in one of the two."""
+    if chosen is None:
+        return ()
+    size = goal.costs[0]
+    mine = (chosen.accuracy, [chosen.cost(size)])
+    return tuple(p for p in points if p.kind != "compressed" and dominates(p.accuracy, [p.cost(size)], *mine))
+
+
+def _shortfall(result: Result) -> tuple[str, str, str]:
+    """(found, expected, remedy) when nothing could be chosen."""
+    budget, own = result.goal.budget, [p for p in result.points if p.kind == "compressed"]
+    if not own:
+        reasons = [o.reason for o in result.failed] + [o.reason for o in result.rejected]
+        why = reasons[0] if reasons else "no time was left to try any"
+        return f"no candidate was built ({why})", "", "Give the search more time or a larger budget"
+    wanted = f"at most {result.goal.max_drop:g} points may be lost"
+    fitting = [p for p in own if not budget.fits(p.measurements)]
+    if not fitting:
+        closest = min(own, key=lambda p: budget.excess(p.measurements))
+        why = "; ".join(budget.fits(closest.measurements))
+        return (
+            f"no candidate fits; the closest is {closest.label} ({why})",
+            "",
+            "Allow more, or search longer",
+        )
+    best = min(fitting, key=lambda p: result.drops[p.key].points)
+    found = f"the best candidate that fits, {best.label}, loses {result.drops[best.key]}"
+    return found, wanted, "Raise --max-drop or the budget, or search longer"
