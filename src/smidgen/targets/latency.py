@@ -3,8 +3,8 @@
     latency = (MACs + element operations) * cycles_per_mac / clock
 
 `cycles_per_mac` stands in each target's file with its origin. One element operation (a pool's tap, an
-addition, a table look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states, caches
-and the overhead of calls are not modelled, so compare candidates by it rather than promise deadlines.
+addition, a table look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states,
+caches and the overhead of calls are not modelled: compare candidates by it, promise no deadlines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from smidgen.targets.target import Target
 
 
 def modelled_latency(graph: Graph, target: Target) -> Measurement:
-    """`latency_ms` of one sample in milliseconds, how="modelled". Raises Unsupported for a host: measure it."""
+    """`latency_ms` of one sample in milliseconds, how="modelled". Raises Unsupported for hosts."""
     if target.cycles_per_mac is None or target.clock_mhz is None:
         remedy = "Measure the latency on this computer instead"
         raise Unsupported(f"target {target.name}", "it has no latency model", "", remedy)
