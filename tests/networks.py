@@ -1,0 +1,73 @@
+"""Small networks that the tests share, built with random weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from smidgen.data.dataset import Dataset, Splits
+from smidgen.graph import Graph, GraphBuilder
+
+
+def batch_norm(b: GraphBuilder, x: str, rng: np.random.Generator) -> str:
+    n = b.shape(x)[-1]
+    params = {
+        "gamma": rng.uniform(0.5, 1.5, n),
+        "beta": rng.normal(size=n) * 0.2,
+        "mean": rng.normal(size=n) * 0.2,
+        "variance": rng.uniform(0.5, 1.5, n),
+    }
+    return b.op("batch_norm", [x], params, epsilon=1e-5)
+
+
+def kitchen_sink(seed: int = 0) -> Graph:
+    """Residual, depthwise, padded average pool, squeeze-and-excite, concat, table activations, softmax."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder("sink")
+    x = b.input("x", (12, 12, 3))
+    h = b.conv(x, rng.normal(size=(8, 3, 3, 3)) * 0.3, stride=2, padding=1)
+    h = b.op("relu", [batch_norm(b, h, rng)])
+    k = b.conv(h, rng.normal(size=(8, 3, 3, 1)) * 0.3, rng.normal(size=8) * 0.1, padding=1, groups=8)
+    h = b.op("relu6", [b.op("add", [h, k])])
+    h = b.pool("avg", h, 3, 2, 1)
+    gate = b.op("hardsigmoid", [b.op("mean", [h], axes=(0, 1), keepdims=True)])
+    h = b.op("mul", [h, gate])
+    h = b.op("concat", [h, b.op("tanh", [h])], axis=2)
+    h = b.op("pad", [h], pads=((1, 0), (0, 0), (0, 0)), value=0.0)
+    h = b.op("transpose", [h], perm=(2, 0, 1))
+    h = b.flatten(h)
+    h = batch_norm(b, h, rng)
+    h = b.op("hardswish", [b.linear(h, rng.normal(size=(9, b.shape(h)[0])) * 0.1)])
+    h = b.op("add_constant", [h], {"constant": rng.normal(size=9)})
+    return b.graph(b.op("softmax", [b.linear(h, rng.normal(size=(5, 9)), rng.normal(size=5))]))
+
+
+def small_cnn(seed: int = 0, classes: int = 10) -> Graph:
+    """Two convolutions for 8x8 digits."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder("small_cnn")
+    x = b.input("x", (8, 8, 1))
+    h = b.conv(x, rng.normal(size=(12, 3, 3, 1)) * 0.4, padding=1)
+    h = b.pool("max", b.op("relu", [batch_norm(b, h, rng)]), 2)
+    h = b.conv(h, rng.normal(size=(12, 3, 3, 12)) * 0.15, np.zeros(12), padding=1)
+    h = b.flatten(b.pool("avg", b.op("relu", [h]), 2))
+    return b.graph(b.linear(h, rng.normal(size=(classes, 48)) * 0.15, np.zeros(classes)))
+
+
+def digits() -> Splits:
+    """The 8x8 digits of scikit-learn, 0..1."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.data))
+    x = (found.data[order] / 16).astype(np.float32).reshape(-1, 8, 8, 1)
+    y = found.target[order].astype(np.int64)
+    cuts = ((0, 1100), (1100, 1450), (1450, 1797))
+    return Splits(*(Dataset(x[a:b], y[a:b]) for a, b in cuts), classes=10)
+
+
+def noise_like(graph: Graph, n: int = 64, seed: int = 0) -> Splits:
+    """Random inputs of the graph's shape, labels all 0: enough to calibrate."""
+    rng = np.random.default_rng(seed)
+    shape = graph.values[graph.inputs[0]].shape
+    part = Dataset(rng.normal(size=(n, *shape)).astype(np.float32), np.zeros(n, np.int64))
+    return Splits(part, part, part, 5)
