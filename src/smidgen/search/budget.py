@@ -91,4 +91,5 @@ def _label(name: str) -> str:
 def _show(name: str, value: float) -> str:
     if name.endswith("_ms"):
         return format_milliseconds(value)
-    return f"{format_bytes(value)} ({value:,.0f} bytes)"
+    exact = f" ({value:,.0f} bytes)" if value >= 1024 else ""
+    return format_bytes(value) + exact

@@ -58,5 +58,6 @@ def hypervolume(gains: npt.ArrayLike, costs: npt.ArrayLike, worst_gain: float, w
 
 def _as_losses(gains: npt.ArrayLike, costs: npt.ArrayLike) -> FloatArray:
     """[n, 1 + k], everything to be minimised."""
-    column = -np.asarray(gains, np.float64).reshape(-1, 1)
-    return np.hstack([column, np.asarray(costs, np.float64).reshape(len(column), -1)])
+    losses = -np.asarray(gains, np.float64)
+    table = np.asarray(costs, np.float64)
+    return np.column_stack([losses, table]) if losses.size else np.empty((0, 1))
