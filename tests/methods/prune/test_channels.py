@@ -13,7 +13,7 @@ from smidgen.run.float_ops import run_float
 
 
 def cnn(first: list[float], second: list[float], gammas: list[float] | None = None) -> Graph:
-    """conv a -> [BatchNorm] -> relu -> conv b -> relu -> mean -> linear; all weights of a filter are equal."""
+    """conv a -> [BatchNorm] -> relu -> conv b -> relu -> mean -> linear; a filter has equal weights."""
     b = GraphBuilder("cnn")
     x = b.input("x", (5, 5, 1))
     x = b.conv(x, np.ones((len(first), 3, 3, 1)) * np.reshape(first, (-1, 1, 1, 1)), name="a")
