@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -86,9 +86,8 @@ def _words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, st
         "name": manifest.prefix,
         "NAME": manifest.prefix.upper(),
         "model_sources": " ".join(manifest.sources),
-        "buffers": "\n".join(
-            f"static {c_source.C_TYPES[p.dtype]} {n}[{p.size}];" for n, p in (*inputs, *outputs)
-        ),
+        "buffers": _buffers([*inputs, *outputs]),
+        "output_buffers": _buffers(outputs),
         "read": " && ".join(f"fread({n}, 1, sizeof {n}, stdin) == sizeof {n}" for n, _ in inputs),
         "write": " && ".join(f"fwrite({n}, 1, sizeof {n}, stdout) == sizeof {n}" for n, _ in outputs),
         "run": f"{run}({', '.join([*names, 'arena'])})",
@@ -103,6 +102,10 @@ def _words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, st
         "tensors": "\n".join(_tensor_row(n, p) for n, p in (*inputs, *outputs)),
         "layers": "\n".join(f"| {plain(call.node)} | {call.kernel} |" for call in program.calls),
     }
+
+
+def _buffers(tensors: Sequence[tuple[str, Tensor]]) -> str:
+    return "\n".join(f"static {t.dtype}_t {name}[{t.size}];" for name, t in tensors)
 
 
 def _comparison(name: str, port: Tensor) -> str:

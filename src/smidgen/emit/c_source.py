@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from smidgen.lower.program import Call, Constant, Pointer, Port, Program
 from smidgen.numerics import Array
 
 PER_LINE = 20
+LINE_BREAK = "\n" + " " * 8
 ARENA_ALIGNMENT = 16
 C_TYPES = {name: f"{name}_t" for name in ("int8", "uint8", "int16", "uint16", "int32")}
 
@@ -91,7 +92,10 @@ def model_header(program: Program) -> str:
         "",
         f"#define {name.upper()}_ARENA_BYTES {max(program.arena_bytes, 1)}",
         f"#define {name.upper()}_LAYERS {len(layers(program))}",
-        *(line for kind in ("input", "output") for line in _port_macros(program, kind)),
+        f"#define {name.upper()}_INPUT_BYTES {sum(port.nbytes for port in program.inputs)}",
+        f"#define {name.upper()}_OUTPUT_BYTES {sum(port.nbytes for port in program.outputs)}",
+        *_port_macros(name.upper(), "INPUT", program.inputs),
+        *_port_macros(name.upper(), "OUTPUT", program.outputs),
         "",
         "/* Runs the network on one sample. Tensors are channels last; real = (q - ZERO) * SCALE.",
         f"   `arena`: {name.upper()}_ARENA_BYTES of scratch memory, aligned to {ARENA_ALIGNMENT} bytes.",
@@ -118,24 +122,18 @@ def signature(program: Program) -> str:
     return f"int {identifier(program.name)}_run({', '.join([*inputs, *outputs])}, uint8_t *arena)"
 
 
-def port_name(stem: str, index: int, ports: tuple[Port, ...]) -> str:
+def port_name(stem: str, index: int, ports: Sequence[Port]) -> str:
     return stem if len(ports) == 1 else f"{stem}{index}"
 
 
-def _port_macros(program: Program, kind: str) -> list[str]:
-    name = identifier(program.name).upper()
-    ports = program.inputs if kind == "input" else program.outputs
-    lines = [f"#define {name}_{kind.upper()}_BYTES {sum(port.nbytes for port in ports)}"]
+def _port_macros(prefix: str, kind: str, ports: Sequence[Port]) -> Iterable[str]:
     for index, port in enumerate(ports):
-        stem = f"{name}_{port_name(kind, index, ports).upper()}"
-        lines += [
-            "",
-            f"/* {kind} {plain(port.name)}: {C_TYPES[port.dtype]} [{', '.join(map(str, port.shape))}] */",
-            f"#define {stem}_SIZE {math.prod(port.shape)}",
-            f"#define {stem}_SCALE {float(port.grid.scale)!r}",
-            f"#define {stem}_ZERO ({port.grid.zero})",
-        ]
-    return lines
+        stem = f"{prefix}_{port_name(kind, index, ports)}"
+        yield ""
+        yield f"/* {plain(port.name)}: {C_TYPES[port.dtype]} [{', '.join(map(str, port.shape))}] */"
+        yield f"#define {stem}_SIZE {math.prod(port.shape)}"
+        yield f"#define {stem}_SCALE {float(port.grid.scale)!r}"
+        yield f"#define {stem}_ZERO ({port.grid.zero})"
 
 
 def model_source(program: Program) -> str:
@@ -174,20 +172,24 @@ def _arguments(name: str, index: int, call: Call) -> Iterable[str]:
 
 
 def _call(program: Program, index: int, call: Call) -> Iterable[str]:
-    pointers = "".join(f", {_pointer(program, p)}" for p in call.pointers)
-    yield f"    {call.kernel}(&{identifier(program.name)}_a{index}{pointers});"
+    arguments = [f"&{identifier(program.name)}_a{index}", *(_pointer(program, p) for p in call.pointers)]
+    one_line = f"    {call.kernel}({', '.join(arguments)});"
+    yield one_line if len(one_line) <= 100 else f"    {call.kernel}({f',{LINE_BREAK}'.join(arguments)});"
     layer = layers(program)[call.node]
     if layer.last_call == index:
         yield f"    TRACE({layer.number}, {_pointer(program, layer.output)}, {layer.output.nbytes});"
 
 
 def _pointer(program: Program, pointer: Pointer | None) -> str:
+    """Ports and constants keep their types, so that the compiler checks them; the arena is bytes."""
     if pointer is None:
         return "0"
-    const = "const " if pointer.space in ("input", "constant") else ""
+    if pointer.space == "arena":
+        return f"(void *)(arena + {pointer.offset})" if pointer.offset else "(void *)arena"
     base = _base(program, pointer)
     if not pointer.offset:
-        return f"({const}void *){base}"
+        return base
+    const = "" if pointer.space == "output" else "const "
     return f"({const}void *)(({const}uint8_t *){base} + {pointer.offset})"
 
 
@@ -196,7 +198,7 @@ def _base(program: Program, pointer: Pointer) -> str:
         return constant_name(program, pointer.index)
     if pointer.space == "input":
         return port_name("in", pointer.index, program.inputs)
-    return port_name("out", pointer.index, program.outputs) if pointer.space == "output" else "arena"
+    return port_name("out", pointer.index, program.outputs)
 
 
 def _guarded(guard: str, *lines: str) -> str:

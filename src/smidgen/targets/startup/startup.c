@@ -8,7 +8,8 @@ int main(void);
 void Reset_Handler(void);
 void halt(void);
 
-void halt(void) {
+/* Where firmware ends: a debugger or an emulator can stop here. */
+__attribute__((noinline)) void halt(void) {
     for (;;) __asm__ volatile("nop");
 }
 

@@ -8,7 +8,7 @@
 void @name@_trace(int layer, const void *bytes, uint32_t nbytes);
 
 static uint8_t memory[@NAME@_ARENA_BYTES + 15];
-@buffers@
+@output_buffers@
 static int sample;
 static int sample_is_wrong;
 
