@@ -40,18 +40,20 @@ private:
     const int32_t *at_, *end_;
 };
 
+Pointer read_pointer(Reader &reader) {
+    const int32_t base = reader.next(), offset = reader.count();
+    return {base, offset, reader.count()};
+}
+
 Call read_call(Reader &reader) {
     int known;
     const Kernel *table = kernels(&known);
     const int32_t which = reader.next();
     if (which < 0 || which >= known) refuse("the program calls unknown kernel " + std::to_string(which));
-    Call call{&table[which], std::vector<int32_t>(table[which].args), std::vector<Pointer>(table[which].pointers)};
+    Call call{&table[which], std::vector<int32_t>(table[which].args), {}, {}};
     for (auto &arg : call.args) arg = reader.next();
-    for (auto &p : call.pointers) {
-        p.base = reader.next();
-        p.offset = reader.count();
-        p.nbytes = reader.count();
-    }
+    for (int i = 0; i < table[which].pointers; i++) call.pointers.push_back(read_pointer(reader));
+    call.output = read_pointer(reader);
     return call;
 }
 
@@ -84,6 +86,11 @@ int64_t Plan::base_bytes(int32_t base) const {
     return base - PORTS < inputs ? input_bytes_[base - PORTS] : output_bytes_[base - PORTS - inputs];
 }
 
+void Plan::check_range(const Pointer &pointer, const std::string &where) const {
+    if (int64_t{pointer.offset} + pointer.nbytes > base_bytes(pointer.base))
+        refuse(where + "a pointer leaves its memory");
+}
+
 void Plan::check(size_t number, const Call &call) const {
     const std::string where = "call " + std::to_string(number) + " (" + call.kernel->name + "): ";
     Span spans[MOST_POINTERS];
@@ -92,11 +99,12 @@ void Plan::check(size_t number, const Call &call) const {
         const Pointer &p = call.pointers[i];
         spans[i] = {p.base != NONE, nullptr, p.nbytes};
         if (p.base == NONE) continue;
-        if (int64_t{p.offset} + p.nbytes > base_bytes(p.base)) refuse(where + "a pointer leaves its memory");
+        check_range(p, where);
         if (p.base != CONSTANTS) continue;
         if (p.offset % 4 != 0) refuse(where + "a constant is not aligned");
         spans[i].constant = reinterpret_cast<const uint8_t *>(constants_.data()) + p.offset;
     }
+    check_range(call.output, where);
     const int32_t target = call.pointers.back().base;
     if (target != ARENA && target < PORTS + static_cast<int32_t>(input_bytes_.size()))
         refuse(where + "its output is not writable");
@@ -118,7 +126,7 @@ void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uin
                 pointers[i] = p.base == NONE ? nullptr : bases[p.base] + p.offset;
             }
             call.kernel->call(call.args.data(), pointers);
-            if (watch) watch(static_cast<uint8_t *>(pointers[call.pointers.size() - 1]), call.pointers.back().nbytes);
+            if (watch) watch(bases[call.output.base] + call.output.offset, call.output.nbytes);
         }
         for (size_t i = 0; i < inputs.size(); i++) bases[PORTS + i] += input_bytes_[i];
         for (size_t i = 0; i < outputs.size(); i++) bases[PORTS + inputs.size() + i] += output_bytes_[i];

@@ -1,6 +1,6 @@
 // A whole network as one list of checked kernel calls. The code is what smidgen.run.native serializes:
 //   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, calls, then for each call
-//   kernel, args.., and (base, offset, nbytes) of each pointer.
+//   kernel, args.., and (base, offset, nbytes) of each pointer and of the output it contributes to.
 // Bases: -1 null, 0 arena, 1 constants, 2.. inputs, then outputs.
 #pragma once
 
@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "kernel_table.hpp"
@@ -23,6 +24,7 @@ struct Call {
     const Kernel *kernel;
     std::vector<int32_t> args;
     std::vector<Pointer> pointers;
+    Pointer output;  // the node's whole output: a concatenation takes several calls
 };
 
 class Plan {
@@ -32,7 +34,8 @@ public:
 
     using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
 
-    // Runs `samples` samples; `inputs` and `outputs` are consecutive samples. `watch` sees every call's output.
+    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`. `watch` sees the output
+    // after every call.
     void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs, size_t samples,
              const Watch &watch = {});
 
@@ -46,6 +49,7 @@ private:
 
     void check(size_t number, const Call &call) const;
     int64_t base_bytes(int32_t base) const;
+    void check_range(const Pointer &pointer, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;
     std::unique_ptr<Block[]> arena_;

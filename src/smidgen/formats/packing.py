@@ -1,0 +1,50 @@
+"""Bit packing of integer streams: n bits a symbol without gaps, least significant bit first.
+
+These are the bytes that a device keeps in flash; the C decoders (`kernels/c/smg_decode_*.c`) read them
+in place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadFile
+from smidgen.formats.base import Leaf
+from smidgen.numerics import IntArray
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def pack_bits(leaf: Leaf) -> Bytes:
+    """The leaf's symbols as uint8 [leaf.packed_bytes], two's complement if signed; unused high bits are 0.
+
+    Raises:
+        ValueError: a symbol does not fit `leaf.bits` bits.
+    """
+    symbols = np.asarray(leaf.symbols).astype(np.int64)
+    lo, hi = symbol_range(leaf.bits, leaf.signed)
+    if symbols.size and (symbols.min() < lo or symbols.max() > hi):
+        raise ValueError(f"{leaf.name}: symbols {symbols.min()}..{symbols.max()} do not fit {leaf.bits} bits")
+    planes = (symbols[:, None] >> np.arange(leaf.bits)) & 1
+    return np.packbits(planes.astype(np.uint8), bitorder="little")
+
+
+def unpack_bits(packed: Bytes, size: int, bits: int, signed: bool) -> IntArray:
+    """Inverse of `pack_bits`: int64 [size].
+
+    Raises:
+        BadFile: the stream is not exactly as long as `size` symbols of `bits` bits.
+    """
+    expected = (size * bits + 7) // 8
+    if packed.size != expected:
+        found = f"{packed.size} bytes"
+        raise BadFile("packed stream", found, f"{size} symbols of {bits} bits take {expected}")
+    planes = np.unpackbits(packed, count=size * bits, bitorder="little").reshape(size, bits)
+    symbols: IntArray = planes.astype(np.int64) @ (np.int64(1) << np.arange(bits, dtype=np.int64))
+    return symbols - (planes[:, -1].astype(np.int64) << bits) if signed else symbols
+
+
+def symbol_range(bits: int, signed: bool) -> tuple[int, int]:
+    """The smallest and largest symbol of `bits` bits."""
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)

@@ -1,0 +1,251 @@
+"""Static memory planner: every intermediate value gets a fixed place in one arena.
+
+A value that only reinterprets bytes (reshape) shares its source's buffer, an elementwise result may overwrite
+an operand that dies there, and buffers whose lifetimes do not overlap may reuse the same bytes. Graph inputs
+and outputs are the caller's buffers and take no arena.
+
+Finding the smallest arena is NP-hard (dynamic storage allocation). Several greedy orders are tried and the
+best is kept; on a chain the result is always the lower bound, the most bytes alive at any node.
+Ref: Pisarchyk, Lee 2020 (arXiv 2001.03288), section 5.2 (greedy by size).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from smidgen.graph.core import Graph, Node
+from smidgen.graph.ops import OPS
+
+ALIGNMENT_BYTES = 16
+OPERANDS_IN_PLACE = frozenset({"q.add", "q.mul", "add", "mul"})
+
+Where = Literal["input", "output", "arena"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value lives: the graph's input or output number `index`, or `offset` bytes into the arena."""
+
+    where: Where
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Values that share bytes, alive from node number `first` to `last` inclusive; `nbytes` is aligned."""
+
+    values: tuple[str, ...]
+    nbytes: int
+    first: int
+    last: int
+
+    def meets(self, other: Buffer) -> bool:
+        """Whether both are alive at the same node."""
+        return self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """The result of `plan_memory`.
+
+    `places` covers every value of the graph. `live_peak_bytes` is a lower bound of `arena_bytes`, reached
+    while `peak_node` runs with `live_at_peak` in the arena (largest first). `copies` names the reshapes that
+    can't share their source's bytes because both ends belong to the caller.
+    """
+
+    places: Mapping[str, Place]
+    buffers: tuple[Buffer, ...]
+    arena_bytes: int
+    live_peak_bytes: int
+    peak_node: str
+    live_at_peak: tuple[str, ...]
+    copies: frozenset[str]
+
+
+def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryPlan:
+    """Place all values of `graph`; offsets and buffer sizes are multiples of `alignment_bytes`.
+
+    Raises:
+        ValueError: the alignment is not positive.
+    """
+    if alignment_bytes < 1:
+        raise ValueError(f"an alignment of {alignment_bytes} bytes")
+    groups, copies = _share(graph)
+    arena = [group for group in groups if group.external is None]
+    buffers = [group.buffer(alignment_bytes) for group in arena]
+    offsets = place_buffers(buffers)
+    places = {
+        value: group.external or Place("arena", 0, offset)
+        for group, offset in [
+            *((group, 0) for group in groups if group.external),
+            *zip(arena, offsets, strict=True),
+        ]
+        for value in group.values
+    }
+    number, peak, alive = _peak(buffers, len(graph.nodes))
+    ends = [offset + buffer.nbytes for offset, buffer in zip(offsets, buffers, strict=True)]
+    return MemoryPlan(
+        places,
+        tuple(buffers),
+        max(ends, default=0),
+        peak,
+        graph.nodes[number].name if alive else "",
+        tuple(_value_at(graph, buffer, number) for buffer in alive),
+        frozenset(copies),
+    )
+
+
+@dataclass
+class _Group:
+    """A buffer in the making."""
+
+    values: list[str]
+    nbytes: int
+    first: int
+    last: int
+    external: Place | None = field(default=None)
+
+    def buffer(self, alignment: int) -> Buffer:
+        nbytes = -(-self.nbytes // alignment) * alignment
+        return Buffer(tuple(self.values), nbytes, self.first, self.last)
+
+    def join(self, value: str, last: int, external: Place | None) -> None:
+        self.values.append(value)
+        self.last = max(self.last, last)
+        self.external = self.external or external
+
+
+def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
+    """Groups of values that share bytes, and the reshapes that have to copy."""
+    last = _last_uses(graph)
+    outputs = {value: Place("output", i) for i, value in reversed(list(enumerate(graph.outputs)))}
+    of: dict[str, _Group] = {}
+    groups: list[_Group] = []
+    copies: list[str] = []
+    for i, name in enumerate(graph.inputs):
+        groups.append(_Group([name], graph.values[name].nbytes, 0, last[name], Place("input", i)))
+        of[name] = groups[-1]
+    for number, node in enumerate(graph.nodes):
+        shared = _shared_group(graph, node, number, of, outputs.get(node.output))
+        for value in node.outputs:
+            if shared is None:
+                new = _Group([value], graph.values[value].nbytes, number, last[value], outputs.get(value))
+                groups.append(new)
+                of[value] = new
+            else:
+                shared.join(value, last[value], outputs.get(value))
+                of[value] = shared
+        if shared is None and OPS[node.op].alias:
+            copies.append(node.name)
+    return groups, copies
+
+
+def _last_uses(graph: Graph) -> dict[str, int]:
+    """The number of the last node that needs each value; beyond the last node for outputs."""
+    last = dict.fromkeys(graph.inputs, 0)
+    for number, node in enumerate(graph.nodes):
+        last.update(dict.fromkeys((*node.outputs, *node.inputs), number))
+    return last | dict.fromkeys(graph.outputs, len(graph.nodes))
+
+
+def _shared_group(
+    graph: Graph, node: Node, number: int, of: Mapping[str, _Group], external: Place | None
+) -> _Group | None:
+    """The group whose bytes the node's output may take over, if any."""
+    out = graph.values[node.outputs[0]]
+    if OPS[node.op].alias:
+        source = of[node.inputs[0]]
+        return None if source.external and external else source
+    for name in _overwritable(node):
+        group, value = of[name], graph.values[name]
+        same = value.size == out.size and group.nbytes == out.nbytes
+        if same and group.last == number and group.external is None and value.batched == out.batched:
+            return group
+    return None
+
+
+def _overwritable(node: Node) -> tuple[str, ...]:
+    """Inputs whose element i is needed for nothing but output element i (where sizes agree)."""
+    if node.op in OPERANDS_IN_PLACE:
+        return node.inputs
+    return node.inputs[:1] if OPS[node.op].elementwise else ()
+
+
+def _peak(buffers: Sequence[Buffer], nodes: int) -> tuple[int, int, list[Buffer]]:
+    """(node number, bytes, buffers largest first) where most bytes are alive."""
+    best: tuple[int, int, list[Buffer]] = (0, 0, [])
+    for number in range(nodes):
+        alive = [buffer for buffer in buffers if buffer.first <= number <= buffer.last]
+        nbytes = sum(buffer.nbytes for buffer in alive)
+        if nbytes > best[1]:
+            best = number, nbytes, sorted(alive, key=lambda b: -b.nbytes)
+    return best
+
+
+def _value_at(graph: Graph, buffer: Buffer, number: int) -> str:
+    """The value that the buffer holds when node `number` is done."""
+    made = {value for node in graph.nodes[: number + 1] for value in node.outputs}
+    return [value for value in buffer.values if value in made][-1]
+
+
+# Placement
+
+
+def place_buffers(buffers: Sequence[Buffer]) -> list[int]:
+    """Offsets, one a buffer; buffers alive at the same node do not overlap. Deterministic."""
+    everything = range(len(buffers))
+    by_size = sorted(everything, key=lambda i: (-buffers[i].nbytes, buffers[i].first))
+    by_time = sorted(everything, key=lambda i: (buffers[i].first, -buffers[i].nbytes))
+    by_span = sorted(everything, key=lambda i: (buffers[i].first - buffers[i].last, -buffers[i].nbytes))
+    candidates = [_first_fit(buffers, order) for order in (by_size, by_time, by_span)]
+    candidates.append(_two_ended(buffers, by_time))
+    return min(candidates, key=lambda offsets: _height(buffers, offsets))
+
+
+def _height(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
+    return max((offset + buffer.nbytes for offset, buffer in zip(offsets, buffers, strict=True)), default=0)
+
+
+def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
+    """Each buffer in turn at the lowest offset where it fits."""
+    offsets: dict[int, int] = {}
+    for i in order:
+        offsets[i] = _gaps(buffers, offsets, i)[0][0]
+    return [offsets[i] for i in range(len(buffers))]
+
+
+def _two_ended(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
+    """In order of time, alternately at the bottom and at the top of an arena of the least possible size.
+
+    Neighbours of a chain sit at opposite ends, so that a chain always fits; what does not fit goes on top.
+    """
+    height = max((_alive_bytes(buffers, buffer.first) for buffer in buffers), default=0)
+    offsets: dict[int, int] = {}
+    for turn, i in enumerate(order):
+        size = buffers[i].nbytes
+        inside = [
+            (lo, min(hi, height)) for lo, hi in _gaps(buffers, offsets, i) if min(hi, height) - lo >= size
+        ]
+        if not inside:
+            offsets[i] = _gaps(buffers, offsets, i)[-1][0]
+        else:
+            offsets[i] = inside[-1][1] - size if turn % 2 else inside[0][0]
+    return [offsets[i] for i in range(len(buffers))]
+
+
+def _alive_bytes(buffers: Sequence[Buffer], number: int) -> int:
+    return sum(b.nbytes for b in buffers if b.first <= number <= b.last)
+
+
+def _gaps(buffers: Sequence[Buffer], offsets: Mapping[int, int], i: int) -> list[tuple[int, int]]:
+    """The free intervals [lo, hi) that hold buffer i, lowest first; the last one is open upwards."""
+    taken = sorted((at, at + buffers[j].nbytes) for j, at in offsets.items() if buffers[j].meets(buffers[i]))
+    free, lo = [], 0
+    for start, end in taken:
+        if start - lo >= buffers[i].nbytes:
+            free.append((lo, start))
+        lo = max(lo, end)
+    return [*free, (lo, 1 << 62)]

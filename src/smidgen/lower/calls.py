@@ -1,0 +1,267 @@
+"""One rule an integer operator: the kernel calls that compute it. Argument orders are those of smidgen.h."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from smidgen.lower.program import Call
+from smidgen.lower.site import CallSite, grid_of
+
+RANK = 4  # of element-wise kernels, after neighbouring axes are merged
+ADD_MAX_SHIFT = 30  # |a M0 + b M1| < 2^25: any longer shift rounds to 0, as this one does
+SOFTMAX_MAX_SIZE = 65536
+MEAN_MAX_COUNT = (1 << 31) // 256
+
+
+def _linear(site: CallSite) -> list[Call]:
+    *rows, features = site.value().shape
+    out = site.out.shape[-1]
+    multiplier, shift, per_channel = site.ratio(out)
+    args = {"rows": math.prod(rows), "in": features, "out": out, "zero_x": site.zero()}
+    args |= site.finish() | {"per_channel": per_channel}
+    pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())
+    return [site.call("q_linear", args, *pointers)]
+
+
+def _pair(site: CallSite, values: Sequence[int], lead: int) -> tuple[int, int]:
+    """A spatial attribute as (height, width); a sequence is an image with one row."""
+    if len(values) > 2:
+        raise site.refuse(f"{len(values)} spatial axes", "kernels take one or two")
+    return (lead, int(values[0])) if len(values) == 1 else (int(values[0]), int(values[1]))
+
+
+def _spatial(site: CallSite, kernel: Sequence[int]) -> dict[str, int]:
+    """Arguments that all sliding windows share, by name."""
+    attrs = site.node.attrs
+    found = {
+        "in": _pair(site, site.value().shape[:-1], 1),
+        "out": _pair(site, site.out.shape[:-1], 1),
+        "k": _pair(site, kernel, 1),
+        "stride": _pair(site, attrs["stride"], 1),
+        "pad": _pair(site, [before for before, _ in attrs["padding"]], 0),
+        "dilation": _pair(site, attrs.get("dilation", (1,) * len(kernel)), 1),
+    }
+    axes = {"pad": ("top", "left")}
+    return {
+        f"{what}_{axis}": size
+        for what, sizes in found.items()
+        for axis, size in zip(axes.get(what, ("h", "w")), sizes, strict=True)
+    }
+
+
+def _conv(site: CallSite) -> list[Call]:
+    out, *kernel, _ = site.weight_shape()
+    window = _spatial(site, kernel) | {"in_c": site.value().shape[-1], "out_c": out}
+    multiplier, shift, per_channel = site.ratio(out)
+    order = (
+        "in_h in_w in_c out_h out_w out_c k_h k_w stride_h stride_w pad_top pad_left dilation_h dilation_w"
+    )
+    args = {key: window[key] for key in order.split()}
+    args |= {"groups": site.node.attrs["groups"], "zero_x": site.zero()}
+    args |= site.finish() | {"per_channel": per_channel}
+    pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())
+    return [site.call("q_conv", args, *pointers)]
+
+
+def _pool_args(site: CallSite) -> dict[str, int]:
+    window = _spatial(site, site.node.attrs["kernel"]) | {"channels": site.value().shape[-1]}
+    order = "in_h in_w channels out_h out_w k_h k_w stride_h stride_w pad_top pad_left"
+    return {key: window[key] for key in order.split()}
+
+
+def _max_pool(site: CallSite) -> list[Call]:
+    return [site.call("q_max_pool", _pool_args(site), site.input(), site.output())]
+
+
+def _avg_pool(site: CallSite) -> list[Call]:
+    count = math.prod(site.node.attrs["kernel"])
+    if count >= MEAN_MAX_COUNT:
+        raise site.refuse(f"an average of {count} values", f"fewer than {MEAN_MAX_COUNT} fit the accumulator")
+    multiplier, shift, by_count = site.ratio(count)
+    args = _pool_args(site) | {"zero_x": site.zero()} | site.finish() | {"by_count": by_count}
+    return [site.call("q_avg_pool", args, site.input(), multiplier, shift, site.output())]
+
+
+def _mean(site: CallSite) -> list[Call]:
+    """Neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
+    sizes, kept = [1], True
+    for axis, size in enumerate(site.value().shape):
+        if size == 1:
+            continue
+        if kept == (axis not in site.node.attrs["axes"]):
+            sizes[-1] *= size
+        else:
+            sizes.append(size)
+            kept = not kept
+    if len(sizes) > 5:
+        raise site.refuse(
+            f"a mean over axes {tuple(site.node.attrs['axes'])}", "kernels reduce two runs of axes"
+        )
+    if len(sizes) % 2 == 0:
+        sizes.append(1)
+    # Reductions that are not there go to the front: k0 r0 k1 r1 k2.
+    sizes = [1] * (5 - len(sizes)) + sizes
+    if sizes[1] * sizes[3] >= MEAN_MAX_COUNT:
+        raise site.refuse("a mean of too many values", f"fewer than {MEAN_MAX_COUNT} fit the accumulator")
+    multiplier, shift, _ = site.ratio()
+    args = dict(zip(("k0", "r0", "k1", "r1", "k2"), sizes, strict=True)) | {"zero_x": site.zero()}
+    return [site.call("q_mean", args | site.finish(), site.input(), multiplier, shift, site.output())]
+
+
+def strides_of(shape: Sequence[int]) -> list[int]:
+    """Element strides of a contiguous array."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def merged_axes(dims: Sequence[int], *strides: Sequence[int]) -> tuple[list[int], list[list[int]]]:
+    """Fewer axes that visit the same elements in the same order: neighbours merge where all strides allow."""
+    kept: list[tuple[int, ...]] = []  # (size, stride of each operand)
+    for size, *steps in zip(dims, *strides, strict=True):
+        if size == 1:
+            continue
+        if kept and all(outer == size * inner for outer, inner in zip(kept[-1][1:], steps, strict=True)):
+            kept[-1] = (kept[-1][0] * size, *steps)
+        else:
+            kept.append((size, *steps))
+    return [axis[0] for axis in kept], [[axis[i + 1] for axis in kept] for i in range(len(strides))]
+
+
+def _lead(values: Sequence[int], rank: int, fill: int) -> list[int]:
+    return [fill] * (rank - len(values)) + list(values)
+
+
+def _broadcast(site: CallSite) -> dict[str, int]:
+    """d0..d3, s0_0..s0_3, s1_0..s1_3 of a binary operator."""
+    shape = site.out.shape
+    strides = []
+    for which in (0, 1):
+        own = site.value(which).shape
+        steps = [0 if size == 1 else step for size, step in zip(own, strides_of(own), strict=True)]
+        strides.append(_lead(steps, len(shape), 0))
+    dims, merged = merged_axes(shape, *strides)
+    if len(dims) > RANK:
+        raise site.refuse(f"broadcasting over {len(dims)} axes", f"kernels take {RANK}")
+    args = {f"d{i}": size for i, size in enumerate(_lead(dims, RANK, 1))}
+    for which in (0, 1):
+        args |= {f"s{which}_{i}": step for i, step in enumerate(_lead(merged[which], RANK, 0))}
+    return args | {"zero_0": site.zero(0), "zero_1": site.zero(1)}
+
+
+def _add(site: CallSite) -> list[Call]:
+    multiplier = site.integers("multiplier", np.uint16)
+    shift = int(site.node.attrs["shift"])
+    if multiplier.size != 2 or not 1 <= shift <= 47:
+        raise site.refuse(
+            f"{multiplier.size} multipliers and shift {shift}", "2 and a shift of 1 to 47 are defined"
+        )
+    args = _broadcast(site) | {"multiplier_0": int(multiplier[0]), "multiplier_1": int(multiplier[1])}
+    args |= {"shift": min(shift, ADD_MAX_SHIFT)} | site.finish()
+    return [site.call("q_add", args, site.input(0), site.input(1), site.output())]
+
+
+def _mul(site: CallSite) -> list[Call]:
+    multiplier, shift, _ = site.ratio()
+    args = _broadcast(site) | site.finish()
+    return [site.call("q_mul", args, site.input(0), site.input(1), multiplier, shift, site.output())]
+
+
+def _requantize(site: CallSite) -> list[Call]:
+    channels = site.out.shape[-1] if site.out.shape else 1
+    multiplier, shift, per_channel = site.ratio(channels)
+    args = {"rows": site.out.size // channels, "channels": channels, "zero_x": site.zero()}
+    args |= site.finish() | {"per_channel": per_channel}
+    return [site.call("q_requantize", args, site.input(), multiplier, shift, site.output())]
+
+
+def _table(site: CallSite) -> list[Call]:
+    table = site.param("table", np.int8, (256,))
+    return [site.call("q_table", {"count": site.out.size}, site.input(), table, site.output())]
+
+
+def _softmax(site: CallSite) -> list[Call]:
+    size = site.out.shape[-1]
+    if size > SOFTMAX_MAX_SIZE:
+        raise site.refuse(f"a softmax over {size} classes", f"at most {SOFTMAX_MAX_SIZE} are summed exactly")
+    table = site.param("table", np.uint16, (256,))
+    if site.integers("table", np.uint16)[0] == 0:
+        raise site.refuse("the table of exponentials starts with 0", "the largest one is a divisor")
+    args = {"rows": site.out.size // size, "size": size}
+    return [site.call("q_softmax", args, site.input(), table, site.output())]
+
+
+def _same_grids(site: CallSite) -> None:
+    """Operators that only move bytes: a byte must mean the same number before and after."""
+    for which in range(len(site.node.inputs)):
+        if grid_of(site.value(which)) != grid_of(site.out):
+            raise site.refuse(
+                f"input {which + 1} has another grid than the output", "bytes are moved unchanged"
+            )
+
+
+def _copy(site: CallSite) -> list[Call]:
+    """A reshape moves nothing, unless both its ends belong to the caller."""
+    _same_grids(site)
+    if site.node.name not in site.plan.copies:
+        return []
+    args = {"rows": 1, "run": site.out.size, "stride_x": 0, "stride_y": 0}
+    return [site.call("copy", args, site.input(), site.output())]
+
+
+def _concat(site: CallSite) -> list[Call]:
+    _same_grids(site)
+    axis = site.node.attrs["axis"]
+    inner = math.prod(site.out.shape[axis + 1 :])
+    whole, calls, start = site.out.shape[axis] * inner, [], 0
+    for which in range(len(site.node.inputs)):
+        run = site.value(which).shape[axis] * inner
+        rows = math.prod(site.out.shape[:axis])
+        to = site.output()
+        part = replace(to, offset=to.offset + start, nbytes=to.nbytes - start)
+        args = {"rows": rows, "run": run, "stride_x": run, "stride_y": whole}
+        calls.append(site.call("copy", args, site.input(which), part))
+        start += run
+    return calls
+
+
+def _transpose(site: CallSite) -> list[Call]:
+    _same_grids(site)
+    strides = strides_of(site.value().shape)
+    dims, (steps,) = merged_axes(site.out.shape, [strides[axis] for axis in site.node.attrs["perm"]])
+    if len(dims) > 5:
+        raise site.refuse(f"a transpose of {len(dims)} axes", "kernels take 5")
+    args = {f"d{i}": size for i, size in enumerate(_lead(dims, 5, 1))}
+    args |= {f"s{i}": step for i, step in enumerate(_lead(steps, 5, 0))}
+    return [site.call("transpose", args, site.input(), site.output())]
+
+
+def _pad(site: CallSite) -> list[Call]:
+    _same_grids(site)
+    sizes, pads = site.value().shape, site.node.attrs["pads"]
+    if len(sizes) > RANK:
+        raise site.refuse(f"padding of {len(sizes)} axes", f"kernels take {RANK}")
+    args = {f"d{i}": size for i, size in enumerate(_lead(sizes, RANK, 1))}
+    args |= {f"before_{i}": n for i, n in enumerate(_lead([a for a, _ in pads], RANK, 0))}
+    args |= {f"after_{i}": n for i, n in enumerate(_lead([b for _, b in pads], RANK, 0))}
+    return [site.call("pad", args | {"value": grid_of(site.out).zero}, site.input(), site.output())]
+
+
+RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
+    "q.linear": _linear,
+    "q.conv": _conv,
+    "q.max_pool": _max_pool,
+    "q.avg_pool": _avg_pool,
+    "q.mean": _mean,
+    "q.add": _add,
+    "q.mul": _mul,
+    "q.requantize": _requantize,
+    "q.table": _table,
+    "q.softmax": _softmax,
+    "q.concat": _concat,
+    "q.reshape": _copy,
+    "q.transpose": _transpose,
+    "q.pad": _pad,
+}

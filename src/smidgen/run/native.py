@@ -1,0 +1,164 @@
+"""Runs a lowered graph in C: the whole network, for a whole batch, in one call. Needs no torch."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadFile, BadInput, Unsupported
+from smidgen.graph import Graph, Node
+from smidgen.graph.ops import OPS
+from smidgen.kernels import native
+from smidgen.lower.program import Call, Pointer, Port, Program
+from smidgen.lower.schedule import schedule
+from smidgen.numerics import Array
+
+Int8 = npt.NDArray[np.int8]
+INT32_MAX = 2**31 - 1
+CONSTANT_ALIGNMENT_BYTES = 16
+
+
+def native_plan(graph: Graph) -> NativePlan:
+    """Compile an integer graph into a plan. Raises Unsupported listing every node without a kernel."""
+    return NativePlan(graph, schedule(graph))
+
+
+class NativePlan:
+    """A scheduled network with its own arena. Runs may come from several threads; they take turns.
+
+    Attributes:
+        graph: the integer graph it computes.
+        program: the kernel calls.
+    """
+
+    def __init__(self, graph: Graph, program: Program) -> None:
+        self.graph = graph
+        self.program = program
+        self._plan = load(program.name, *serialize(program))
+
+    def run(self, x: Array | Sequence[Array]) -> Any:
+        """Outputs int8 [n, ...] for inputs int8 [n, ...]; a tuple of arrays where there are several outputs.
+
+        Raises:
+            BadInput: not one int8 array [n, *shape] for each input.
+        """
+        inputs = self._checked(x)
+        n = inputs[0].shape[0] if inputs else 1
+        outputs = self._outputs(n)
+        self._plan.run(list(inputs), list(outputs), n)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def trace(self, x: Array | Sequence[Array]) -> dict[str, Int8]:
+        """Every node's output for one sample (inputs int8 [1, ...]), by node name, without batch axis."""
+        inputs = self._checked(x)
+        if any(a.shape[0] != 1 for a in inputs):
+            raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "a trace takes one")
+        written = self._plan.trace(list(inputs), list(self._outputs(1)))
+        by_node = {call.node: raw for call, raw in zip(self.program.calls, written, strict=True)}
+        values = {name: a[0] for name, a in zip(self.graph.inputs, inputs, strict=True)}
+        for node in self.graph.nodes:
+            values[node.output] = self._traced(node, by_node, values)
+        return {node.name: values[node.output] for node in self.graph.nodes}
+
+    def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Int8]) -> Int8:
+        shape = self.graph.values[node.output].shape
+        if node.name in by_node:
+            return np.frombuffer(by_node[node.name], dtype=np.int8).reshape(shape)
+        assert OPS[node.op].alias, "only reshapes run no kernel"
+        return values[node.inputs[0]].reshape(shape)
+
+    def run_traced(self, x: Array | Sequence[Array]) -> tuple[Any, dict[str, int]]:
+        """`run`, and the CRC-32 of each node's output bytes over the batch: `layer_checksums`."""
+        inputs = self._checked(x)
+        sums = dict.fromkeys((node.name for node in self.graph.nodes), 0)
+        for i in range(inputs[0].shape[0] if inputs else 1):
+            for name, value in self.trace([a[i : i + 1] for a in inputs]).items():
+                if i == 0 or self.graph.values[self.graph.node(name).output].batched:
+                    sums[name] = zlib.crc32(value.tobytes(), sums[name])
+        return self.run(inputs), sums
+
+    def _outputs(self, n: int) -> tuple[Int8, ...]:
+        return tuple(np.empty((n, *port.shape), dtype=np.int8) for port in self.program.outputs)
+
+    def _checked(self, x: Array | Sequence[Array]) -> tuple[Int8, ...]:
+        arrays = (x,) if isinstance(x, np.ndarray) else tuple(x)
+        ports = self.program.inputs
+        if len(arrays) != len(ports):
+            raise BadInput(self.graph.name, f"{len(arrays)} inputs", f"the network takes {len(ports)}")
+        return tuple(_checked(a, port, arrays[0]) for a, port in zip(arrays, ports, strict=True))
+
+
+def _checked(array: Array, port: Port, first: Array) -> Int8:
+    """One input as a contiguous array; only the layout in memory is adapted. Raises BadInput."""
+    expected = f"[n, {', '.join(map(str, port.shape))}] int8 is needed"
+    found = f"an array {list(np.shape(array))} of {getattr(array, 'dtype', type(array).__name__)}"
+    if not isinstance(array, np.ndarray) or array.dtype != np.int8:
+        raise BadInput(f"input {port.name}", found, expected, "Quantize it with the input's grid")
+    if array.shape[1:] != port.shape or array.ndim == 0:
+        raise BadInput(f"input {port.name}", found, expected)
+    if array.shape[0] != first.shape[0]:
+        raise BadInput(f"input {port.name}", found, f"the first input has {first.shape[0]} samples")
+    return np.ascontiguousarray(array)
+
+
+# Serialization; the reader is kernels/native/plan.cpp.
+
+
+def load(name: str, code: npt.NDArray[np.int32], constants: npt.NDArray[np.uint8]) -> Any:
+    """The native plan of serialized code. Raises BadFile if it is corrupt: a plan never leaves its memory."""
+    try:
+        return native().Plan(code, constants)
+    except ValueError as problem:
+        raise BadFile(name, f"the plan is refused ({problem})") from problem
+
+
+def serialize(program: Program) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """(code int32, constants uint8): see `kernels/native/plan.hpp` for the layout.
+
+    Raises:
+        Unsupported: a size or the constants reach 2 GiB.
+    """
+    offsets, constants = _constant_blob(program)
+    kernels = {name: i for i, name in enumerate(native().kernel_names())}
+    ports = (*program.inputs, *program.outputs)
+    code = [native().PLAN_VERSION, program.arena_bytes, len(program.inputs), len(program.outputs)]
+    code += [*(port.nbytes for port in ports), len(program.calls)]
+    for call in program.calls:
+        code += _call_code(call, kernels[call.kernel], offsets, len(program.inputs))
+    if max(code) > INT32_MAX or constants.size > INT32_MAX:
+        raise Unsupported(
+            program.name, "a tensor or all weights together reach 2 GiB", "plans address 31 bits"
+        )
+    return np.array(code, dtype=np.int32), constants
+
+
+def _constant_blob(program: Program) -> tuple[list[int], npt.NDArray[np.uint8]]:
+    offsets, parts, at = [], [], 0
+    for constant in program.constants:
+        raw = constant.array.tobytes()
+        padding = -len(raw) % CONSTANT_ALIGNMENT_BYTES
+        offsets.append(at)
+        parts.append(raw + bytes(padding))
+        at += len(raw) + padding
+    return offsets, np.frombuffer(b"".join(parts), dtype=np.uint8)
+
+
+def _call_code(call: Call, kernel: int, constants: Sequence[int], inputs: int) -> list[int]:
+    code = [kernel, *(value for _, value in call.args)]
+    for pointer in (*call.pointers, call.output):
+        code += _pointer_code(pointer, constants, inputs)
+    return code
+
+
+def _pointer_code(pointer: Pointer | None, constants: Sequence[int], inputs: int) -> tuple[int, int, int]:
+    """(base, offset, nbytes)."""
+    if pointer is None:
+        return -1, 0, 0
+    if pointer.space == "constant":
+        return 1, constants[pointer.index] + pointer.offset, pointer.nbytes
+    base = {"arena": 0, "input": 2, "output": 2 + inputs}[pointer.space]
+    return base + pointer.index, pointer.offset, pointer.nbytes
