@@ -1,0 +1,6 @@
+"""python -m smidgen"""
+
+from smidgen.cli import main
+
+if __name__ == "__main__":
+    main()
