@@ -7,7 +7,9 @@ import os
 import tempfile
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from urllib.error import HTTPError
 
 from smidgen.errors import BadFile, BadInput
 
@@ -63,7 +65,9 @@ def fetch(file: RemoteFile) -> Path:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         _download(file, destination)
-    except OSError as problem:  # URLError and time-outs are OSErrors
+    except (OSError, HTTPException) as problem:  # URLError and time-outs are OSErrors
+        if isinstance(problem, HTTPError):
+            problem.close()
         raise BadInput(
             file.name,
             f"the download from {file.url} failed ({problem})",

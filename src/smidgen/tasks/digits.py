@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from smidgen.data.dataset import Dataset, Splits
@@ -31,7 +33,7 @@ TASK = Task(
     caveats="Writers are not told apart, so the test images are by writers seen in training.",
     labels=tuple("0123456789"),
     input_shape=(8, 8, 1),
-    training=Training(epochs=30, learning_rate=3e-3, batch_size=64),
+    training=Training(epochs=40, learning_rate=1e-3, batch_size=32),
     read=read,
-    build=mlp.build,
+    build=partial(mlp.build, sizes=(256, 128)),
 )

@@ -59,7 +59,7 @@ TASK = Task(
     caveats="Official test split; validation is a tenth of the training images, stratified by digit.",
     labels=tuple("0123456789"),
     input_shape=(28, 28, 1),
-    training=Training(epochs=6, learning_rate=2e-3, batch_size=128),
+    training=Training(epochs=8, learning_rate=3e-3, batch_size=128),
     read=read,
     build=lenet.build,
 )

@@ -62,6 +62,13 @@ class Task:
         """The task's architecture with fresh weights."""
         return self.build(self.input_shape, self.classes, width, seed)
 
+    def baseline(self, splits: Splits, width: float = 1.0, seed: int = 0) -> Graph:
+        """The uncompressed network at `width`, trained with the default settings."""
+        from smidgen.learn.fit import FitSettings, fit
+
+        chosen = FitSettings(self.training.epochs, self.training.learning_rate, self.training.batch_size)
+        return fit(self.model(width, seed), splits, chosen, seed=seed)
+
 
 def task_names() -> tuple[str, ...]:
     """All tasks, found by path: every module of this folder but this one."""

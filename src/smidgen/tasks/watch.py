@@ -81,7 +81,7 @@ TASK = Task(
     caveats="Split by subject: 6 train, 2 validate, 2 test. Windows of a recording overlap by half.",
     labels=("PEN", "ABD", "FEL", "IR", "ER", "TRAP", "ROW"),
     input_shape=(WINDOW, CHANNELS),
-    training=Training(epochs=15, learning_rate=3e-3, batch_size=64),
+    training=Training(epochs=15, learning_rate=3e-3, batch_size=32),
     read=read,
     build=cnn1d.build,
 )
