@@ -1,0 +1,73 @@
+"""Front doors: trained models of other frameworks become graphs."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from smidgen.errors import BadInput, MissingExtra
+from smidgen.graph import Graph
+
+__all__ = ["load"]
+
+_PICKLES = (".pt", ".pth", ".pkl", ".bin", ".ckpt")
+
+
+def load(source: Any, example_input: Any = None) -> Graph:
+    """A trained model as a float graph.
+
+    Args:
+        source: a torch.nn.Module, or the path of an `.onnx` or `.pt2` (torch.export.save) file.
+        example_input: a batch [n, ...] (array or tensor; a tuple of them for several inputs), in the model's
+            own layout. A module needs it; for an ONNX file it fixes sizes that the file leaves open.
+
+    The graph is channels last inside and keeps the model's own layout at its inputs and outputs. What it
+    can't express becomes a float island, listed by `smidgen.run.islands.islands`.
+
+    Raises:
+        BadInput: the model can't be read, or mixes the samples of a batch.
+        MissingExtra: torch or onnx is not installed.
+    """
+    if isinstance(source, (str, Path)):
+        return _load_file(Path(source), example_input)
+    torch = sys.modules.get("torch")  # whoever holds a module has imported it
+    if torch is not None and isinstance(source, torch.nn.Module):
+        if example_input is None:
+            raise BadInput(
+                type(source).__name__,
+                "no example input was given",
+                "a module does not know its input's shape",
+                "Pass example_input, a batch [n, ...]",
+            )
+        return _loader("torch_export", "torch").load_module(source, example_input)  # type: ignore[no-any-return]
+    found = f"an object of type {type(source).__name__}"
+    raise BadInput("model", found, "a torch module, an .onnx file or a .pt2 file is needed")
+
+
+def _load_file(path: Path, example_input: Any) -> Graph:
+    if not path.is_file():
+        found = "it is a folder" if path.is_dir() else "no such file"
+        raise BadInput(str(path), found, "an .onnx or .pt2 file is needed")
+    kind = path.suffix.lower()
+    if kind == ".onnx":
+        return _loader("onnx", "onnx").load_onnx(path, example_input)  # type: ignore[no-any-return]
+    if kind == ".pt2":
+        return _loader("torch_export", "torch").load_pt2(path)  # type: ignore[no-any-return]
+    remedy = "Save it with torch.export.save(torch.export.export(model, (x,)), 'model.pt2')"
+    raise BadInput(
+        str(path),
+        f"a {kind or 'nameless'} file",
+        "only .onnx and .pt2 are read",
+        remedy if kind in _PICKLES else "",
+    )
+
+
+def _loader(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(f"smidgen.load.{module}")
+    except ModuleNotFoundError as missing:
+        if missing.name != package:
+            raise
+        raise MissingExtra(f"loading a {package} model", package, "compress") from missing

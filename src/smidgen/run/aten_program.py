@@ -5,8 +5,8 @@
      "outputs": [reference, …]}
 
 An argument is a plain number, string, list, or a map with one tag:
-    {"in": i}  {"step": i}  {"item": [i, k]}  {"batch": 1}  {"tensor": [dtype, shape, bytes]}
-    {"torch": "float32" | "strided" | …}  {"device": "cpu"}
+    {"in": i}  {"step": i}  {"item": [i, k]}  {"batch": k}  {"tensor": [dtype, shape, bytes]}
+    (k times the batch size)  {"torch": "float32" | "strided" | …}  {"device": "cpu"}
 Only operators of the dispatcher that change none of their arguments run.
 """
 
@@ -67,7 +67,7 @@ def _decode(argument: Any, tensors: list[torch.Tensor], results: list[Any]) -> A
     if tag == "item":
         return results[value[0]][value[1]]
     if tag == "batch":
-        return tensors[0].shape[0]
+        return value * tensors[0].shape[0]
     if tag == "tensor":
         dtype, shape, data = value
         flat = torch.frombuffer(bytearray(data), dtype=_constant(dtype)) if data else torch.empty(0)

@@ -1,0 +1,337 @@
+"""ATen operators as graph operators: a table from an operator's name to a function of its call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smidgen.load.activations import activation, clamp, leaky_relu, silu
+from smidgen.load.source import Constant, NotCaptured, Operand, Source
+from smidgen.load.window_pads import ceil_pads, same_pads
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator: its arguments by schema name (values of the graph are strings, tensors Constants).
+
+    `shape` is the output's per-sample shape. `text` marks arguments that are strings in the source.
+    """
+
+    source: Source
+    name: str
+    args: Mapping[str, Any]
+    shape: tuple[int, ...]
+    text: Mapping[str, str]
+
+    @property
+    def x(self) -> str:
+        """The first tensor argument, which must depend on the network's input."""
+        given = self.args["self"] if "self" in self.args else self.args["input"]
+        if isinstance(given, Constant):
+            raise NotCaptured("an operation on a constant")
+        return str(given)
+
+    def constant(self, key: str) -> Constant | None:
+        given = self.args.get(key)
+        if given is not None and not isinstance(given, Constant):
+            raise NotCaptured(f"its {key} is computed from the network's input", "Use a trained parameter")
+        return given
+
+    def needed(self, key: str) -> Constant:
+        found = self.constant(key)
+        if found is None:
+            raise NotCaptured(f"it has no {key}")
+        return found
+
+    def axis(self, given: int) -> int:
+        """An axis of the source (batch counted) as an axis of a sample."""
+        rank = self.source.rank(self.x) + 1
+        axis = given % rank - 1
+        if axis < 0:
+            raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
+        return axis
+
+    def axes(self, given: Sequence[int] | int | None) -> tuple[int, ...]:
+        if given is None or (not isinstance(given, int) and not given):
+            raise NotCaptured("it reduces over the samples of a batch", "Name the axes to reduce")
+        return tuple(self.axis(a) for a in ([given] if isinstance(given, int) else given))
+
+
+Handler = Callable[[Call], str]
+
+
+def _conv(call: Call) -> str:
+    a = call.args
+    if a.get("transposed"):
+        raise NotCaptured("a transposed convolution", "Use upsampling by a convolution and a reshape")
+    weight = call.needed("weight")
+    kernel, space = weight.array.shape[2:], call.source.shape(call.x)[1:]
+    stride, dilation = _each(a["stride"], len(kernel)), _each(a["dilation"], len(kernel))
+    if "padding" in call.text:
+        same = call.text["padding"] == "same"
+        padding = [
+            same_pads(n, k, s, d) if same else (0, 0)
+            for n, k, s, d in zip(space, kernel, stride, dilation, strict=True)
+        ]
+    else:
+        padding = [(p, p) for p in _each(a["padding"], len(kernel))]
+    return call.source.conv(
+        call.x, weight, call.constant("bias"), stride, padding, dilation, a["groups"], call.name
+    )
+
+
+def _linear(call: Call) -> str:
+    return call.source.linear(call.x, call.needed("weight"), call.constant("bias"), call.name)
+
+
+def _matmul(call: Call) -> str:
+    """x @ W with a constant W [I, O]."""
+    weight = call.needed("other" if "other" in call.args else "mat2")
+    if weight.array.ndim != 2:
+        raise NotCaptured(f"a product with a constant of {weight.array.ndim} axes", "Use a linear layer")
+    return call.source.linear(call.x, weight, None, call.name, transposed=True)
+
+
+def _addmm(call: Call) -> str:
+    """bias + x @ W."""
+    x = call.args["mat1"]
+    if not isinstance(x, str) or call.args["beta"] != 1 or call.args["alpha"] != 1:
+        raise NotCaptured("a scaled sum of a matrix product", "Use a linear layer")
+    return call.source.linear(x, call.needed("mat2"), call.needed("self"), call.name, transposed=True)
+
+
+def _batch_norm(call: Call) -> str:
+    if call.args.get("training"):
+        raise NotCaptured("batch normalization in training mode", "Call .eval() before exporting")
+    roles = {"gamma": "weight", "beta": "bias", "mean": "running_mean", "variance": "running_var"}
+    statistics = {role: call.constant(key) for role, key in roles.items()}
+    return call.source.batch_norm(call.x, statistics, call.args["eps"], call.name)
+
+
+def _pool(kind: str) -> Handler:
+    def handle(call: Call) -> str:
+        a, space = call.args, call.source.shape(call.x)[1:]
+        kernel = _each(a["kernel_size"], len(space))
+        stride = _each(a["stride"] or kernel, len(space))
+        if any(d != 1 for d in _each(a.get("dilation", 1), len(space))) or a.get("divisor_override"):
+            raise NotCaptured("pooling with dilation or a divisor of its own")
+        padding = [(p, p) for p in _each(a["padding"], len(space))]
+        count = bool(a.get("count_include_pad"))
+        if a["ceil_mode"]:
+            sizes = zip(space, kernel, stride, padding, strict=True)
+            ceiled = [ceil_pads(n, k, s, p) for n, k, s, p in sizes]
+            if count and ceiled != padding:
+                raise NotCaptured("ceil mode that counts padding", "Set ceil_mode=False")
+            padding = ceiled
+        return call.source.pool(kind, call.x, kernel, stride, padding, call.name, count and _any(padding))
+
+    return handle
+
+
+def _adaptive_pool(kind: str) -> Handler:
+    def handle(call: Call) -> str:
+        space = call.source.shape(call.x)[1:]
+        out = call.shape[1:]
+        if any(n % m for n, m in zip(space, out, strict=True)):
+            raise NotCaptured(f"adaptive pooling of {list(space)} to {list(out)}", "Choose sizes that divide")
+        if kind == "avg" and set(out) == {1}:
+            return call.source.mean(call.x, range(1, len(space) + 1), True, call.name)
+        kernel = [n // m for n, m in zip(space, out, strict=True)]
+        return call.source.pool(kind, call.x, kernel, kernel, [(0, 0)] * len(space), call.name)
+
+    return handle
+
+
+def _mean(call: Call) -> str:
+    return call.source.mean(call.x, call.axes(call.args.get("dim")), bool(call.args["keepdim"]), call.name)
+
+
+def _sum(call: Call) -> str:
+    axes = call.axes(call.args.get("dim"))
+    mean = call.source.mean(call.x, axes, bool(call.args["keepdim"]), f"{call.name}.mean")
+    return call.source.scale(mean, float(math.prod(call.source.shape(call.x)[a] for a in axes)), call.name)
+
+
+def _concat(call: Call) -> str:
+    values = call.args["tensors"]
+    if not all(isinstance(v, str) for v in values):
+        raise NotCaptured("concatenation with a constant")
+    rank = call.source.rank(values[0]) + 1
+    if call.args["dim"] % rank == 0:
+        raise NotCaptured("it joins along the batch dimension", "Concatenate another axis")
+    return call.source.concat(values, call.args["dim"] % rank - 1, call.name)
+
+
+def _permute(call: Call) -> str:
+    rank = call.source.rank(call.x) + 1
+    perm = [axis % rank for axis in call.args["dims"]]
+    return _moved(call, perm)
+
+
+def _transpose(call: Call) -> str:
+    rank = call.source.rank(call.x) + 1
+    perm = list(range(rank))
+    a, b = (call.args[key] % rank for key in ("dim0", "dim1")) if "dim0" in call.args else (0, 1)
+    perm[a], perm[b] = perm[b], perm[a]
+    return _moved(call, perm)
+
+
+def _moved(call: Call, perm: Sequence[int]) -> str:
+    if perm[0] != 0:
+        raise NotCaptured("it moves the batch dimension", "Keep the batch first")
+    return call.source.transpose(call.x, [axis - 1 for axis in perm[1:]], call.name)
+
+
+def _pad(call: Call) -> str:
+    if call.text.get("mode", "constant") != "constant":
+        raise NotCaptured(f"padding by {call.text['mode']}", "Pad with zeros")
+    given, rank = call.args["pad"], call.source.rank(call.x)
+    if len(given) > 2 * rank and any(given[2 * rank :]):
+        raise NotCaptured("it pads the batch dimension")
+    pads = [(0, 0)] * rank
+    for i in range(min(len(given) // 2, rank)):  # the last axis comes first
+        pads[rank - 1 - i] = (given[2 * i], given[2 * i + 1])
+    return call.source.pad(call.x, pads, call.args["value"] or 0.0, call.name)
+
+
+def _add(sign: float) -> Handler:
+    def handle(call: Call) -> str:
+        a, b = (_operand(call.args[key]) for key in ("self", "other"))
+        factor = sign * float(call.args.get("alpha", 1))
+        return call.source.add(a, _times(call, b, factor), call.name)
+
+    return handle
+
+
+def _reverse_subtract(call: Call) -> str:
+    a, b = (_operand(call.args[key]) for key in ("self", "other"))
+    return call.source.add(_times(call, a, -float(call.args.get("alpha", 1))), b, call.name)
+
+
+def _mul(call: Call) -> str:
+    return call.source.mul(_operand(call.args["self"]), _operand(call.args["other"]), call.name)
+
+
+def _div(call: Call) -> str:
+    divisor = _operand(call.args["other"])
+    if not isinstance(divisor, Constant) or "rounding_mode" in call.text or not np.all(divisor.array):
+        raise NotCaptured("division by a computed or zero value, or rounded", "Multiply instead")
+    return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
+
+
+def _neg(call: Call) -> str:
+    return call.source.scale(call.x, -1.0, call.name)
+
+
+def _square(call: Call) -> str:
+    if call.args.get("exponent", 2) != 2:
+        raise NotCaptured(f"a power of {call.args['exponent']}")
+    return call.source.mul(call.x, call.x, call.name)
+
+
+def _softmax(call: Call) -> str:
+    return call.source.softmax(call.x, call.axis(call.args["dim"]), call.name)
+
+
+def _clamp(low: str, high: str) -> Handler:
+    def handle(call: Call) -> str:
+        lo, hi = call.args.get(low), call.args.get(high)
+        if isinstance(lo, (str, Constant)) or isinstance(hi, (str, Constant)):
+            raise NotCaptured("clamping to a tensor")
+        return clamp(call.source, call.x, lo, hi, call.name)
+
+    return handle
+
+
+def _prelu(call: Call) -> str:
+    slope, rank = call.needed("weight"), call.source.rank(call.x)
+    return leaky_relu(call.source, call.x, Constant(slope.array.reshape(-1, *(1,) * (rank - 1))), call.name)
+
+
+def _leaky_relu(call: Call) -> str:
+    return leaky_relu(call.source, call.x, Constant(np.array(call.args["negative_slope"])), call.name)
+
+
+def _same(call: Call) -> str:
+    return call.x
+
+
+def _dropout(call: Call) -> str:
+    if call.args.get("train"):
+        raise NotCaptured("dropout in training mode", "Call .eval() before exporting")
+    return call.x
+
+
+def _reshape(call: Call) -> str:
+    return call.source.reshape(call.x, call.shape, call.name)
+
+
+def _function(op: str) -> Handler:
+    return lambda call: activation(call.source, op, call.x, call.name)
+
+
+def _operand(given: Any) -> Operand:
+    return Constant(np.asarray(given, dtype=np.float64)) if isinstance(given, (int, float)) else given
+
+
+def _times(call: Call, operand: Operand, factor: float) -> Operand:
+    if factor == 1.0:
+        return operand
+    if isinstance(operand, Constant):
+        return Constant(operand.array * factor)
+    return call.source.scale(operand, factor, f"{call.name}.scaled")
+
+
+def _each(given: Sequence[int] | int, rank: int) -> tuple[int, ...]:
+    values = (given,) if isinstance(given, int) else tuple(given)
+    return values * rank if len(values) == 1 else values
+
+
+def _any(padding: Sequence[tuple[int, int]]) -> bool:
+    return any(before or after for before, after in padding)
+
+
+_RESHAPES = ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze")
+_IDENTITIES = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "positive", "to", "_to_copy")
+_DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout")
+
+HANDLERS: Mapping[str, Handler] = {
+    **dict.fromkeys(("conv1d", "conv2d", "convolution"), _conv),
+    "linear": _linear,
+    **dict.fromkeys(("matmul", "mm"), _matmul),
+    "addmm": _addmm,
+    **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
+    **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool2d_with_indices"), _pool("max")),
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _pool("avg")),
+    **dict.fromkeys(
+        ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d"), _adaptive_pool("avg")
+    ),
+    **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), _adaptive_pool("max")),
+    "mean": _mean,
+    "sum": _sum,
+    "cat": _concat,
+    "permute": _permute,
+    **dict.fromkeys(("transpose", "t"), _transpose),
+    **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
+    "add": _add(1.0),
+    "sub": _add(-1.0),
+    "rsub": _reverse_subtract,
+    "mul": _mul,
+    "div": _div,
+    "neg": _neg,
+    **dict.fromkeys(("pow", "square"), _square),
+    **dict.fromkeys(("softmax", "_softmax"), _softmax),
+    **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamp("min", "max")),
+    "hardtanh": _clamp("min_val", "max_val"),
+    **{name: _function(name) for name in ("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid")},
+    "leaky_relu": _leaky_relu,
+    "prelu": _prelu,
+    "silu": lambda call: silu(call.source, call.x, call.name),
+    **dict.fromkeys(_DROPOUTS, _dropout),
+    **dict.fromkeys(_IDENTITIES, _same),
+    **dict.fromkeys(_RESHAPES, _reshape),
+}

@@ -1,0 +1,96 @@
+"""Writes an ATen operator, and the uncaptured ones that it depends on, as an island's program.
+
+The other half is `run/aten_program.py`, which documents the encoding.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgpack
+import torch
+from torch.fx import Node
+
+from smidgen.load.source import NotCaptured
+
+
+class IslandWriter:
+    """Collects the steps of one island. `inputs`: the fx nodes that it reads as inputs, in order."""
+
+    def __init__(
+        self,
+        values: Mapping[Node, Any],
+        tensors: Mapping[Node, torch.Tensor],
+        batches: Callable[[Any], int | None],
+    ) -> None:
+        self.inputs: list[Node] = []
+        self._values, self._tensors, self._batches = values, tensors, batches
+        self._steps: list[Any] = []
+        self._numbers: dict[Node, int] = {}
+
+    def payload(self, node: Node, items: list[int] | None) -> bytes:
+        """The program that ends in `node`: its value, or these items of its tuple."""
+        number = self._step(node)
+        if not self.inputs:
+            raise NotCaptured("it does not depend on the network's input")
+        outputs = [{"step": number}] if items is None else [{"item": [number, i]} for i in items]
+        dtypes = [str(n.meta["val"].dtype).removeprefix("torch.") for n in self.inputs]
+        packed: bytes = msgpack.packb({"dtypes": dtypes, "steps": self._steps, "outputs": outputs})
+        return packed
+
+    def _step(self, node: Node) -> int:
+        if node not in self._numbers:
+            if not isinstance(node.target, torch._ops.OpOverload):
+                raise NotCaptured(f"the operator {node.target} is not an ATen operator")
+            args = [self._encode(a) for a in node.args]
+            kwargs = {key: self._encode(a) for key, a in node.kwargs.items()}
+            self._steps.append([operator_name(node.target), args, kwargs])
+            self._numbers[node] = len(self._steps) - 1
+        return self._numbers[node]
+
+    def _encode(self, argument: Any) -> Any:
+        if isinstance(argument, Node):
+            return self._reference(argument)
+        if isinstance(argument, (list, tuple)):
+            return [self._encode(a) for a in argument]
+        if isinstance(argument, (torch.dtype, torch.layout, torch.memory_format)):
+            return {"torch": str(argument).removeprefix("torch.")}
+        if isinstance(argument, torch.device):
+            return {"device": "cpu"}
+        if argument is None or isinstance(argument, (bool, int, float, str)):
+            return argument
+        raise NotCaptured(f"an argument of type {type(argument).__name__}")
+
+    def _reference(self, node: Node) -> Any:
+        if node in self._tensors:
+            return encode_tensor(self._tensors[node])
+        if node in self._values:
+            if node not in self.inputs:
+                self.inputs.append(node)
+            return {"in": self.inputs.index(node)}
+        value = node.meta.get("val")
+        if isinstance(value, (int, torch.SymInt)):
+            times = self._batches(value)
+            return int(value) if times is None else {"batch": times}
+        if node.target is operator.getitem:
+            whole, index = node.args
+            assert isinstance(whole, Node)
+            return {"item": [self._step(whole), index]}
+        return {"step": self._step(node)}
+
+
+def operator_name(target: torch._ops.OpOverload) -> str:
+    """ "aten::gelu.default". A view of a tensor becomes a reshape, which works for any strides."""
+    name = str(target._schema.name)
+    if name in ("aten::view", "aten::_unsafe_view"):
+        return "aten::reshape.default"
+    return f"{name}.{target._overloadname}"
+
+
+def encode_tensor(tensor: torch.Tensor) -> dict[str, Any]:
+    """{"tensor": [dtype, shape, little-endian bytes]}."""
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+    return {"tensor": [str(tensor.dtype).removeprefix("torch."), list(tensor.shape), data]}

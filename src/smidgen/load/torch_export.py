@@ -1,0 +1,102 @@
+"""PyTorch modules and `.pt2` files, through torch.export, as graphs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from smidgen.errors import BadInput
+from smidgen.graph import Graph
+from smidgen.load.aten_walk import Walk
+from smidgen.load.finish import finish
+
+
+def load_module(module: torch.nn.Module, example: Any) -> Graph:
+    """Capture a module in evaluation mode. `example` is a batch [n, ...], or a tuple of them."""
+    given = example if isinstance(example, (tuple, list)) else (example,)
+    inputs = tuple(_as_tensor(x, module) for x in given)
+    where = type(module).__name__
+    with _evaluation(module), torch.no_grad(), _quiet():
+        try:
+            module(*inputs)
+        except Exception as problem:
+            shapes = ", ".join(str(list(x.shape)) for x in inputs)
+            raise BadInput(
+                where,
+                f"it fails on the example input {shapes} ({_first_line(problem)})",
+                "the example is a batch that the model accepts",
+                "Pass an example_input of the shape [n, ...] that forward takes",
+            ) from problem
+        return finish(Walk(_export(module, inputs, where), where).run())
+
+
+def load_pt2(path: Path) -> Graph:
+    """Load what torch.export.save wrote."""
+    with torch.no_grad(), _quiet():
+        try:
+            program = torch.export.load(path)
+        except Exception as problem:
+            raise BadInput(
+                str(path),
+                f"torch can't read it ({_first_line(problem)})",
+                "a .pt2 file is written by torch.export.save",
+                "Export the model again with the installed version of torch",
+            ) from problem
+        return finish(Walk(program, path.stem).run())
+
+
+def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], where: str) -> ExportedProgram:
+    """Export for any batch size; where the model itself fixes it, for a batch of one."""
+    pair = tuple(torch.cat([x[:1], x[:1]]) for x in inputs)
+    batch = Dim("batch")
+    try:
+        return torch.export.export(module, pair, dynamic_shapes=tuple({0: batch} for _ in pair))
+    except Exception:
+        try:
+            return torch.export.export(module, tuple(x[:1].clone() for x in inputs))
+        except Exception as problem:
+            raise BadInput(
+                where,
+                f"torch.export can't trace it ({_first_line(problem)})",
+                "the model is a fixed sequence of operators",
+                "Remove control flow that depends on data",
+            ) from problem
+
+
+def _as_tensor(x: Any, module: torch.nn.Module) -> torch.Tensor:
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    tensor = torch.as_tensor(x)
+    if tensor.ndim < 1 or tensor.shape[0] < 1:
+        found = f"an example input of shape {list(tensor.shape)}"
+        raise BadInput(type(module).__name__, found, "a batch [n, ...] with n >= 1 is needed")
+    return tensor.to(device, torch.float32) if tensor.dtype == torch.float64 else tensor.to(device)
+
+
+def _first_line(problem: Exception) -> str:
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+
+
+@contextmanager
+def _evaluation(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode inside, every submodule's own mode again afterwards."""
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, mode in modes:
+            m.training = mode
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch.export's warnings about its own inner workings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
