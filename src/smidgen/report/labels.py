@@ -1,0 +1,95 @@
+"""How names and numbers are written for people, the same in the terminal, on the page and in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from smidgen.measure.measurement import How, Measurement
+from smidgen.report.model import Drop, Kind, Score
+from smidgen.units import format_bytes, format_milliseconds
+
+COSTS: Mapping[str, str] = {
+    "flash_bytes": "Flash",
+    "file_bytes": "File size",
+    "ram_bytes": "RAM",
+    "latency_ms": "Latency",
+    "latency_p95_ms": "Latency (95th percentile)",
+    "throughput_per_s": "Throughput",
+    "energy_uj": "Energy",
+}
+KINDS: Mapping[Kind, str] = {
+    "compressed": "Compressed",
+    "width baseline": "Narrower network",
+    "other model": "Other model",
+    "uncompressed": "Uncompressed",
+}
+HOW: Mapping[How, str] = {
+    "measured": "ran on this machine, or is the length of a real file",
+    "emulated": "the real program ran in an emulator of the device",
+    "simulated": "the design ran in a simulator",
+    "modelled": "computed from a model of the device; nothing ran",
+}
+ARTIFACT_CLASSES: Mapping[str, str] = {
+    "integer": "Integers only: the same output bits everywhere",
+    "weight_only": "Quantized weights, float activations: outputs agree within a stated tolerance",
+    "approximate": "Approximate arithmetic: outputs agree within a stated error",
+}
+
+
+def cost_label(name: str) -> str:
+    """`flash_bytes` -> `Flash`; an unknown name without its unit, in words."""
+    return COSTS.get(name) or name.rsplit("_", 1)[0].replace("_", " ").capitalize()
+
+
+def format_value(value: float, unit: str) -> str:
+    """A quantity with its unit: bytes and milliseconds in the size that reads best."""
+    if unit in ("B", "byte", "bytes"):
+        return format_bytes(value)
+    if unit == "ms":
+        return format_milliseconds(value)
+    return f"{value:,.4g} {unit}".rstrip()
+
+
+def format_measurement(m: Measurement) -> str:
+    """Value with its spread where several runs were made: `1.2 ms ± 50 µs`."""
+    spread = f" ± {format_value(m.spread, m.unit)}" if m.repeats > 1 and m.spread > 0 else ""
+    return format_value(m.value, m.unit) + spread
+
+
+def format_limit(name: str, limit: float) -> str:
+    """A budget's limit, whose unit is the ending of its name."""
+    return format_value(limit, name.rsplit("_", 1)[-1])
+
+
+def format_score(score: Score) -> str:
+    """`91.2 ± 0.3%`, without the spread for a single seed."""
+    return f"{score.mean:.1f} ± {score.sd:.1f}%" if score.seeds > 1 else f"{score.mean:.1f}%"
+
+
+def signed(points: float, digits: int = 1) -> str:
+    """`+0.4`, `−1.2`, `±0.0`: a change in points with a real minus sign."""
+    rounded = round(points, digits)
+    sign = "±" if rounded == 0 else "+" if rounded > 0 else "−"
+    return f"{sign}{abs(rounded):.{digits}f}"
+
+
+def format_change(drop: Drop) -> str:
+    """A drop as the change that it is: `−0.4 points [−0.9, +0.1]`."""
+    return f"{signed(-drop.points)} points [{signed(-drop.high)}, {signed(-drop.low)}]"
+
+
+def format_ratio(ratio: float) -> str:
+    """`12.3×`; whole from 100 on."""
+    return f"{ratio:,.0f}×" if ratio >= 100 else f"{ratio:.3g}×"
+
+
+def count(n: float) -> str:
+    """1234567 -> `1.23 M`."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n:g}"
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

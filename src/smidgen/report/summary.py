@@ -1,0 +1,196 @@
+"""What a run achieved, in plain words: the sentences at the top of every report.
+
+All comparisons use the test split when both sides have been run on it, else validation, and say which.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from smidgen.report.labels import (
+    cost_label,
+    format_change,
+    format_limit,
+    format_ratio,
+    format_score,
+    format_value,
+    plural,
+    signed,
+)
+from smidgen.report.model import BASELINES, Point, Report, Score
+
+Split = Literal["test", "validation"]
+Tone = Literal["good", "neutral", "bad"]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One statement and how welcome it is."""
+
+    text: str
+    tone: Tone = "neutral"
+
+
+def headline(report: Report) -> Sentence:
+    """The achievement: how much smaller, at what change of accuracy."""
+    chosen = report.chosen
+    if chosen is None:
+        return Sentence(f"No candidate {_demand(report)}.", "bad")
+    size, axis = chosen.measurement(report.size_axis), _axis_noun(report)
+    before = report.uncompressed.measurement(report.size_axis)
+    if size is None:
+        return Sentence(f"{chosen.label}: {_change(report, chosen)}.")
+    if before is None:
+        return Sentence(f"{format_value(size.value, size.unit)} of {axis} at {_change(report, chosen)}.")
+    ratio = before.value / size.value
+    word = "smaller" if ratio >= 1 else "larger"
+    return Sentence(f"{format_ratio(max(ratio, 1 / ratio))} {word} {axis} at {_change(report, chosen)}.")
+
+
+def sentences(report: Report) -> tuple[Sentence, ...]:
+    """What follows the headline: before and after, the paired test, the budget, the strongest baselines."""
+    chosen = report.chosen
+    if chosen is None:
+        return (_closest(report), _tried(report))
+    return (
+        *_details(report, chosen),
+        *_budget(report, chosen),
+        _against_baselines(report, chosen),
+        _tried(report),
+    )
+
+
+def beaten_by(report: Report) -> tuple[Point, ...]:
+    """Baselines at least as small and as accurate as the chosen point, the most accurate first."""
+    chosen = report.chosen
+    if chosen is None:
+        return ()
+    rivals = [p for p in _rivals(report, chosen) if _scores(p, chosen)[0].mean >= _scores(p, chosen)[1].mean]
+    return tuple(sorted(rivals, key=lambda p: -_scores(p, chosen)[0].mean))
+
+
+def split_of(*points: Point) -> Split:
+    """The split on which all of them can be compared."""
+    return "test" if all(p.test is not None for p in points) else "validation"
+
+
+def _scores(*points: Point) -> list[Score]:
+    use_test = split_of(*points) == "test"
+    return [p.test if use_test and p.test is not None else p.validation for p in points]
+
+
+def _change(report: Report, chosen: Point) -> str:
+    """`−0.4 ± 0.3 points of accuracy (test split)`."""
+    after, before = _scores(chosen, report.uncompressed)
+    sd = math.hypot(after.sd, before.sd)
+    spread = f" ± {sd:.1f}" if max(after.seeds, before.seeds) > 1 else ""
+    split = split_of(chosen, report.uncompressed)
+    return f"{signed(after.mean - before.mean)}{spread} points of {report.metric} ({split} split)"
+
+
+def _details(report: Report, chosen: Point) -> tuple[Sentence, ...]:
+    after, before = _scores(chosen, report.uncompressed)
+    split = split_of(chosen, report.uncompressed).capitalize()
+    text = f"{split} {report.metric} goes from {format_score(before)} to {format_score(after)}"
+    old, new = (p.measurement(report.size_axis) for p in (report.uncompressed, chosen))
+    if old and new:
+        axis = _axis_noun(report)
+        text += f", {axis} from {format_value(old.value, old.unit)} to {format_value(new.value, new.unit)}"
+    found = [Sentence(f"{text}.")]
+    if chosen.drop is not None:
+        allowed = "" if report.max_drop is None else f"; {report.max_drop:g} may be lost"
+        interval = format_change(chosen.drop)
+        found.append(Sentence(f"Paired on validation samples: {interval}, 95% interval{allowed}."))
+    return tuple(found)
+
+
+def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
+    if not report.budget:
+        return ()
+    parts, fits = [], True
+    for name, limit in report.budget.items():
+        found = chosen.measurement(name)
+        fits = fits and found is not None and found.value <= limit
+        value = "not measured" if found is None else format_value(found.value, found.unit)
+        share = "" if found is None else f" ({found.value / limit:.0%})"
+        parts.append(f"{cost_label(name)} {value} of {format_limit(name, limit)}{share}")
+    verb = "Fits the budget" if fits else "Does not fit the budget"
+    return (Sentence(f"{verb}: {', '.join(parts)}.", "good" if fits else "bad"),)
+
+
+def _rivals(report: Report, chosen: Point) -> list[Point]:
+    """Baselines that cost no more."""
+    size = report.cost(chosen)
+    return [p for p in report.points if p.kind in BASELINES and report.cost(p) <= size]
+
+
+def _against_baselines(report: Report, chosen: Point) -> Sentence:
+    baselines = [p for p in report.points if p.kind in BASELINES]
+    if not baselines:
+        return Sentence(
+            "No baseline was trained, so nothing says that a smaller network would not do as well.", "bad"
+        )
+    if beaten := beaten_by(report):
+        best = beaten[0]
+        (theirs, ours), split = _scores(best, chosen), split_of(best, chosen)
+        cost = format_value(report.cost(best), report.size_axis.rsplit("_", 1)[-1])
+        text = f"A baseline is as small and as good: {best.label} reaches {format_score(theirs)} in {cost}"
+        advice = "Prefer the baseline, or search longer."
+        return Sentence(f"{text}, this one {format_score(ours)} ({split} split). {advice}", "bad")
+    near = [p for p in _rivals(report, chosen) if _within_noise(p, chosen)]
+    if near:
+        text = f"{near[0].label} costs no more and is within one standard deviation: the lead may be luck"
+        return Sentence(f"{text}. Add seeds.", "neutral")
+    text = f"No baseline of its size or smaller, of {plural(len(baselines), 'baseline')}, reaches its"
+    return Sentence(f"{text} {report.metric}.", "good")
+
+
+def _within_noise(rival: Point, chosen: Point) -> bool:
+    theirs, ours = _scores(rival, chosen)
+    return ours.mean - theirs.mean <= math.hypot(theirs.sd, ours.sd)
+
+
+def _tried(report: Report) -> Sentence:
+    built = sum(p.kind == "compressed" for p in report.points)
+    parts = [plural(built, "compressed candidate"), plural(len(report.points) - built, "baseline")]
+    lost = {status: sum(d.status == status for d in report.dropped) for status in ("rejected", "failed")}
+    parts += [f"{n} {status}" for status, n in lost.items() if n]
+    return Sentence(f"{_listing(parts)}; {plural(len(report.frontier), 'point')} on the frontier.")
+
+
+def _closest(report: Report) -> Sentence:
+    own = [p for p in report.points if p.kind == "compressed"]
+    if not own:
+        return Sentence("No compressed candidate could be built; the reasons are listed below.", "bad")
+    best = min(own, key=lambda p: (_excess(report, p), -p.validation.mean))
+    misses = [
+        f"{cost_label(n)} {format_value(m.value, m.unit)} of {format_limit(n, limit)}"
+        for n, limit in report.budget.items()
+        if (m := best.measurement(n)) and m.value > limit
+    ]
+    loss = "" if best.drop is None else f" It changes {report.metric} by {format_change(best.drop)}."
+    why = f" ({', '.join(misses)})" if misses else ""
+    return Sentence(f"The closest is {best.label}{why}.{loss}")
+
+
+def _excess(report: Report, point: Point) -> float:
+    return sum(max(report.cost(point, name) / limit - 1, 0.0) for name, limit in report.budget.items())
+
+
+def _demand(report: Report) -> str:
+    limits = " and ".join(f"{cost_label(n)} ≤ {format_limit(n, v)}" for n, v in report.budget.items())
+    loss = (
+        "" if report.max_drop is None else f" with at most {report.max_drop:g} points of {report.metric} lost"
+    )
+    return f"fits {limits or 'the target'}{loss}"
+
+
+def _axis_noun(report: Report) -> str:
+    return "flash" if report.size_axis == "flash_bytes" else "file"
+
+
+def _listing(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
