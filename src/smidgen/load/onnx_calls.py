@@ -1,0 +1,369 @@
+"""ONNX operators as graph operators: a table from an operator's name to a function of its call."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smidgen.load.activations import activation, clamp, hard_sigmoid, leaky_relu, silu
+from smidgen.load.source import Constant, NotCaptured, Operand, Source
+from smidgen.load.window_pads import Pair, ceil_pads, same_pads
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operator: inputs (values are strings; None where left out), attributes, traced batch size."""
+
+    source: Source
+    name: str
+    inputs: Sequence[Operand | None]
+    attrs: Mapping[str, Any]
+    opset: int
+    batch: int
+
+    @property
+    def x(self) -> str:
+        return self.value(0)
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Sizes of the spatial axes of the first input."""
+        return self.source.shape(self.x)[1:]
+
+    def value(self, index: int) -> str:
+        given = self.inputs[index]
+        if not isinstance(given, str):
+            raise NotCaptured("an operation on a constant")
+        return given
+
+    def operand(self, index: int) -> Operand:
+        given = self.inputs[index]
+        assert given is not None  # the checker has seen to it
+        return given
+
+    def constant(self, index: int) -> Constant | None:
+        given = self.inputs[index] if index < len(self.inputs) else None
+        if isinstance(given, str):
+            raise NotCaptured(
+                "a parameter that is computed from the network's input", "Use a trained parameter"
+            )
+        return given
+
+    def needed(self, index: int) -> Constant:
+        found = self.constant(index)
+        if found is None:
+            raise NotCaptured(f"its input {index} is missing")
+        return found
+
+    def integers(self, key: str, index: int | None) -> tuple[int, ...] | None:
+        """An attribute of older operator sets that newer ones made an input."""
+        if key in self.attrs:
+            return tuple(int(v) for v in self.attrs[key])
+        found = self.constant(index) if index is not None else None
+        return None if found is None else tuple(int(v) for v in np.ravel(found.array))
+
+    def scalar(self, key: str, index: int) -> float | None:
+        if key in self.attrs:
+            return float(self.attrs[key])
+        found = self.constant(index)
+        return None if found is None or not found.array.size else float(found.array.reshape(-1)[0])
+
+    def axis(self, given: int, extra: int = 0) -> int:
+        """An axis of the source (batch counted) as an axis of a sample of `extra` more axes."""
+        axis = given % (self.source.rank(self.x) + 1 + extra) - 1
+        if axis < 0:
+            raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
+        return axis
+
+
+Handler = Callable[[Call], str]
+
+
+def _conv(call: Call) -> str:
+    weight = call.needed(1)
+    kernel = weight.array.shape[2:]
+    stride, dilation = _each(call, "strides"), _each(call, "dilations")
+    pads = _pads(call, kernel, stride, dilation)
+    groups = int(call.attrs.get("group", 1))
+    return call.source.conv(call.x, weight, call.constant(2), stride, pads, dilation, groups, call.name)
+
+
+def _gemm(call: Call) -> str:
+    """alpha * x @ B + beta * C with constants B and C."""
+    if call.attrs.get("transA"):
+        raise NotCaptured("a transposed batch", "Keep the batch first")
+    weight, bias = call.needed(1), call.constant(2)
+    scaled = Constant(weight.array * call.attrs.get("alpha", 1.0), weight.name)
+    if bias is not None:
+        if bias.array.ndim > 1 and bias.array.shape[0] != 1:
+            raise NotCaptured("a bias that differs between samples")
+        bias = Constant(bias.array * call.attrs.get("beta", 1.0), bias.name)
+    return call.source.linear(call.x, scaled, bias, call.name, transposed=not call.attrs.get("transB"))
+
+
+def _matmul(call: Call) -> str:
+    weight = call.needed(1)
+    if weight.array.ndim != 2:
+        raise NotCaptured(f"a product with a constant of {weight.array.ndim} axes", "Use a linear layer")
+    return call.source.linear(call.x, weight, None, call.name, transposed=True)
+
+
+def _batch_norm(call: Call) -> str:
+    if call.attrs.get("training_mode"):
+        raise NotCaptured("batch normalization in training mode", "Export in evaluation mode")
+    statistics = dict(zip(("gamma", "beta", "mean", "variance"), (call.needed(i) for i in range(1, 5))))
+    return call.source.batch_norm(call.x, statistics, call.attrs.get("epsilon", 1e-5), call.name)
+
+
+def _pool(kind: str) -> Handler:
+    def handle(call: Call) -> str:
+        space, kernel = call.space, tuple(call.attrs["kernel_shape"])
+        stride, dilation = _each(call, "strides"), _each(call, "dilations")
+        if set(dilation) != {1}:
+            raise NotCaptured("pooling with dilation")
+        pads = _pads(call, kernel, stride, dilation)
+        count = bool(call.attrs.get("count_include_pad")) and any(a or b for a, b in pads)
+        if call.attrs.get("ceil_mode"):
+            ceiled = [ceil_pads(*sizes) for sizes in zip(space, kernel, stride, pads, strict=True)]
+            if count and ceiled != pads:
+                raise NotCaptured("ceil mode that counts padding", "Set ceil_mode=0")
+            pads = ceiled
+        return call.source.pool(kind, call.x, kernel, stride, pads, call.name, count)
+
+    return handle
+
+
+def _global_mean(call: Call) -> str:
+    return call.source.mean(call.x, range(1, len(call.space) + 1), True, call.name)
+
+
+def _global_max(call: Call) -> str:
+    space = call.space
+    return call.source.pool("max", call.x, space, space, [(0, 0)] * len(space), call.name)
+
+
+def _reduce(call: Call) -> tuple[tuple[int, ...], bool] | None:
+    """(axes, keepdims), or None where nothing is to be reduced."""
+    axes = call.integers("axes", 1)
+    if not axes:
+        if call.attrs.get("noop_with_empty_axes"):
+            return None
+        raise NotCaptured("it reduces over the samples of a batch", "Name the axes to reduce")
+    return tuple(call.axis(a) for a in axes), bool(call.attrs.get("keepdims", 1))
+
+
+def _mean(call: Call) -> str:
+    found = _reduce(call)
+    return call.x if found is None else call.source.mean(call.x, *found, call.name)
+
+
+def _sum(call: Call) -> str:
+    found = _reduce(call)
+    if found is None:
+        return call.x
+    count = math.prod(call.source.shape(call.x)[axis] for axis in found[0])
+    return call.source.scale(call.source.mean(call.x, *found, f"{call.name}.mean"), float(count), call.name)
+
+
+def _clip(call: Call) -> str:
+    return clamp(call.source, call.x, call.scalar("min", 1), call.scalar("max", 2), call.name)
+
+
+def _hard_sigmoid(call: Call) -> str:
+    alpha, beta = call.attrs.get("alpha", 0.2), call.attrs.get("beta", 0.5)
+    return hard_sigmoid(call.source, call.x, alpha, beta, call.name)
+
+
+def _leaky_relu(call: Call) -> str:
+    return leaky_relu(call.source, call.x, Constant(np.array(call.attrs.get("alpha", 0.01))), call.name)
+
+
+def _prelu(call: Call) -> str:
+    return leaky_relu(call.source, call.x, call.needed(1), call.name)
+
+
+def _softmax(call: Call) -> str:
+    old = call.opset < 13  # flattened all axes from `axis` on
+    axis = call.axis(call.attrs.get("axis", 1 if old else -1))
+    if old and math.prod(call.source.shape(call.x)[axis + 1 :]) != 1:
+        raise NotCaptured("softmax over several axes at once", "Export with operator set 13 or newer")
+    return call.source.softmax(call.x, axis, call.name)
+
+
+def _add(call: Call) -> str:
+    total = call.operand(0)
+    for index in range(1, len(call.inputs)):
+        last = index == len(call.inputs) - 1
+        total = call.source.add(total, call.operand(index), call.name if last else f"{call.name}.{index}")
+    if not isinstance(total, str):
+        raise NotCaptured("an operation on a constant")
+    return total
+
+
+def _subtract(call: Call) -> str:
+    a, b = call.operand(0), call.operand(1)
+    negative = (
+        Constant(-b.array) if isinstance(b, Constant) else call.source.scale(b, -1.0, f"{call.name}.negative")
+    )
+    return call.source.add(a, negative, call.name)
+
+
+def _mul(call: Call) -> str:
+    return call.source.mul(call.operand(0), call.operand(1), call.name)
+
+
+def _div(call: Call) -> str:
+    divisor = call.needed(1)
+    if not np.all(divisor.array):
+        raise NotCaptured("division by zero")
+    return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
+
+
+def _neg(call: Call) -> str:
+    return call.source.scale(call.x, -1.0, call.name)
+
+
+def _power(call: Call) -> str:
+    exponent = call.needed(1).array
+    if exponent.size != 1 or exponent.item() != 2:
+        raise NotCaptured("a power other than the square")
+    return call.source.mul(call.x, call.x, call.name)
+
+
+def _concat(call: Call) -> str:
+    values = [call.value(i) for i in range(len(call.inputs))]
+    return call.source.concat(values, call.axis(call.attrs["axis"]), call.name)
+
+
+def _transpose(call: Call) -> str:
+    rank = call.source.rank(call.x) + 1
+    perm = call.attrs.get("perm", range(rank)[::-1])
+    if perm[0] != 0:
+        raise NotCaptured("it moves the batch dimension", "Keep the batch first")
+    return call.source.transpose(call.x, [axis - 1 for axis in perm[1:]], call.name)
+
+
+def _pad(call: Call) -> str:
+    if _text(call, "mode", "constant") != "constant":
+        raise NotCaptured(f"padding by {_text(call, 'mode', '')}", "Pad with zeros")
+    rank = call.source.rank(call.x)
+    given, axes = call.integers("pads", 1) or (), call.integers("axes", 3)
+    numbers = [axis % (rank + 1) for axis in (range(rank + 1) if axes is None else axes)]
+    pads = dict(zip(numbers, zip(given[: len(numbers)], given[len(numbers) :], strict=True), strict=True))
+    if any(pads.get(0, (0, 0))):
+        raise NotCaptured("it pads the batch dimension")
+    value = call.scalar("value", 2) or 0.0
+    return call.source.pad(call.x, [pads.get(axis + 1, (0, 0)) for axis in range(rank)], value, call.name)
+
+
+def _flatten(call: Call) -> str:
+    if call.attrs.get("axis", 1) % (call.source.rank(call.x) + 1) != 1:
+        raise NotCaptured("it joins the batch with other axes", "Flatten from axis 1 on")
+    return call.source.reshape(call.x, (math.prod(call.source.shape(call.x)),), call.name)
+
+
+def _reshape(call: Call) -> str:
+    shape = (call.batch, *call.source.shape(call.x))
+    target = [int(n) for n in call.needed(1).array]
+    if not call.attrs.get("allowzero"):
+        target = [shape[axis] if n == 0 else n for axis, n in enumerate(target)]
+    if -1 in target:
+        known = math.prod(n for n in target if n != -1)
+        target[target.index(-1)] = math.prod(shape) // max(known, 1)
+    if not target or target[0] != call.batch or math.prod(target) != math.prod(shape):
+        raise NotCaptured("it joins the batch with other axes", "Reshape to [-1, …] or [0, …]")
+    return call.source.reshape(call.x, target[1:], call.name)
+
+
+def _squeeze(call: Call) -> str:
+    shape, axes = call.source.shape(call.x), call.integers("axes", 1)
+    if axes is None:
+        raise NotCaptured("it may drop the batch dimension", "Name the axes to squeeze")
+    dropped = [call.axis(a) for a in axes]
+    return call.source.reshape(call.x, [n for i, n in enumerate(shape) if i not in dropped], call.name)
+
+
+def _unsqueeze(call: Call) -> str:
+    axes = call.integers("axes", 1) or ()
+    new, sizes = {call.axis(a, len(axes)) for a in axes}, iter(call.source.shape(call.x))
+    rank = call.source.rank(call.x) + len(axes)
+    return call.source.reshape(call.x, [1 if i in new else next(sizes) for i in range(rank)], call.name)
+
+
+def _same(call: Call) -> str:
+    return call.x
+
+
+def _dropout(call: Call) -> str:
+    training = call.constant(2)
+    if training is not None and training.array.any():
+        raise NotCaptured("dropout in training mode", "Export in evaluation mode")
+    return call.x
+
+
+def _function(op: str) -> Handler:
+    return lambda call: activation(call.source, op, call.x, call.name)
+
+
+def _each(call: Call, key: str) -> tuple[int, ...]:
+    return tuple(call.attrs.get(key) or (1,) * len(call.space))
+
+
+def _text(call: Call, key: str, default: str) -> str:
+    value = call.attrs.get(key, default)
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _pads(call: Call, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[Pair]:
+    rule, rank = _text(call, "auto_pad", "NOTSET"), len(kernel)
+    if rule.startswith("SAME"):
+        first = rule == "SAME_LOWER"
+        sizes = zip(call.space, kernel, stride, dilation, strict=True)
+        return [same_pads(*size, extra_first=first) for size in sizes]
+    given = call.attrs.get("pads") if rule == "NOTSET" else None
+    flat = tuple(given) if given else (0,) * (2 * rank)
+    return list(zip(flat[:rank], flat[rank:], strict=True))
+
+
+_ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
+
+HANDLERS: Mapping[str, Handler] = {
+    "Conv": _conv,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "BatchNormalization": _batch_norm,
+    "MaxPool": _pool("max"),
+    "AveragePool": _pool("avg"),
+    "GlobalAveragePool": _global_mean,
+    "GlobalMaxPool": _global_max,
+    "ReduceMean": _mean,
+    "ReduceSum": _sum,
+    **{name: _function(op) for name, op in _ACTIVATIONS.items()},
+    "Clip": _clip,
+    "HardSigmoid": _hard_sigmoid,
+    "LeakyRelu": _leaky_relu,
+    "PRelu": _prelu,
+    "Swish": lambda call: silu(call.source, call.x, call.name),
+    "Softmax": _softmax,
+    "Add": _add,
+    "Sum": _add,
+    "Sub": _subtract,
+    "Mul": _mul,
+    "Div": _div,
+    "Neg": _neg,
+    "Pow": _power,
+    "Concat": _concat,
+    "Transpose": _transpose,
+    "Pad": _pad,
+    "Flatten": _flatten,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Unsqueeze": _unsqueeze,
+    "Identity": _same,
+    "Cast": _same,
+    "Dropout": _dropout,
+}

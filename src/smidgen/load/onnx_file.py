@@ -1,0 +1,84 @@
+"""Reads an ONNX file with suspicion: it may be no model, too new, broken, or point at files elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
+
+from smidgen.errors import BadInput
+
+OLDEST_OPSET = 11
+
+
+def read_model(path: Path) -> Any:
+    """The checked ModelProto of a file, external weights loaded and local functions inlined.
+
+    Raises:
+        BadInput: not ONNX, invalid, an operator set outside 11 to the installed onnx's newest, or weights
+            in a file outside the model's folder.
+    """
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as problem:
+        raise BadInput(str(path), f"not an ONNX model ({_first_line(problem)})") from problem
+    if not model.graph.output:
+        raise BadInput(str(path), "not an ONNX model (it has no outputs)")
+    _check_opset(path, model)
+    for tensor in _tensors(model.graph):
+        if uses_external_data(tensor):
+            _load_external(path, tensor)
+    try:
+        onnx.checker.check_model(model)
+        return onnx.inliner.inline_local_functions(model) if model.functions else model
+    except Exception as problem:
+        raise BadInput(str(path), f"an invalid ONNX model ({_first_line(problem)})") from problem
+
+
+def _check_opset(path: Path, model: Any) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    if not OLDEST_OPSET <= version <= newest:
+        remedy = "Update the onnx package" if version > newest else "Convert it with onnx.version_converter"
+        raise BadInput(str(path), f"operator set {version}", f"{OLDEST_OPSET} to {newest} are read", remedy)
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All stored tensors of a graph, those in attributes and subgraphs included."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _tensors(subgraph)
+
+
+def _load_external(path: Path, tensor: Any) -> None:
+    location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+    folder = path.resolve().parent
+    target = (folder / location).resolve()
+    if not location or Path(location).is_absolute() or not target.is_relative_to(folder):
+        raise BadInput(
+            str(path),
+            f"the weight {tensor.name} is stored in {location!r}",
+            "weights must lie in the model's own folder",
+        )
+    if not target.is_file():
+        raise BadInput(
+            str(path), f"the weight file {location!r} does not exist", "", "Put it beside the model"
+        )
+    try:
+        load_external_data_for_tensor(tensor, str(folder))
+    except Exception as problem:
+        raise BadInput(
+            str(path), f"the weight {tensor.name} can't be read ({_first_line(problem)})"
+        ) from problem
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
+
+
+def _first_line(problem: Exception) -> str:
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)

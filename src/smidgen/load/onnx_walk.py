@@ -1,0 +1,205 @@
+"""Walks an ONNX model: each operator becomes nodes of a graph, a constant, or an island."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from smidgen.errors import BadInput
+from smidgen.graph import Graph
+from smidgen.load.onnx_calls import HANDLERS, Call
+from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.source import Constant, NotCaptured, Operand, Source
+from smidgen.numerics import Array
+
+_FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_RANDOM = (
+    "RandomNormal",
+    "RandomUniform",
+    "RandomNormalLike",
+    "RandomUniformLike",
+    "Bernoulli",
+    "Multinomial",
+)
+_BROADCASTING = ("Add", "Sub", "Mul", "Div")
+
+
+class Walk:
+    """One pass over a model whose batch size is taken to be `batch`.
+
+    `values`: name in the file -> value in the graph. `constants`: arrays known now; those in `of_batch` hold
+    the batch size. A name in neither is deferred: the batch is not its first dimension, so that it can only
+    live inside an island, which then holds its producer too.
+    """
+
+    def __init__(self, model: Any, name: str, shapes: Mapping[str, Sequence[int]], batch: int) -> None:
+        self.model, self.where, self.shapes, self.batch = model, name, shapes, batch
+        self.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        self.source = Source(name)
+        self.values: dict[str, str] = {}
+        self.types: dict[str, int] = {}
+        self.constants: dict[str, Array] = {}
+        self.of_batch: set[str] = set()
+        self.named: set[str] = set()
+        self.producers: dict[str, Any] = {}
+
+    def run(self) -> Graph:
+        graph = self.model.graph
+        for tensor in graph.initializer:
+            self.constants[tensor.name] = numpy_helper.to_array(tensor)
+            self.named.add(tensor.name)
+        for port in graph.input:
+            if port.name not in self.constants:
+                self.values[port.name] = self.source.input(port.name, self.shapes[port.name])
+                self.types[port.name] = port.type.tensor_type.elem_type
+        for node in graph.node:
+            self._node(node)
+        return self.source.graph([self._output(port.name) for port in graph.output])
+
+    def _output(self, name: str) -> str:
+        if name in self.values:
+            return self.values[name]
+        found = f"output {name} is a constant, or its first dimension is not the batch"
+        raise BadInput(self.where, found, "every output is [n, ...]")
+
+    def _node(self, node: Any) -> None:
+        self.producers.update({name: node for name in node.output if name})
+        if self._sizes(node) or self._fold(node):
+            return
+        try:
+            self._capture(node)
+        except NotCaptured as why:
+            self._island(node, why)
+
+    def _sizes(self, node: Any) -> bool:
+        """The shape of a value is known, but for the batch."""
+        if node.op_type not in ("Shape", "Size") or node.input[0] not in self.values:
+            return False
+        shape = np.array(self._full_shape(node.input[0]), dtype=np.int64)
+        attrs = _attributes(node)
+        part = shape[attrs.get("start", 0) : attrs.get("end")] if node.op_type == "Shape" else shape.prod()
+        self.constants[node.output[0]] = part
+        self.of_batch.add(node.output[0])
+        return True
+
+    def _fold(self, node: Any) -> bool:
+        """Compute an operator on constants now."""
+        read = needs(node)
+        if node.op_type in _RANDOM or not all(name in self.constants for name in read):
+            return False
+        names = [name for name in node.output if name]
+        try:
+            arrays = fold(node, self.constants, self.model.opset_import)
+        except Exception as problem:
+            first = (str(problem).splitlines() or [type(problem).__name__])[0]
+            raise BadInput(_label(node), f"{node.op_type} of constants fails ({first})") from problem
+        self.constants.update(zip(names, arrays, strict=True))
+        if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
+            self.named.update(names)
+        if any(name in self.of_batch for name in read):
+            self.of_batch.update(names)
+        return True
+
+    def _capture(self, node: Any) -> None:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in (*HANDLERS, "Expand"):
+            raise NotCaptured(f"the graph has no operator for {node.op_type}")
+        if any(self.types.get(name, TensorProto.FLOAT) not in _FLOATS for name in node.input):
+            raise NotCaptured("arithmetic on integers", "Work on real numbers")
+        attrs = _attributes(node)
+        if attrs.get("to", TensorProto.FLOAT) not in _FLOATS:
+            raise NotCaptured("a cast to integers", "Work on real numbers")
+        if any(self._is_read(name) for name in node.output[1:] if name):
+            raise NotCaptured(f"{node.op_type} with more than one result")
+        inputs = [self._operand(name, node) for name in node.input]
+        if node.op_type == "Expand":
+            made = self._expand(node)
+        else:
+            made = HANDLERS[node.op_type](
+                Call(self.source, _label(node, inputs), inputs, attrs, self.opset, self.batch)
+            )
+        self.values[node.output[0]] = made
+
+    def _expand(self, node: Any) -> str:
+        """An expanded value whose readers broadcast anyway need not be expanded."""
+        value, target = self.values.get(node.input[0]), self.constants.get(node.input[1])
+        readers = [n for n in self.model.graph.node if node.output[0] in n.input]
+        if value is None or target is None or not readers:
+            raise NotCaptured("the graph has no operator for Expand")
+        full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(target))
+        for reader in readers:
+            others = [n for n in reader.input if n != node.output[0]]
+            known = [self._full_shape(n) == full for n in others if n in self.values]
+            if reader.op_type not in _BROADCASTING or not any(known):
+                raise NotCaptured("the graph has no operator for Expand", "Let the next operator broadcast")
+        return value
+
+    def _operand(self, name: str, node: Any) -> Operand | None:
+        if not name:
+            return None
+        if name in self.values:
+            return self.values[name]
+        if name in self.constants:
+            if name in self.of_batch and node.op_type not in ("Reshape", "Expand"):
+                raise NotCaptured("it computes with the batch size", "Keep samples independent")
+            named = name in self.named and not name.startswith(("onnx::", "/"))
+            return Constant(self.constants[name], name if named else "")
+        raise NotCaptured("it reads a tensor whose first dimension is not the batch", "Keep the batch first")
+
+    def _is_read(self, name: str) -> bool:
+        graph = self.model.graph
+        return any(name in needs(node) for node in graph.node) or name in {p.name for p in graph.output}
+
+    def _island(self, node: Any, why: NotCaptured) -> None:
+        fixed = {name: array for name, array in self.constants.items() if name not in self.of_batch}
+        cutting = Cutting(self.values.__contains__, fixed, self.producers)
+        cutting.add(node)
+        outputs = [name for name in node.output if name and self._is_read(name)]
+        if not cutting.inputs or not outputs:
+            return  # deferred: it does not depend on the input, or nothing reads it
+        ports = {
+            name: (self.types.get(name, TensorProto.FLOAT), self._full_shape(name)) for name in cutting.inputs
+        }
+        try:
+            found = infer(cutting.model(outputs, self.model.opset_import, ports), ports)
+        except Exception as problem:
+            reason = f"{node.op_type} can't be captured ({why.reason}), nor run by onnx"
+            raise BadInput(_label(node), reason, "", why.remedy) from problem
+        led = [
+            (name, kind, shape[1:])
+            for name, (kind, shape) in zip(outputs, found, strict=True)
+            if len(shape) >= 1 and shape[0] == self.batch
+        ]
+        if not led:
+            return  # deferred: its readers' islands will hold it
+        names = [name for name, _, _ in led]
+        free = {name: (kind, ("n", *shape[1:])) for name, (kind, shape) in ports.items()}
+        made = self.source.island(
+            [self.values[name] for name in cutting.inputs],
+            [shape for _, _, shape in led],
+            _label(node),
+            kind="onnx",
+            source=node.op_type,
+            payload=cutting.model(names, self.model.opset_import, free).SerializeToString(),
+            reason=why.reason,
+            remedy=why.remedy,
+        )
+        self.values.update(zip(names, made, strict=True))
+        self.types.update({name: kind for name, kind, _ in led})
+
+    def _full_shape(self, name: str) -> tuple[int, ...]:
+        return (self.batch, *self.source.shape(self.values[name]))
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _label(node: Any, inputs: Sequence[Operand | None] = ()) -> str:
+    """The path of the layer where a weight tells it (`layer1.conv1.weight`), else the node's own name."""
+    for operand in inputs:
+        if isinstance(operand, Constant) and operand.name.endswith(".weight"):
+            return operand.name.removesuffix(".weight")
+    return (str(node.name) or str(node.output[0])).strip("/").replace("/", ".")
