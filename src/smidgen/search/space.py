@@ -80,6 +80,10 @@ class RecipeSpace:
                     found[_name(slot, step.name, field)] = _nearest(domain, getattr(step, field))
         return found
 
+    def holds(self, recipe: Recipe) -> bool:
+        """Whether all of the recipe's steps may be used."""
+        return all(step.name in self._classes for step in recipe.steps)
+
     def describe(self) -> dict[str, Any]:
         """JSON-able: identifies the space in the settings of a run."""
         return {

@@ -1,0 +1,46 @@
+"""Accuracy of an artifact: real inputs are quantized once, the integers are run, the largest output wins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadInput
+from smidgen.graph import Graph
+from smidgen.measure.measurement import Measurement
+from smidgen.numerics import Array
+
+Labels = npt.NDArray[np.int64]
+Runner = Callable[[Array], Array]  # quantized inputs [n, ...] -> outputs [n, classes]
+
+
+def quantized_inputs(graph: Graph, x: npt.NDArray[np.float32]) -> Array:
+    """`x` float32 [n, ...] on the grid of the network's only input (unchanged if that takes real numbers).
+
+    Raises BadInput if the network has several inputs.
+    """
+    if len(graph.inputs) != 1:
+        raise BadInput(graph.name, f"{len(graph.inputs)} inputs", "one is needed to measure accuracy")
+    port = graph.values[graph.inputs[0]]
+    if port.grid is None:
+        return x
+    stored: Array = np.ascontiguousarray(port.grid.quantize(x).astype(port.dtype))
+    return stored
+
+
+def predict(graph: Graph, run: Runner, x: npt.NDArray[np.float32]) -> Labels:
+    """Class labels [n] for real inputs, through `run`. Equal outputs: the lowest class, on every back end."""
+    outputs = run(quantized_inputs(graph, x))
+    labels: Labels = outputs.reshape(len(x), -1).argmax(axis=1).astype(np.int64)
+    return labels
+
+
+def accuracy(predictions: Labels, labels: Labels) -> Measurement:
+    """Percent of right labels; `repeats` is the number of samples, `spread` the binomial standard error."""
+    if predictions.shape != labels.shape or labels.size == 0:
+        raise ValueError(f"{predictions.shape} predictions for {labels.shape} labels")
+    right = float((predictions == labels).mean())
+    error = (right * (1 - right) / labels.size) ** 0.5
+    return Measurement("accuracy", right * 100, "%", "measured", int(labels.size), error * 100)

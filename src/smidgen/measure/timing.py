@@ -1,0 +1,91 @@
+"""Latency and throughput on this computer, and fair ratios between alternatives.
+
+Machines are shared and clocks vary: single calls are timed, medians and interquartile ranges reported, and
+alternatives are interleaved in one run so that a slow moment hits all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.measure.measurement import Measurement
+
+Call = Callable[[], object]
+FloatArray = npt.NDArray[np.float64]
+LEAST_REPEATS = 100
+WARM_UP = 10
+
+
+def latency(call: Call, repeats: int = 200) -> list[Measurement]:
+    """`latency_ms` (median) and `latency_p95_ms` of single calls; `spread` is the interquartile range.
+
+    Raises ValueError for fewer than 100 repeats.
+    """
+    return latencies({"": call}, repeats)[""]
+
+
+def latencies(calls: Mapping[str, Call], repeats: int = 200) -> dict[str, list[Measurement]]:
+    """`latency` of several alternatives, taken in turns."""
+    return {name: _summary(times) for name, times in _interleaved(calls, repeats).items()}
+
+
+def speedup(slow: Call, fast: Call, repeats: int = 200) -> Measurement:
+    """How many times longer `slow` takes than `fast`: the median of ratios of neighbouring calls."""
+    times = _interleaved({"slow": slow, "fast": fast}, repeats)
+    ratios = times["slow"] / times["fast"]
+    return Measurement("speedup", float(np.median(ratios)), "×", "measured", repeats, _spread(ratios))
+
+
+def throughput(
+    run: Callable[[int], object], batches: Sequence[int] = (1, 8, 64, 256), repeats: int = 5
+) -> Measurement:
+    """`throughput` in samples a second: max over batch sizes B of B / t(B), t the median of `repeats` calls.
+
+    `run(B)` computes one batch of B samples.
+    """
+    best = Measurement("throughput", 0.0, "1/s", "measured", repeats)
+    for size in batches:
+        run(size)
+        rates = size / np.array([_seconds(lambda size=size: run(size)) for _ in range(repeats)])  # type: ignore[misc]
+        if np.median(rates) > best.value:
+            best = Measurement(
+                "throughput", float(np.median(rates)), "1/s", "measured", repeats, _spread(rates)
+            )
+    return best
+
+
+def _interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, FloatArray]:
+    """Seconds [repeats] of each alternative."""
+    if repeats < LEAST_REPEATS:
+        raise ValueError(f"{repeats} repeats are too few for a median and a 95th percentile")
+    for call in calls.values():
+        for _ in range(WARM_UP):
+            call()
+    rounds = [[_seconds(call) for call in calls.values()] for _ in range(repeats)]
+    return dict(zip(calls, np.array(rounds).T, strict=True))
+
+
+def _seconds(call: Call) -> float:
+    # A call below the clock's resolution counts as one tick, so that ratios stay finite.
+    start = time.perf_counter_ns()
+    call()
+    return max(time.perf_counter_ns() - start, 1) / 1e9
+
+
+def _summary(seconds: FloatArray) -> list[Measurement]:
+    ms, repeats = seconds * 1e3, len(seconds)
+    p50, p95 = np.quantile(ms, [0.5, 0.95])
+    spread = _spread(ms)
+    return [
+        Measurement("latency_ms", float(p50), "ms", "measured", repeats, spread),
+        Measurement("latency_p95_ms", float(p95), "ms", "measured", repeats, spread),
+    ]
+
+
+def _spread(values: FloatArray) -> float:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(high - low)

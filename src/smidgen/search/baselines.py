@@ -1,0 +1,98 @@
+"""What a compressed network has to beat: smaller networks of the same design, and a linear model.
+
+Each gets the training that the user's network had, and int8 weights before and after a fine-tuning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smidgen.data.dataset import Splits
+from smidgen.formats import Dense, Format
+from smidgen.graph import Graph
+from smidgen.graph.coupling import channel_groups, remove
+from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.recipe import Recipe
+from smidgen.methods.tune.fit import Fit
+from smidgen.numerics import Array
+from smidgen.search.outcome import Candidate
+
+if TYPE_CHECKING:
+    from smidgen.learn.fit import FitSettings
+
+LINEAR = "linear"
+WIDTHS = (0.75, 0.5, 0.35, 0.25)
+FINE_TUNING = Fit(epochs=10)
+WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
+
+
+def baseline_candidates(widths: Sequence[float] = WIDTHS) -> list[Candidate]:
+    """Widths from large to small, quantized after and during training; then the linear model."""
+    after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), FINE_TUNING))
+    found = [
+        Candidate(recipe, width_name(width), "width baseline")
+        for width in widths
+        for recipe in (after, during)
+    ]
+    return [*found, Candidate(after, LINEAR, "other model")]
+
+
+def baseline_networks(
+    data: Splits, model: WidthModel, training: FitSettings, widths: Sequence[float] = WIDTHS
+) -> dict[str, Callable[[int], Graph]]:
+    """Name -> (seed -> trained float network), as `ArtifactEvaluator` takes them."""
+    from smidgen.models import linear
+
+    found: dict[str, Callable[[int], Graph]] = {
+        width_name(width): partial(_trained, data, model, training, width) for width in widths
+    }
+    return found | {LINEAR: lambda seed: linear.fit(data, seed=seed)}
+
+
+def width_name(width: float) -> str:
+    return f"width-{width:g}"
+
+
+def narrowed(graph: Graph, width: float, seed: int) -> Graph:
+    """The design of `graph` with the share `width` (0..1] of every layer's channels and fresh weights.
+
+    Weights are He-normal, biases 0, BatchNorm is the identity; constants of the graph (input
+    normalisation) stay. Ref: He et al. 2015 (arXiv 1502.01852), eq. 10.
+    """
+    if not 0 < width <= 1:
+        raise ValueError(f"a width is above 0 and at most 1, not {width}")
+    cut = [
+        unit
+        for group in channel_groups(graph)
+        for unit in group.units[max(round(width * len(group.units)), 1) :]
+    ]
+    smaller = remove(graph, cut)
+    rng = np.random.default_rng(seed)
+    roles = {name: (node.op, role) for node in smaller.nodes for role, name in node.params.items()}
+    fresh: dict[str, Format] = {
+        name: Dense(array)
+        for name, (op, role) in roles.items()
+        if (array := _initial(op, role, smaller.weights[name].shape, rng)) is not None
+    }
+    return replace(smaller.with_weights(fresh), name=f"{graph.name} x{width:g}")
+
+
+def _initial(op: str, role: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array | None:
+    if role == "weight":
+        fan_in = int(np.prod(shape[1:]))
+        weights: Array = rng.standard_normal(shape).astype(np.float32)
+        return weights * np.float32(np.sqrt(2 / max(fan_in, 1)))
+    if role == "bias" or (op == "batch_norm" and role in ("beta", "mean")):
+        return np.zeros(shape, np.float32)
+    return np.ones(shape, np.float32) if op == "batch_norm" else None
+
+
+def _trained(data: Splits, model: WidthModel, training: FitSettings, width: float, seed: int) -> Graph:
+    from smidgen.learn.fit import fit
+
+    return fit(model(width, seed), data, training, seed=seed)

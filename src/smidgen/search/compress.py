@@ -1,0 +1,120 @@
+"""The product's main job in one call: a network, data, a device and a budget in; a measured frontier out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from smidgen import __version__
+from smidgen.codec.container import pack_smg
+from smidgen.data.dataset import Splits
+from smidgen.graph import Graph
+from smidgen.methods.step import silent
+from smidgen.methods.tune.fit import Fit
+from smidgen.search.baselines import WIDTHS, WidthModel, baseline_candidates, baseline_networks, narrowed
+from smidgen.search.budget import Budget
+from smidgen.search.engine import Limits, Progress, Search
+from smidgen.search.evaluate import ArtifactEvaluator
+from smidgen.search.evolution import EvolutionarySearcher
+from smidgen.search.result import Goal, Result
+from smidgen.search.run_folder import RunFolder
+from smidgen.search.space import RecipeSpace
+from smidgen.search.starts import starting_recipes
+from smidgen.targets.target import Target
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to compress, for which device.
+
+    Attributes:
+        graph: the trained float network.
+        data: its splits; test is opened once, at the end.
+        target: the device; its flash and RAM complete the budget.
+        budget: upper limits.
+        max_drop: largest mean paired drop in validation accuracy, percentage points.
+        training: how the network was trained, the baselines' training too.
+        methods: names of the steps to search over (None: all).
+        widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
+        width_model: (width, seed) -> the same design with fresh weights; by default channels are removed
+            from `graph` and its weights drawn anew.
+    """
+
+    graph: Graph
+    data: Splits
+    target: Target
+    budget: Budget = field(default_factory=Budget)
+    max_drop: float = 1.0
+    training: Fit = field(default_factory=lambda: Fit(epochs=15))
+    methods: tuple[str, ...] | None = None
+    widths: tuple[float, ...] = WIDTHS
+    width_model: WidthModel | None = None
+
+    @property
+    def goal(self) -> Goal:
+        """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
+        memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
+        return Goal(
+            self.budget.within(**memory), (self.target.size_axis, "ram_bytes", "latency_ms"), self.max_drop
+        )
+
+
+def compress(
+    job: Job,
+    limits: Limits,
+    folder: Path,
+    progress: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[float, str], None] = silent,
+) -> Result:
+    """Search in `folder`, or go on with the search that it holds.
+
+    `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
+
+    Raises:
+        BadInput: the data or the budget can't be used, another process works in the folder, or it holds a
+            search with other settings.
+    """
+    job.data.check("data")
+    job.graph.check()
+    run = RunFolder(folder)
+    with run.locked():
+        space = RecipeSpace(job.graph, job.methods)
+        run.claim(settings_of(job, limits, space))
+        starts = [r for r in starting_recipes() if space.holds(r)]
+        searcher = EvolutionarySearcher(
+            space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
+        )
+        baselines = baseline_candidates(job.widths) if job.widths else []
+        return Search(
+            _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
+        ).run()
+
+
+def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
+    """What a resumed run must share: everything that changes results, but not how long to search."""
+    return {
+        "version": __version__,
+        "model": hashlib.sha256(pack_smg([job.graph])).hexdigest()[:16],
+        "data": job.data.digest,
+        "target": job.target.model_dump(mode="json"),
+        "budget": job.budget.limits(),
+        "training": asdict(job.training),
+        "widths": list(job.widths),
+        "seeds": list(limits.seeds),
+        "space": space.describe(),
+    }
+
+
+def _evaluator(job: Job, folder: Path, report: Callable[[float, str], None]) -> ArtifactEvaluator:
+    from smidgen.learn.fit import FitSettings
+
+    training = FitSettings(**asdict(job.training))
+    model = job.width_model or partial(narrowed, job.graph)
+    bases = baseline_networks(job.data, model, training, job.widths)
+    return ArtifactEvaluator(
+        job.graph, job.data, job.target, job.goal.budget, folder / "baselines", bases, report
+    )

@@ -1,0 +1,161 @@
+"""Candidates made real: recipe, integers, files, and what running and measuring those files says."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from smidgen.codec.container import read_smg, write_smg
+from smidgen.data.dataset import Dataset, Splits
+from smidgen.emit.c import CEmitter
+from smidgen.errors import IllegalGraph
+from smidgen.graph import Graph
+from smidgen.lower.lowering import lower
+from smidgen.lower.schedule import expand_weights
+from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
+from smidgen.measure.measurement import Measurement
+from smidgen.measure.memory import host_ram
+from smidgen.measure.size import file_size
+from smidgen.measure.timing import latency
+from smidgen.methods.recipe import Recipe
+from smidgen.methods.step import Context, Stage, silent
+from smidgen.run.native import NativePlan, native_plan
+from smidgen.search.budget import Budget
+from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
+from smidgen.search.paired import Labels
+from smidgen.targets.cross import measure_cross
+from smidgen.targets.latency import modelled_latency
+from smidgen.targets.target import Target
+
+SMG = "model.smg"
+C_PROJECT = "c"
+LATENCY_REPEATS = 100
+# The dry run decides nothing about accuracy, so a few samples do for its calibration.
+DRY_RUN_SAMPLES = 16
+# Firmware of candidates over budget is linked too, so that they are measured and not just "too large".
+ROOMY_BYTES = 64 << 20
+
+Base = Callable[[int], Graph]  # seed -> a trained float graph
+
+
+class ArtifactEvaluator:
+    """Builds `.smg` files (and C projects for microcontrollers) from `graph` and runs them.
+
+    `bases` are the baselines' own networks by name, trained when first needed and kept in `cache`.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        data: Splits,
+        target: Target,
+        budget: Budget,
+        cache: Path,
+        bases: Mapping[str, Base],
+        report: Callable[[float, str], None] = silent,
+    ) -> None:
+        self._graph, self._data, self._target = graph, data, target
+        self._budget, self._cache, self._bases, self._report = budget, cache, bases, report
+
+    @property
+    def labels(self) -> Labels:
+        return self._data.validation.y
+
+    def reference(self, test: bool) -> Evaluated:
+        from smidgen.learn.fit import float_logits
+
+        part = self._data.test if test else self._data.validation
+        found: Labels = (
+            float_logits(self._graph, part.x).reshape(len(part), -1).argmax(axis=1).astype(np.int64)
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            write_smg(Path(scratch) / SMG, [self._graph])
+            size = file_size(Path(scratch) / SMG)
+        return _evaluated(0, found, part, [size])
+
+    def precheck(self, candidate: Candidate) -> str | None:
+        if candidate.base != MODEL or not self._limits_known():
+            return None
+        lowered = self._dry_run(candidate.recipe)
+        if self._target.kind == "microcontroller":
+            problems = CEmitter().check(lowered, self._device(self._budget))
+            return "; ".join(map(str, problems)) or None
+        ram = host_ram(native_plan(lowered).program)
+        return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
+
+    def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        ctx = Context(self._data, self._graph, seed, self._report)
+        lowered = lower(candidate.recipe.apply(self._base(candidate.base, seed), ctx))
+        write_smg(folder / SMG, [lowered])
+        plan = self._plan(folder)
+        measured = [file_size(folder / SMG), *self._costs(plan, folder)]
+        found = predict(plan.graph, plan.run, self._data.validation.x)
+        return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+
+    def test(self, point: Point, run: Evaluated) -> Evaluated:
+        plan = self._plan(point.folder / f"seed-{run.seed}")
+        found = predict(plan.graph, plan.run, self._data.test.x)
+        return _evaluated(run.seed, found, self._data.test, [], (), run.files)
+
+    def _plan(self, folder: Path) -> NativePlan:
+        """From the file, not from memory: what is measured is what is shipped."""
+        return native_plan(read_smg(folder / SMG).graph)
+
+    def _costs(self, plan: NativePlan, folder: Path) -> list[Measurement]:
+        sample = quantized_inputs(plan.graph, self._data.validation.x[:1])
+        if self._target.kind == "host":
+            return [host_ram(plan.program), *latency(partial(plan.run, sample), LATENCY_REPEATS)]
+        device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
+        CEmitter((sample,)).emit(plan.graph, device, folder / C_PROJECT)
+        compiled = measure_cross(folder / C_PROJECT, device)
+        return [*compiled, modelled_latency(expand_weights(plan.graph), device)]
+
+    def _device(self, budget: Budget) -> Target:
+        """The target with the budget's memory."""
+        memory = {"flash_bytes": budget.flash_bytes, "ram_bytes": budget.ram_bytes}
+        return self._target.model_copy(update={k: v for k, v in memory.items() if v is not None})
+
+    def _limits_known(self) -> bool:
+        return self._target.kind == "microcontroller" or self._budget.ram_bytes is not None
+
+    def _dry_run(self, recipe: Recipe) -> Graph:
+        """The candidate's integer graph without its training: same shapes, same memory, other weights."""
+        few = self._data.train.head(DRY_RUN_SAMPLES)
+        untrained = Recipe(tuple(step for step in recipe.steps if step.stage is not Stage.TUNE))
+        graph = untrained.apply(self._graph, Context(replace(self._data, train=few), self._graph))
+        if graph.pending and untrained == recipe:
+            waiting = ", ".join(step.name for step in graph.pending)
+            raise IllegalGraph(
+                "recipe", f"{waiting} waits for a training that never comes", "", "Add tune.fit"
+            )
+        return lower(replace(graph, pending=()))
+
+    def _base(self, name: str, seed: int) -> Graph:
+        if name == MODEL:
+            return self._graph
+        path = self._cache / f"{name}-{seed}.smg"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_smg(path, [self._bases[name](seed)])
+        return read_smg(path).graph
+
+
+def _evaluated(
+    seed: int,
+    found: Labels,
+    part: Dataset,
+    measured: list[Measurement],
+    notes: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
+) -> Evaluated:
+    right = accuracy(found, part.y)
+    return Evaluated(seed, right.value, found, {m.name: m for m in [right, *measured]}, notes, files)
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()))
