@@ -55,7 +55,7 @@ class Theme:
             "titleFontSize": 12,
             "titlePadding": 8,
         }
-        colours = {"frontier": self.kinds[0], "chosen": self.chosen, "budget": self.budget}
+        colours = {"frontier": self.muted, "chosen": self.chosen, "budget": self.budget}
         return {
             "background": self.background or "transparent",
             "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
@@ -118,12 +118,10 @@ def _row(report: Report, point: Point, cost: str) -> Spec:
         "kind": KINDS[point.kind],
         "frontier": point.on_frontier,
         "chosen": point.chosen,
-        "Name": point.label if len(point.label) <= LABEL_WIDTH else point.label[: LABEL_WIDTH - 1] + "…",
-        "Kind": KINDS[point.kind],
-        cost_label(cost): f"{format_measurement(found)} ({found.how})",
-        "Validation": format_score(score),
-        "Test": format_score(point.test) if point.test else "not opened",
-        "Seeds": score.seeds,
+        "name": point.label if len(point.label) <= LABEL_WIDTH else point.label[: LABEL_WIDTH - 1] + "…",
+        "shown": f"{format_measurement(found)} ({found.how})",
+        "validation": format_score(score),
+        "test": format_score(point.test) if point.test else "not opened",
     }
 
 
@@ -207,7 +205,14 @@ def _points(alt: Any, base: Any, x: Any, y: Spec, cost: str) -> list[Any]:
     domain, legend = list(KINDS.values()), alt.Legend(title=None, orient="top", symbolOpacity=1)
     color = alt.Color("kind:N", scale=alt.Scale(domain=domain), legend=legend)
     shapes = alt.Scale(domain=domain, range=list(SHAPES.values()))
-    tooltip = ["Name:N", "Kind:N", f"{cost_label(cost)}:N", "Validation:N", "Test:N", "Seeds:Q"]
+    titles = {
+        "name": "Name",
+        "kind": "Kind",
+        "shown": cost_label(cost),
+        "validation": "Validation",
+        "test": "Test",
+    }
+    tooltip = [alt.Tooltip(f"{field}:N", title=title) for field, title in titles.items()]
     mean = alt.Y("accuracy:Q", **y)
     dimmed = alt.condition("datum.frontier || datum.kind != 'Compressed'", alt.value(1), alt.value(0.4))
     bars = base.mark_rule(strokeWidth=1.5, opacity=0.6)

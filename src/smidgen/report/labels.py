@@ -51,9 +51,11 @@ def format_value(value: float, unit: str) -> str:
 
 
 def format_measurement(m: Measurement) -> str:
-    """Value with its spread where several runs were made: `1.2 ms ± 50 µs`."""
-    spread = f" ± {format_value(m.spread, m.unit)}" if m.repeats > 1 and m.spread > 0 else ""
-    return format_value(m.value, m.unit) + spread
+    """Value with its spread where several runs were made: `14 KB ± 1 KB`, `1.2 ms (IQR 50 µs)`."""
+    value, spread = format_value(m.value, m.unit), format_value(m.spread, m.unit)
+    if m.repeats < 2 or m.spread <= 0:
+        return value
+    return f"{value} (IQR {spread})" if m.unit == "ms" else f"{value} ± {spread}"
 
 
 def format_limit(name: str, limit: float) -> str:

@@ -101,7 +101,7 @@ def _details(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         text += f", {axis} from {format_value(old.value, old.unit)} to {format_value(new.value, new.unit)}"
     found = [Sentence(f"{text}.")]
     if chosen.drop is not None:
-        allowed = "" if report.max_drop is None else f"; {report.max_drop:g} may be lost"
+        allowed = "" if report.max_drop is None else f"; up to {report.max_drop:g} may be lost"
         interval = format_change(chosen.drop)
         found.append(Sentence(f"Paired on validation samples: {interval}, 95% interval{allowed}."))
     return tuple(found)

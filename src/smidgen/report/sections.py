@@ -1,0 +1,293 @@
+"""The sections of the page: each takes the report and returns its part, or None with nothing to say."""
+
+from __future__ import annotations
+
+from smidgen.measure.measurement import Measurement
+from smidgen.report.labels import (
+    ARTIFACT_CLASSES,
+    HOW,
+    KINDS,
+    cost_label,
+    count,
+    format_limit,
+    format_measurement,
+    format_score,
+    format_value,
+    signed,
+)
+from smidgen.report.markup import Markup, join, tag
+from smidgen.report.model import Layer, Point, Report, Score
+from smidgen.report.summary import headline, sentences
+from smidgen.report.tables import Cell, table
+
+
+def header(report: Report) -> Markup:
+    """The name of the run."""
+    about = [text for text in (report.description, report.target_description) if text]
+    return tag(
+        "header",
+        tag("p", "smidgen", class_="brand"),
+        tag("h1", tag("b", report.task), " on ", tag("b", report.target)),
+        tag("p", " ".join(about), class_="hint") if about else None,
+        tag("p", tag("b", "About the data: "), report.caveats, class_="hint") if report.caveats else None,
+    )
+
+
+def verdict(report: Report) -> Markup:
+    """What was achieved, in words and in four numbers."""
+    first = headline(report)
+    rest = [tag("li", s.text, class_=f"tone-{s.tone}") for s in sentences(report)]
+    badge = tag(
+        "span",
+        report.artifact_class.replace("_", " "),
+        class_="badge",
+        title=ARTIFACT_CLASSES[report.artifact_class],
+    )
+    return tag(
+        "section",
+        tag("p", first.text, class_=f"headline tone-{first.tone}"),
+        _tiles(report),
+        tag("ul", *rest, class_="sentences"),
+        tag("p", "Artifact class: ", badge, " ", ARTIFACT_CLASSES[report.artifact_class], ".", class_="hint"),
+        class_="verdict",
+    )
+
+
+def _tiles(report: Report) -> Markup | None:
+    chosen = report.chosen
+    if chosen is None:
+        return None
+    costs = [tile for name in report.measured_costs() if (tile := _cost_tile(report, chosen, name))]
+    return tag("div", _accuracy_tile(report, chosen), *costs[:5], class_="tiles")
+
+
+def _accuracy_tile(report: Report, chosen: Point) -> Markup:
+    test = chosen.test is not None
+    score = chosen.test or chosen.validation
+    before = report.uncompressed.test if test else report.uncompressed.validation
+    return tag(
+        "div",
+        tag("h3", f"{report.metric.capitalize()}, {'test' if test else 'validation'}"),
+        tag("p", format_score(score), class_="number"),
+        how("measured"),
+        tag("p", f"uncompressed {format_score(before)}", class_="before") if before else None,
+        class_="tile",
+    )
+
+
+def _cost_tile(report: Report, chosen: Point, name: str) -> Markup | None:
+    found, before, limit = (
+        chosen.measurement(name),
+        report.uncompressed.measurement(name),
+        report.budget.get(name),
+    )
+    if found is None:
+        return None
+    old = f"uncompressed {format_value(before.value, before.unit)}" if before else None
+    return tag(
+        "div",
+        tag("h3", cost_label(name)),
+        tag("p", format_value(found.value, found.unit), class_="number"),
+        how(found.how),
+        tag("p", old, class_="before") if old else None,
+        _meter(found.value / limit, f"budget {format_limit(name, limit)}") if limit else None,
+        class_="tile",
+    )
+
+
+def _meter(share: float, text: str) -> Markup:
+    """How much of a budget is used."""
+    fill = tag("i", style=f"width:{min(share, 1):.1%}", class_="over" if share > 1 else None)
+    return join(tag("div", fill, class_="meter"), tag("p", f"{share:.0%} of {text}", class_="before"))
+
+
+def how(name: str) -> Markup:
+    """The small tag that says where a number comes from."""
+    return tag("span", name, class_=f"how how-{name}", title=HOW[name])  # type: ignore[index]
+
+
+def candidates(report: Report) -> Markup:
+    """Every point, sortable."""
+    costs = report.measured_costs()
+    heads = ["Network", "Kind", "Validation", "Test", "Change", *map(cost_label, costs)]
+    rows = [(_class_of(p), _point_cells(p, costs)) for p in report.everything]
+    hint = "Change is the paired loss or gain on validation against the uncompressed network, in points."
+    return tag(
+        "section",
+        tag("h2", "Candidates and baselines"),
+        tag("p", f"{hint} Click a column to sort.", class_="hint"),
+        table(heads, rows, name="candidates"),
+    )
+
+
+def _class_of(point: Point) -> str:
+    return "chosen" if point.chosen else "frontier" if point.on_frontier else ""
+
+
+def _point_cells(point: Point, costs: tuple[str, ...]) -> list[Cell]:
+    marks = [tag("span", "chosen", class_="badge strong")] if point.chosen else []
+    marks += [tag("span", "frontier", class_="badge")] if point.on_frontier else []
+    title = "\n".join(text for text in (point.artifact, *point.notes) if text) or None
+    name = tag("span", point.label, class_="name", title=title)
+    change = None if point.drop is None else -point.drop.points
+    return [
+        Cell(join(name, *marks), point.label),
+        Cell(KINDS[point.kind], KINDS[point.kind]),
+        _score_cell(point.validation),
+        _score_cell(point.test),
+        Cell("–" if change is None else signed(change), change, numeric=True),
+        *(_cost_cell(point.measurement(name)) for name in costs),
+    ]
+
+
+def _score_cell(score: Score | None) -> Cell:
+    if score is None:
+        return Cell("–", None, numeric=True)
+    return Cell(join(format_score(score), how("measured")), score.mean, numeric=True)
+
+
+def _cost_cell(found: Measurement | None) -> Cell:
+    if found is None:
+        return Cell("–", None, numeric=True)
+    return Cell(join(format_measurement(found), how(found.how)), found.value, numeric=True)
+
+
+def layers(report: Report) -> Markup | None:
+    """Where the bytes, the work and the time of the chosen artifact go."""
+    if not report.layers:
+        return None
+    heads = [
+        "Layer",
+        "Operator",
+        "Output",
+        "Weights",
+        "Format",
+        "Bits",
+        "Float32",
+        "Packed",
+        "In the file",
+        "MACs",
+        "Time",
+    ]
+    largest = max((layer.packed_bytes for layer in report.layers), default=0)
+    most_macs = max((layer.macs for layer in report.layers), default=0)
+    rows = [("", _layer_cells(layer, largest, most_macs)) for layer in report.layers]
+    hint = "Bytes of the weights: as float32, bit-packed as devices keep them, entropy-coded in the file."
+    return tag(
+        "section",
+        tag("h2", "Layers of the chosen network"),
+        tag("p", hint, class_="hint"),
+        table(heads, rows, name="layers"),
+    )
+
+
+def _layer_cells(layer: Layer, largest: int, most_macs: int) -> list[Cell]:
+    coded, share = layer.coded_bytes, layer.time_share
+    return [
+        Cell(tag("span", layer.name, class_="name"), layer.name),
+        Cell(layer.op, layer.op),
+        Cell(_dims(layer.shape), None),
+        Cell(_dims(layer.weight_shape), None),
+        Cell(layer.format or "–", layer.format),
+        Cell("–" if layer.bits is None else f"{layer.bits:g}", layer.bits, numeric=True),
+        _bytes_cell(layer.raw_bytes),
+        _bytes_cell(layer.packed_bytes, largest),
+        Cell("–", None, numeric=True) if coded is None else _bytes_cell(coded),
+        Cell(
+            count(layer.macs) if layer.macs else "–",
+            layer.macs,
+            numeric=True,
+            share=_share(layer.macs, most_macs),
+        ),
+        Cell("–" if share is None else f"{share:.0%}", share, numeric=True, share=share),
+    ]
+
+
+def _bytes_cell(n: int, largest: int = 0) -> Cell:
+    return Cell(format_value(n, "bytes") if n else "–", n, numeric=True, share=_share(n, largest))
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _dims(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "–"
+
+
+def recipe(report: Report) -> Markup | None:
+    """What to type to get the chosen network again."""
+    chosen, command = report.chosen, report.environment.command
+    blocks = [("recipe.yaml", chosen.recipe_yaml)] if chosen and chosen.recipe_yaml else []
+    blocks += [("Command of this run", command)] if command else []
+    if not blocks:
+        return None
+    return tag("section", tag("h2", "Reproduce"), *(_code(name, text) for name, text in blocks))
+
+
+def _code(name: str, text: str) -> Markup:
+    button = tag("button", "Copy", type="button", class_="copy")
+    return tag(
+        "div",
+        tag("div", tag("span", name), button, class_="bar"),
+        tag("pre", tag("code", text.rstrip())),
+        class_="code",
+    )
+
+
+def notes(report: Report) -> Markup | None:
+    """Warnings first."""
+    if not report.notes:
+        return None
+    items = [
+        tag(
+            "li",
+            note.text,
+            tag("span", f" {note.remedy}.", class_="remedy") if note.remedy else None,
+            class_=note.level,
+        )
+        for note in sorted(report.notes, key=lambda note: note.level != "warning")
+    ]
+    return tag("section", tag("h2", "Notes"), tag("ul", *items, class_="notes"))
+
+
+def dropped(report: Report) -> Markup | None:
+    """Candidates that became no point, and why."""
+    if not report.dropped:
+        return None
+    rows = [
+        (
+            "",
+            [
+                Cell(tag("span", d.label, class_="name"), d.label),
+                Cell(d.status, d.status),
+                Cell(d.reason, d.reason),
+            ],
+        )
+        for d in report.dropped
+    ]
+    inside = table(["Candidate", "Status", "Reason"], rows, name="dropped")
+    title = tag("summary", tag("h2", f"Rejected and failed ({len(rows)})"))
+    return tag("section", tag("details", title, inside))
+
+
+def environment(report: Report) -> Markup:
+    """Machine, seeds, data and versions."""
+    e = report.environment
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(e.versions.items()))
+    facts = {
+        "Date": e.created,
+        "Processor": e.cpu,
+        "Platform": e.platform,
+        "Seeds": ", ".join(map(str, e.seeds)),
+        "Data (SHA-256)": e.data_digest,
+        "Versions": versions,
+    }
+    pairs = [join(tag("dt", name), tag("dd", text)) for name, text in facts.items() if text]
+    return tag("section", tag("h2", "Environment"), tag("dl", *pairs))
+
+
+def legend(report: Report) -> Markup:
+    """What the tags next to the numbers mean."""
+    meanings = [tag("li", how(name), " ", text) for name, text in HOW.items()]
+    return tag("section", tag("h2", "How the numbers were obtained"), tag("ul", *meanings, class_="legend"))
