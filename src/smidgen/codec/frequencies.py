@@ -14,10 +14,10 @@ HUFFMAN_LONGEST = 15
 def normalise(counts: IntArray, total: int = RANS_TOTAL) -> IntArray:
     """Frequencies f >= 1 that sum to `total` and minimise the code length -sum counts * log2(f / total).
 
-    `counts` are positive, at most `total` of them. The length is convex in each f, so when no single unit can move
-    from one symbol to another with a gain, it is the minimum.
+    `counts` are positive, at most `total` of them. The length is convex in each f, so when no single unit can
+    move from one symbol to another with a gain, it is the minimum.
     """
-    f = np.maximum(np.floor(counts * (total / counts.sum()) + 0.5).astype(np.int64), 1)
+    f: IntArray = np.maximum(np.floor(counts * (total / counts.sum()) + 0.5).astype(np.int64), 1)
     while True:
         gains = counts * np.log2((f + 1) / f)
         losses = np.where(f > 1, counts * np.log2(f / np.maximum(f - 1, 1)), np.inf)
@@ -38,7 +38,7 @@ def bit_lengths(f: IntArray) -> npt.NDArray[np.uint8]:
 def shorten(f: IntArray, mantissa_bits: int) -> tuple[IntArray, npt.NDArray[np.uint8]] | None:
     """(frequencies, levels) with `mantissa_bits` bits kept below each leading one, rounded half up.
 
-    The first of the highest level takes what the others leave of the same sum; None if nothing is left for it.
+    The first of the highest level takes what the others leave of the same sum; None if nothing is left.
     """
     drop = np.maximum(bit_lengths(f).astype(np.int64) - 1 - mantissa_bits, 0)
     half = np.left_shift(np.int64(1), drop) >> 1

@@ -1,8 +1,9 @@
-"""Grouping values into tokens: the partition of [0, 2^width) into aligned dyadic intervals that codes smallest.
+"""Grouping values into tokens: the partition of [0, 2^width) into aligned dyadic intervals that codes best.
 
-An interval of 2^k values costs one entry of the table and k raw bits an occurrence. Values that are frequent get
-intervals of their own; a sparse tail shares one; a smooth 32-bit distribution gets a histogram as fine as its
-counts justify. The minimum over all partitions is found bottom up, by dynamic programming over the binary tree.
+An interval of 2^k values costs one entry of the table and k raw bits an occurrence. Values that are frequent
+get intervals of their own; a sparse tail shares one; a smooth 32-bit distribution gets a histogram as fine as
+its counts justify. The minimum over all partitions is found bottom up, by dynamic programming over the binary
+tree.
 Ref: Rissanen 1978 (minimum description length).
 """
 

@@ -1,11 +1,10 @@
-"""One leaf of integers as bytes, by whichever coder makes it shortest. The header says everything needed to decode.
+"""One leaf of integers as bytes, by whichever coder makes it shortest, with a header to decode it by.
 
-    byte 0      coder (2 bits: raw, Huffman, rANS, planes), signed (1), bits - 1 (5)
-    varint      how many symbols; nothing follows if none
-    varint      smallest symbol, zigzag            } not for planes
-    byte        width of (symbol - smallest), 0..32 }
-    rest        raw: packed values; Huffman, rANS: table and code; planes: for each byte of a symbol, lowest first,
-                varint length and a stream of its own
+1. byte: coder (2 bits: raw, Huffman, rANS, planes), signed (1), bits - 1 (5)
+2. varint: how many symbols; nothing follows if none
+3. varint: smallest symbol, zigzag; byte: width of (symbol - smallest), 0..32 (neither for planes)
+4. raw: packed values; Huffman, rANS: table and code; planes: for each byte of a symbol, lowest first, a
+   varint length and a stream of its own
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def encode_stream(leaf: Leaf) -> bytes:
     smallest, width = int(symbols.min()), int(symbols.max() - symbols.min()).bit_length()
     values = (symbols - smallest).astype(np.uint32)
     common = write_varint(symbols.size) + write_varint(zigzag(smallest)) + bytes([width])
-    candidates = [_head(Coder.RAW, leaf) + common + _native.pack_bits(values, width)]
+    candidates: list[bytes] = [_head(Coder.RAW, leaf) + common + _native.pack_bits(values, width)]
     if width:
         for table in best_tables(values, width):
             coder = Coder.HUFFMAN if table.mantissa_bits < 0 else Coder.RANS
@@ -139,9 +138,9 @@ def _check_range(symbols: Array, header: StreamHeader) -> None:
     if header.bits in (8, 16, 32):
         return
     low = -(1 << (header.bits - 1)) if header.signed else 0
-    smallest, largest = int(symbols.min()), int(symbols.max())  # type: ignore[operator]
+    smallest, largest = int(symbols.min()), int(symbols.max())
     if smallest < low or largest >= low + (1 << header.bits):
-        raise BadFile("stream", f"symbols from {smallest} to {largest}", f"{header.bits} bits hold no such values")
+        raise BadFile("stream", f"symbols from {smallest} to {largest}", f"{header.bits} bits do not reach")
 
 
 def _planes(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
@@ -162,7 +161,8 @@ def _join_planes(data: bytes, header: StreamHeader) -> Array:
         length, at = read_varint(data, at, "stream")
         plane = data[at : at + length]
         inner = read_header(plane)
-        if len(plane) != length or inner.coder is Coder.PLANES or inner.bits != 8 or inner.count != header.count:
+        is_plane = inner.coder is not Coder.PLANES and inner.bits == 8 and inner.count == header.count
+        if len(plane) != length or not is_plane:
             raise BadFile("stream", "a byte plane does not fit its stream")
         words |= decode_stream(plane).view(np.uint8).astype(words.dtype) << np.array(shift, words.dtype)
         at += length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from smidgen.codec.frequencies import RANS_TOTAL, huffman_lengths, normalise, shorten
 from smidgen.codec.intervals import Tokens, histogram, partition, uniform
 from smidgen.kernels._native import TokenTable
+from smidgen.numerics import Array
 
 MOST_TOKENS = 4096
 MANTISSAS = range(7)
@@ -21,7 +23,7 @@ RANS_STATE_BITS = 32
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table that the native encoder takes. `mantissa_bits` -1: Huffman. `bits`: of table and values together."""
+    """A table for the native encoder. `mantissa_bits` -1: Huffman. `bits`: of table and values together."""
 
     tokens: Tokens
     native: TokenTable
@@ -39,7 +41,7 @@ def best_tables(values: npt.NDArray[np.uint32], width: int) -> list[Table]:
     counts, shift = histogram(values, width)
     rans, huffman = [], []
     for mantissa_bits, tokens in _partitions(counts, shift, width):
-        if 2 <= tokens.used and tokens.base.size <= MOST_TOKENS:
+        if tokens.used >= 2 and tokens.base.size <= MOST_TOKENS:
             table = rans_table(tokens, mantissa_bits)
             rans += [table] if table else []
             huffman += [huffman_table(tokens)] if mantissa_bits == 0 else []
@@ -53,7 +55,7 @@ def _partitions(counts: npt.NDArray[np.int64], shift: int, width: int) -> Iterat
 
 
 def rans_table(tokens: Tokens, mantissa_bits: int) -> Table | None:
-    """Frequencies with `mantissa_bits` bits below the leading one; None where so few leave nothing for one token."""
+    """Frequencies with `mantissa_bits` bits below the leading one; None where one token is left with none."""
     used = tokens.counts > 0
     found = shorten(normalise(tokens.counts[used]), mantissa_bits)
     if found is None:
@@ -68,7 +70,8 @@ def huffman_table(tokens: Tokens) -> Table:
     used = tokens.counts > 0
     lengths = huffman_lengths(tokens.counts[used])
     levels = _spread(lengths, used, np.uint8)
-    native = TokenTable(tokens.base, tokens.extra, levels, np.zeros_like(levels, np.uint16), tokens.width, HUFFMAN)
+    codes = np.zeros(levels.size, dtype=np.uint16)  # assigned by the encoder
+    native = TokenTable(tokens.base, tokens.extra, levels, codes, tokens.width, HUFFMAN)
     coded = float(tokens.counts[used] @ lengths)
     return Table(tokens, native, HUFFMAN, native.bits() + coded + _raw_bits(tokens))
 
@@ -77,8 +80,8 @@ def _raw_bits(tokens: Tokens) -> float:
     return float(tokens.counts @ tokens.extra.astype(np.int64))
 
 
-def _spread(values: npt.NDArray[np.generic], used: npt.NDArray[np.bool_], dtype: type) -> npt.NDArray[np.generic]:
+def _spread(values: Array, used: npt.NDArray[np.bool_], dtype: type[np.unsignedinteger[Any]]) -> Array:
     """`values` at the places of the used tokens, 0 elsewhere."""
-    out = np.zeros(used.size, dtype=dtype)
+    out: Array = np.zeros(used.size, dtype=dtype)
     out[used] = values
     return out

@@ -18,7 +18,7 @@ def write_varint(value: int) -> bytes:
 
 
 def read_varint(data: bytes, at: int, where: str) -> tuple[int, int]:
-    """(value, position after it). Raises BadFile when the data end first or the number is longer than 63 bits."""
+    """(value, position after it). Raises BadFile when the data end first or the number has over 63 bits."""
     value = 0
     for number, byte in enumerate(data[at : at + LONGEST_BYTES]):
         value |= (byte & 0x7F) << (7 * number)
