@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from smidgen.emit import c_source
+from smidgen.emit.c_golden import Golden
 from smidgen.emit.c_names import identifier, plain
+from smidgen.kernels import C_SOURCES
 from smidgen.lower.program import Port, Program
-from smidgen.numerics import NUMERICS_VERSION, Array
+from smidgen.numerics import NUMERICS_VERSION
 from smidgen.targets.project import MANIFEST, Manifest, Tensor
 
 TEMPLATES = Path(__file__).parent / "templates" / "c"
-KERNELS = Path(__file__).parent.parent / "kernels" / "c"
-
-
-@dataclass(frozen=True)
-class Golden:
-    """What every build must reproduce: inputs, outputs [n, ...], and layers' CRC-32, uint32 [n, layers]."""
-
-    inputs: tuple[Array, ...]
-    outputs: tuple[Array, ...]
-    layer_crc: Array
-
-    @property
-    def samples(self) -> int:
-        return len(self.inputs[0])
 
 
 def project_files(program: Program, golden: Golden) -> dict[str, str]:
@@ -43,7 +30,7 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **{name: (KERNELS / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
+        **{name: (C_SOURCES / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
     }
 
 

@@ -70,7 +70,7 @@ class HostRunner:
         if compiler is None:
             raise BadInput("host", "no C compiler was found", "", "Install gcc or clang, or set CC")
         command = [*compiler, *FLAGS, *defines, f"{program}.c", *self.manifest.sources]
-        built = self.folder / "build" / f"{program}-{self._digest(command)}"
+        built = self.folder.resolve() / "build" / f"{program}-{self._digest(command)}"
         if not built.exists():
             built.parent.mkdir(exist_ok=True)
             with tempfile.TemporaryDirectory(dir=built.parent) as scratch:

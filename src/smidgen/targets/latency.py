@@ -2,9 +2,11 @@
 
     latency = (MACs + element operations) * cycles_per_mac / clock
 
-`cycles_per_mac` stands in each target's file with its origin. One element operation (a pool's tap, an
-addition, a table look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states,
-caches and the overhead of calls are not modelled: compare candidates by it, promise no deadlines.
+`cycles_per_mac` stands in each target's file: instructions per operation of the reference kernels at -Os,
+counted in the emulator over ResNet-8, DS-CNN, a small CNN and an MLP (they differ by up to a factor of two),
+times an assumed number of cycles per instruction. One element operation (a pool's tap, an addition, a table
+look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states, caches and the overhead
+of calls are not modelled: compare candidates by it, promise no deadlines.
 """
 
 from __future__ import annotations
