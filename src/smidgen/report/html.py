@@ -8,7 +8,7 @@ from pathlib import Path
 from smidgen.errors import MissingExtra
 from smidgen.report.charts import DARK, LIGHT, Spec, frontier_chart
 from smidgen.report.labels import cost_label
-from smidgen.report.markup import Markup, join, script_json, tag
+from smidgen.report.markup import Markup, script_json, tag
 from smidgen.report.model import Report, write_whole
 from smidgen.report.sections import (
     candidates,
@@ -26,6 +26,7 @@ from smidgen.report.sections import (
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'; img-src data:"
 )
+BUNDLE = "window.vegaEmbed = vegaEmbed;"
 CHARTED = ("ram_bytes", "latency_ms")
 
 
@@ -108,7 +109,7 @@ def _vega() -> str:
         import vl_convert
     except ImportError as missing:
         raise MissingExtra("the report's charts", "vl-convert-python", "compress") from missing
-    bundle: str = vl_convert.javascript_bundle(None)
+    bundle = str(vl_convert.javascript_bundle(BUNDLE))
     return bundle.replace("</script", "<\\/script")
 
 

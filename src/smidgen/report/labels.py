@@ -14,7 +14,9 @@ COSTS: Mapping[str, str] = {
     "ram_bytes": "RAM",
     "latency_ms": "Latency",
     "latency_p95_ms": "Latency (95th percentile)",
-    "throughput_per_s": "Throughput",
+    "throughput": "Throughput",
+    "code_bytes": "Code",
+    "model_bytes": "Model",
     "energy_uj": "Energy",
 }
 KINDS: Mapping[Kind, str] = {
@@ -47,7 +49,7 @@ def format_value(value: float, unit: str) -> str:
         return format_bytes(value)
     if unit == "ms":
         return format_milliseconds(value)
-    return f"{value:,.4g} {unit}".rstrip()
+    return f"{value:,.0f} {unit}".rstrip() if abs(value) >= 1000 else f"{value:.4g} {unit}".rstrip()
 
 
 def format_measurement(m: Measurement) -> str:

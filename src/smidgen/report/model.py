@@ -15,14 +15,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.errors import BadFile
-from smidgen.measure.measurement import Measurement
+from smidgen.measure.measurement import How, Measurement
 
 SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the new one
 
 Kind = Literal["compressed", "width baseline", "other model", "uncompressed"]
 ArtifactClass = Literal["integer", "weight_only", "approximate"]
 BASELINES: tuple[Kind, ...] = ("width baseline", "other model")
-SIZE_AXES = ("flash_bytes", "file_bytes")
+SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj")
 
 
 class _Record(BaseModel):
@@ -73,8 +73,9 @@ class Point(_Record):
 class Layer(_Record):
     """A node of the chosen artifact. `shape` is its output's, `weight_shape` its weight's.
 
-    Bytes are of its weights: `raw_bytes` as float32, `packed_bytes` in the format's bits, `coded_bytes` in
-    the file after entropy coding (None: not known). `time_share` is its fraction of the latency, 0..1.
+    Bytes are of all its parameters: `raw_bytes` as float32, `packed_bytes` as a device keeps them,
+    `coded_bytes` in the file after entropy coding (None: not known). `bits` is packed bits for each weight,
+    scales and positions included. `time_share` is its fraction of the latency, 0..1, obtained as `time_how`.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Layer(_Record):
     coded_bytes: int | None = None
     macs: int = 0
     time_share: float | None = Field(default=None, ge=0, le=1)
+    time_how: How = "measured"
 
 
 class Dropped(_Record):
@@ -164,9 +166,9 @@ class Report(_Record):
         yield from self.points
 
     def measured_costs(self) -> tuple[str, ...]:
-        """Names of all costs that any compressed point has, the size axis first."""
-        names = {m.name: None for p in self.points if p.kind == "compressed" for m in p.measurements}
-        return tuple(sorted(names, key=lambda name: name != self.size_axis))
+        """Names of the costs that tables show, the size axis first: those that any point has."""
+        names = {m.name for p in self.points for m in p.measurements}
+        return tuple(name for name in dict.fromkeys((self.size_axis, *SHOWN_COSTS)) if name in names)
 
 
 def write_report(report: Report, path: Path) -> None:

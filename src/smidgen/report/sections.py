@@ -162,7 +162,7 @@ def layers(report: Report) -> Markup | None:
         "Output",
         "Weights",
         "Format",
-        "Bits",
+        "Bits a weight",
         "Float32",
         "Packed",
         "In the file",
@@ -172,7 +172,7 @@ def layers(report: Report) -> Markup | None:
     largest = max((layer.packed_bytes for layer in report.layers), default=0)
     most_macs = max((layer.macs for layer in report.layers), default=0)
     rows = [("", _layer_cells(layer, largest, most_macs)) for layer in report.layers]
-    hint = "Bytes of the weights: as float32, bit-packed as devices keep them, entropy-coded in the file."
+    hint = "Bytes of the parameters: as float32, bit-packed as devices keep them, entropy-coded in the file."
     return tag(
         "section",
         tag("h2", "Layers of the chosen network"),
@@ -182,14 +182,14 @@ def layers(report: Report) -> Markup | None:
 
 
 def _layer_cells(layer: Layer, largest: int, most_macs: int) -> list[Cell]:
-    coded, share = layer.coded_bytes, layer.time_share
+    coded = layer.coded_bytes
     return [
         Cell(tag("span", layer.name, class_="name"), layer.name),
         Cell(layer.op, layer.op),
         Cell(_dims(layer.shape), None),
         Cell(_dims(layer.weight_shape), None),
         Cell(layer.format or "–", layer.format),
-        Cell("–" if layer.bits is None else f"{layer.bits:g}", layer.bits, numeric=True),
+        Cell("–" if layer.bits is None else f"{layer.bits:.3g}", layer.bits, numeric=True),
         _bytes_cell(layer.raw_bytes),
         _bytes_cell(layer.packed_bytes, largest),
         Cell("–", None, numeric=True) if coded is None else _bytes_cell(coded),
@@ -199,8 +199,15 @@ def _layer_cells(layer: Layer, largest: int, most_macs: int) -> list[Cell]:
             numeric=True,
             share=_share(layer.macs, most_macs),
         ),
-        Cell("–" if share is None else f"{share:.0%}", share, numeric=True, share=share),
+        _time_cell(layer),
     ]
+
+
+def _time_cell(layer: Layer) -> Cell:
+    if layer.time_share is None:
+        return Cell("–", None, numeric=True)
+    text = join(f"{layer.time_share:.0%}", how(layer.time_how))
+    return Cell(text, layer.time_share, numeric=True, share=layer.time_share)
 
 
 def _bytes_cell(n: int, largest: int = 0) -> Cell:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smidgen.measure.measurement import Measurement
 from smidgen.report.labels import (
     cost_label,
     format_change,
@@ -44,10 +45,26 @@ def headline(report: Report) -> Sentence:
     if size is None:
         return Sentence(f"{chosen.label}: {_change(report, chosen)}.")
     if before is None:
-        return Sentence(f"{format_value(size.value, size.unit)} of {axis} at {_change(report, chosen)}.")
-    ratio = before.value / size.value
-    word = "smaller" if ratio >= 1 else "larger"
-    return Sentence(f"{format_ratio(max(ratio, 1 / ratio))} {word} {axis} at {_change(report, chosen)}.")
+        return Sentence(
+            f"{_file_ratio(report, chosen)}{_shown(size)} of {axis} at {_change(report, chosen)}."
+        )
+    return Sentence(f"{_ratio(before, size)} {axis} at {_change(report, chosen)}.")
+
+
+def _ratio(before: Measurement, after: Measurement) -> str:
+    """`12.3× smaller`."""
+    ratio = before.value / after.value
+    return f"{format_ratio(max(ratio, 1 / ratio))} {'smaller' if ratio >= 1 else 'larger'}"
+
+
+def _file_ratio(report: Report, chosen: Point) -> str:
+    """`12.3× smaller file, `: what can be compared where the uncompressed network fits no firmware."""
+    before, after = (p.measurement("file_bytes") for p in (report.uncompressed, chosen))
+    return f"{_ratio(before, after)} file, " if before and after else ""
+
+
+def _shown(found: Measurement) -> str:
+    return format_value(found.value, found.unit)
 
 
 def sentences(report: Report) -> tuple[Sentence, ...]:
@@ -98,7 +115,7 @@ def _details(report: Report, chosen: Point) -> tuple[Sentence, ...]:
     old, new = (p.measurement(report.size_axis) for p in (report.uncompressed, chosen))
     if old and new:
         axis = _axis_noun(report)
-        text += f", {axis} from {format_value(old.value, old.unit)} to {format_value(new.value, new.unit)}"
+        text += f", {axis} from {_shown(old)} to {_shown(new)}"
     found = [Sentence(f"{text}.")]
     if chosen.drop is not None:
         allowed = "" if report.max_drop is None else f"; up to {report.max_drop:g} may be lost"

@@ -1,0 +1,144 @@
+"""Turns the result of a search into a report document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from smidgen.codec.container import read_smg
+from smidgen.graph import Graph
+from smidgen.measure.measurement import Measurement
+from smidgen.report.labels import plural
+from smidgen.report.layers import layers_of
+from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score
+from smidgen.search import outcome as found
+from smidgen.search.evaluate import SMG
+from smidgen.search.outcome import Evaluated
+from smidgen.search.result import Result
+from smidgen.targets.target import Target
+
+
+@dataclass(frozen=True)
+class About:
+    """What the search does not know: names and descriptions for people."""
+
+    task: str
+    target: Target
+    description: str = ""
+    caveats: str = ""
+    metric: str = "accuracy"
+
+
+def collect(result: Result, about: About, environment: Environment, notes: Sequence[Note] = ()) -> Report:
+    """Everything that `result` found, with the layers of the chosen artifact read from its file."""
+    graph = _chosen_graph(result)
+    target = about.target
+    return Report(
+        task=about.task,
+        description=about.description,
+        caveats=about.caveats,
+        metric=about.metric,
+        target=target.name,
+        target_description=target.description,
+        size_axis="flash_bytes" if target.size_axis == "flash_bytes" else "file_bytes",
+        budget=result.goal.budget.limits(),
+        max_drop=result.goal.max_drop,
+        artifact_class=_artifact_class(graph),
+        uncompressed=_uncompressed(result),
+        points=tuple(_point(result, p) for p in result.points),
+        layers=_layers(graph),
+        notes=(*notes, *_notes(result, graph)),
+        dropped=(
+            *(
+                Dropped(id=o.key, label=o.candidate.label, status="rejected", reason=o.reason)
+                for o in result.rejected
+            ),
+            *(
+                Dropped(id=o.key, label=o.candidate.label, status="failed", reason=o.reason)
+                for o in result.failed
+            ),
+        ),
+        environment=environment,
+    )
+
+
+def _chosen_graph(result: Result) -> Graph | None:
+    path = result.chosen.artifact / SMG if result.chosen else None
+    return read_smg(path).graph if path and path.exists() else None
+
+
+def _artifact_class(graph: Graph | None) -> ArtifactClass:
+    return "integer" if graph is None or graph.is_integer else "weight_only"
+
+
+def _layers(graph: Graph | None) -> tuple[Layer, ...]:
+    return () if graph is None else layers_of(graph)
+
+
+def _uncompressed(result: Result) -> Point:
+    return Point(
+        id="uncompressed",
+        label="float32",
+        kind="uncompressed",
+        measurements=_costs(result.reference),
+        validation=Score(mean=result.reference.accuracy),
+        test=Score(mean=result.reference_test.accuracy) if result.reference_test else None,
+    )
+
+
+def _point(result: Result, point: found.Point) -> Point:
+    drop = result.drops.get(point.key)
+    return Point(
+        id=point.key,
+        label=point.label,
+        kind=point.kind,
+        recipe=str(point.candidate.recipe),
+        recipe_yaml=point.candidate.recipe.to_yaml(),
+        measurements=_costs(point.runs[0]),
+        validation=_score(point.runs),
+        test=_score(point.test) if point.test else None,
+        drop=Drop(points=drop.points, low=drop.low, high=drop.high) if drop else None,
+        on_frontier=any(p.key == point.key for p in result.frontier),
+        chosen=result.chosen is not None and result.chosen.key == point.key,
+        artifact=_relative(point.artifact, result.folder),
+        notes=tuple(dict.fromkeys(note for run in point.runs for note in run.notes)),
+    )
+
+
+def _costs(run: Evaluated) -> tuple[Measurement, ...]:
+    """All measurements but accuracy, which a report keeps by split and with its spread over seeds."""
+    return tuple(m for m in run.measurements.values() if m.name != "accuracy")
+
+
+def _score(runs: Sequence[Evaluated]) -> Score:
+    values = [run.accuracy for run in runs]
+    return Score(mean=math.fsum(values) / len(values), sd=found.deviation(values), seeds=len(values))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder)) if path.is_relative_to(folder) else str(path)
+
+
+def _notes(result: Result, graph: Graph | None) -> list[Note]:
+    notes = [
+        Note(
+            level="warning",
+            text=f"{node.name} runs in float: {node.attrs['reason']}",
+            remedy=node.attrs["remedy"],
+        )
+        for node in (graph.nodes if graph else ())
+        if node.op == "island"
+    ]
+    if result.interrupted:
+        notes.append(
+            Note(level="warning", text="The search was interrupted", remedy="Run the command again to go on")
+        )
+    if result.chosen:
+        said = dict.fromkeys(text for run in result.chosen.runs for text in run.notes)
+        notes += [Note(level="info", text=text) for text in said]
+        if len(result.chosen.runs) == 1:
+            text = f"The chosen point was trained with {plural(1, 'seed')}: its spread is not known"
+            notes.append(Note(level="warning", text=text, remedy="Give the search more time or more seeds"))
+    return notes

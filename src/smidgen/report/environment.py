@@ -1,0 +1,51 @@
+"""The machine and the versions that produced a report."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from smidgen import __version__
+from smidgen.report.model import Environment
+
+PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "optuna", "scikit-learn", "ziglang")
+CPU_INFO = Path("/proc/cpuinfo")
+
+
+def environment_of(command: Sequence[str], seeds: Sequence[int], data_digest: str) -> Environment:
+    """Describe this machine. `command` is the command line, program first."""
+    return Environment(
+        command=shlex.join(command),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        cpu=f"{_cpu_name()}, {os.cpu_count()} logical cores",
+        platform=f"{platform.system()} {platform.machine()}",
+        seeds=tuple(seeds),
+        data_digest=data_digest,
+        versions={"smidgen": __version__, "python": sys.version.split()[0], **_installed()},
+    )
+
+
+def _cpu_name() -> str:
+    try:
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
+
+
+def _installed() -> dict[str, str]:
+    return {package: found for package in PACKAGES if (found := _version(package))}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,132 @@
+"""The report in a terminal. User strings are `Text`, so that brackets in a name are no markup."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from smidgen.measure.measurement import How, Measurement
+from smidgen.report.labels import (
+    KINDS,
+    cost_label,
+    count,
+    format_measurement,
+    format_score,
+    format_value,
+    signed,
+)
+from smidgen.report.model import Layer, Point, Report
+from smidgen.report.summary import headline, sentences
+
+TONES = {"good": "green", "neutral": "", "bad": "red"}
+MARKS = {"good": "✓", "neutral": "·", "bad": "!"}
+HOW_STYLES = {"measured": "green", "emulated": "blue", "simulated": "magenta", "modelled": "yellow"}
+
+
+def print_report(report: Report, console: Console | None = None, layers: bool = True) -> None:
+    """Summary, frontier, layers of the chosen point, notes, and how much was dropped."""
+    out = console or Console()
+    out.print(summary(report))
+    out.print(frontier_table(report))
+    if layers and report.layers:
+        out.print(layers_table(report))
+    for note in report.notes:
+        remedy = f" {note.remedy}." if note.remedy else ""
+        out.print(
+            Text(f"{note.level}: {note.text}.{remedy}", style="yellow" if note.level == "warning" else "dim")
+        )
+
+
+def summary(report: Report) -> Text:
+    """The headline and what follows it, one statement a line."""
+    first = headline(report)
+    text = Text(first.text, style=f"bold {TONES[first.tone]}".strip())
+    for sentence in sentences(report):
+        text.append(f"\n{MARKS[sentence.tone]} {sentence.text}", style=TONES[sentence.tone])
+    return text
+
+
+def frontier_table(report: Report, everything: bool = False) -> Table:
+    """Points of the frontier, the chosen one and the uncompressed network; or all points. Smallest first."""
+    costs = report.measured_costs()
+    shown = [p for p in report.points if everything or p.on_frontier or p.chosen]
+    table = _table(f"{report.task} on {report.target}")
+    table.add_column("")
+    table.add_column("Network", overflow="fold")
+    for name in ("Validation", "Test", "Change"):
+        table.add_column(name, justify="right", no_wrap=True)
+    hows = {name: {m.how for p in report.everything if (m := p.measurement(name))} for name in costs}
+    for name in costs:
+        common = next(iter(hows[name])) if len(hows[name]) == 1 else None
+        head = (
+            Text(cost_label(name)) if common is None else Text.assemble(cost_label(name), "\n", _how(common))
+        )
+        table.add_column(head, justify="right", no_wrap=True)
+    mixed = {name for name in costs if len(hows[name]) > 1}
+    for point in [*sorted(shown, key=report.cost), report.uncompressed]:
+        table.add_row(*_cells(point, costs, mixed), style="bold" if point.chosen else "")
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+
+
+def _cells(point: Point, costs: tuple[str, ...], mixed: set[str]) -> list[Text]:
+    mark = "▶" if point.chosen else "•" if point.on_frontier else ""
+    change = "–" if point.drop is None else signed(-point.drop.points)
+    test = "–" if point.test is None else format_score(point.test)
+    texts = [mark, point.label, format_score(point.validation), test, change]
+    return [*map(Text, texts), *(_cost(point.measurement(name), name in mixed) for name in costs)]
+
+
+def _cost(found: Measurement | None, tagged: bool) -> Text:
+    """The number; if a column mixes them, how it was obtained on the line below."""
+    if found is None:
+        return Text("–")
+    value = format_value(found.value, found.unit)
+    return Text.assemble(value, "\n", _how(found.how)) if tagged else Text(value)
+
+
+def _how(name: How) -> Text:
+    return Text(name, style=f"not bold {HOW_STYLES[name]}")
+
+
+def layers_table(report: Report) -> Table:
+    """The layers of the chosen network."""
+    table = _table("Layers of the chosen network")
+    table.add_column("Layer", overflow="fold")
+    table.add_column("Operator")
+    table.add_column("Output")
+    table.add_column("Format")
+    for name in ("Bits a weight", "Float32", "Packed", "In the file", "MACs", "Time"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for layer in report.layers:
+        table.add_row(*map(Text, _layer_texts(layer)))
+    return table
+
+
+def _layer_texts(layer: Layer) -> list[str]:
+    sizes = (layer.raw_bytes, layer.packed_bytes, layer.coded_bytes or 0)
+    return [
+        layer.name,
+        layer.op,
+        "×".join(map(str, layer.shape)),
+        layer.format or "–",
+        "–" if layer.bits is None else f"{layer.bits:.3g}",
+        *(format_value(n, "byte") if n else "–" for n in sizes),
+        count(layer.macs) if layer.macs else "–",
+        "–" if layer.time_share is None else f"{layer.time_share:.0%}",
+    ]
+
+
+def dropped_table(report: Report) -> Table:
+    """Candidates that became no point, and why."""
+    table = _table("Rejected and failed")
+    for name in ("Candidate", "Status", "Reason"):
+        table.add_column(name, overflow="fold")
+    for entry in report.dropped:
+        table.add_row(Text(entry.label), Text(entry.status), Text(entry.reason))
+    return table
