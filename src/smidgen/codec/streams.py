@@ -19,7 +19,7 @@ from smidgen.codec.tables import best_tables
 from smidgen.codec.varint import read_varint, unzigzag, write_varint, zigzag
 from smidgen.errors import BadFile
 from smidgen.formats import Leaf
-from smidgen.kernels import _native
+from smidgen.kernels import native
 from smidgen.numerics import Array
 
 MAX_DECODED_BYTES = 4 << 30
@@ -67,7 +67,7 @@ def encode_stream(leaf: Leaf) -> bytes:
     smallest, width = int(symbols.min()), int(symbols.max() - symbols.min()).bit_length()
     values = (symbols - smallest).astype(np.uint32)
     common = write_varint(symbols.size) + write_varint(zigzag(smallest)) + bytes([width])
-    candidates: list[bytes] = [_head(Coder.RAW, leaf) + common + _native.pack_bits(values, width)]
+    candidates: list[bytes] = [_head(Coder.RAW, leaf) + common + native().pack_bits(values, width)]
     if width:
         for table in best_tables(values, width):
             coder = Coder.HUFFMAN if table.mantissa_bits < 0 else Coder.RANS
@@ -129,8 +129,8 @@ def _head(coder: Coder, leaf: Leaf) -> bytes:
 def _decode(body: bytes, header: StreamHeader, out: Array) -> int:
     offset = header.smallest & 0xFFFFFFFF
     if header.coder is Coder.RAW:
-        return int(_native.unpack_bits(body, header.width, offset, out))
-    decoder = _native.huffman_decode if header.coder is Coder.HUFFMAN else _native.rans_decode
+        return int(native().unpack_bits(body, header.width, offset, out))
+    decoder = native().huffman_decode if header.coder is Coder.HUFFMAN else native().rans_decode
     return int(decoder(body, header.width, offset, out))
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from smidgen.codec.frequencies import RANS_TOTAL, huffman_lengths, normalise, shorten
 from smidgen.codec.intervals import Tokens, histogram, partition, uniform
-from smidgen.kernels._native import TokenTable
+from smidgen.kernels import native
 from smidgen.numerics import Array
 
 MOST_TOKENS = 4096
@@ -26,13 +26,13 @@ class Table:
     """A table for the native encoder. `mantissa_bits` -1: Huffman. `bits`: of table and values together."""
 
     tokens: Tokens
-    native: TokenTable
+    native_table: Any
     mantissa_bits: int
     bits: float
 
     def encode(self, values: npt.NDArray[np.uint32]) -> bytes:
         shift = int(self.tokens.extra.min())
-        data: bytes = self.native.encode(values, self.tokens.lookup(shift), shift)
+        data: bytes = self.native_table.encode(values, self.tokens.lookup(shift), shift)
         return data
 
 
@@ -61,9 +61,13 @@ def rans_table(tokens: Tokens, mantissa_bits: int) -> Table | None:
     if found is None:
         return None
     frequencies, levels = _spread(found[0], used, np.uint16), _spread(found[1], used, np.uint8)
-    native = TokenTable(tokens.base, tokens.extra, levels, frequencies, tokens.width, mantissa_bits)
+    native_table = native().TokenTable(
+        tokens.base, tokens.extra, levels, frequencies, tokens.width, mantissa_bits
+    )
     coded = -tokens.counts[used] @ np.log2(found[0] / RANS_TOTAL)
-    return Table(tokens, native, mantissa_bits, native.bits() + RANS_STATE_BITS + coded + _raw_bits(tokens))
+    return Table(
+        tokens, native_table, mantissa_bits, native_table.bits() + RANS_STATE_BITS + coded + _raw_bits(tokens)
+    )
 
 
 def huffman_table(tokens: Tokens) -> Table:
@@ -71,9 +75,9 @@ def huffman_table(tokens: Tokens) -> Table:
     lengths = huffman_lengths(tokens.counts[used])
     levels = _spread(lengths, used, np.uint8)
     codes = np.zeros(levels.size, dtype=np.uint16)  # assigned by the encoder
-    native = TokenTable(tokens.base, tokens.extra, levels, codes, tokens.width, HUFFMAN)
+    native_table = native().TokenTable(tokens.base, tokens.extra, levels, codes, tokens.width, HUFFMAN)
     coded = float(tokens.counts[used] @ lengths)
-    return Table(tokens, native, HUFFMAN, native.bits() + coded + _raw_bits(tokens))
+    return Table(tokens, native_table, HUFFMAN, native_table.bits() + coded + _raw_bits(tokens))
 
 
 def _raw_bits(tokens: Tokens) -> float:
