@@ -1,0 +1,168 @@
+"""The built-in tasks: found by path, checked data, honest splits, a model that fits."""
+
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smidgen.data.source import find
+from smidgen.errors import BadFile, BadInput, MissingExtra
+from smidgen.tasks import Task, load_task, task_names, watch
+from smidgen.tasks import task as task_module
+from tests.conftest import require
+
+
+def ready(name: str) -> Task:
+    """The task, or a skip that says what its data needs."""
+    if name == "watch":
+        require(importlib.util.find_spec("seglearn"), "the package seglearn")
+    if name == "mnist":
+        require(find("mnist_train.npz") or find("mnist.npz"), "MNIST (set SMIDGEN_DATA)")
+    return load_task(name)
+
+
+every_task = pytest.mark.parametrize("name", task_names())
+
+
+def test_tasks_are_the_modules_of_the_folder() -> None:
+    folder = Path(str(task_module.__file__)).parent
+    assert set(task_names()) == {p.stem for p in folder.glob("*.py")} - {"__init__", "task"}
+    assert {"digits", "mnist", "watch"} <= set(task_names())
+
+
+@pytest.mark.parametrize("name", ["watches", "task", "", "../watch", "os"])
+def test_an_unknown_task_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(BadInput, match="known: digits, mnist, watch"):
+        load_task(name)
+
+
+@every_task
+def test_a_task_is_called_like_its_file_and_fully_described(name: str) -> None:
+    task = load_task(name)
+    assert task.name == name
+    assert task.metric == "accuracy"
+    assert all((task.description, task.licence, task.caveats))
+
+
+@every_task
+def test_the_data_is_as_declared(name: str) -> None:
+    task = ready(name)
+    splits = task.load()
+    for part in (splits.train, splits.validation, splits.test):
+        assert part.x.shape[1:] == task.input_shape
+        assert part.x.dtype == np.float32
+        assert set(np.unique(part.y)) == set(range(task.classes))
+    assert splits.classes == task.classes
+
+
+@every_task
+def test_no_sample_is_in_two_parts(name: str) -> None:
+    splits = ready(name).load()
+    parts = [{row.tobytes() for row in part.x} for part in (splits.train, splits.validation, splits.test)]
+    assert parts[0].isdisjoint(parts[1])
+    assert parts[2].isdisjoint(parts[0] | parts[1])
+
+
+@pytest.mark.parametrize("name", ["digits", "watch"])
+def test_loading_twice_gives_the_same_data(name: str) -> None:
+    task = ready(name)
+    assert task.load().digest == task.load().digest
+
+
+@every_task
+def test_the_model_takes_the_data(name: str) -> None:
+    task = load_task(name)
+    graph = task.model(width=0.5, seed=1)
+    assert graph.values[graph.inputs[0]].shape == task.input_shape
+    assert graph.values[graph.outputs[0]].shape == (task.classes,)
+
+
+def test_no_subject_of_watch_is_in_two_parts() -> None:
+    splits = ready("watch").load()
+    parts = [set(part.groups.tolist()) for part in (splits.train, splits.validation, splits.test)]
+    assert parts == [{1, 2, 3, 4, 5, 6}, {7, 8}, {9, 10}]
+
+
+def test_watch_is_standardised_by_its_training_windows_alone() -> None:
+    splits = ready("watch").load()
+    np.testing.assert_allclose(splits.train.x.mean(axis=(0, 1), dtype=np.float64), 0, atol=1e-6)
+    np.testing.assert_allclose(splits.train.x.std(axis=(0, 1), dtype=np.float64), 1, atol=1e-6)
+    assert np.abs(splits.test.x.mean(axis=(0, 1), dtype=np.float64)).max() > 0.01
+
+
+def test_watch_windows_are_the_recordings_cut_in_overlapping_pieces() -> None:
+    ready("watch")
+    data, recordings = watch.windows(), watch._recordings()
+    assert len(data) == sum((len(signal) - 200) // 100 + 1 for signal in recordings["X"])
+    np.testing.assert_array_equal(data.x[1], recordings["X"][0][100:300].astype(np.float32))
+    assert data.y[1] == recordings["y"][0]
+
+
+def test_folds_of_watch_test_every_subject_once() -> None:
+    ready("watch")
+    tested = [sorted(set(fold.test.groups.tolist())) for fold in watch.folds()]
+    assert tested == [[1, 2], [3, 4], [5, 6], [7, 8], [9, 10]]
+
+
+def test_watch_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match=r"smidgen\[tasks\]"):
+        load_task("watch").load()
+
+
+def test_a_watch_file_with_other_contents_is_never_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "watch_dataset.npy").write_bytes(b"not the data")
+    spec = importlib.util.spec_from_file_location("seglearn", tmp_path / "__init__.py")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(BadFile, match="SHA-256"):
+        load_task("watch").load()
+
+
+def test_digits_are_spread_evenly() -> None:
+    splits = load_task("digits").load()
+    for part, share in ((splits.train, 0.6), (splits.validation, 0.2), (splits.test, 0.2)):
+        counts = np.bincount(part.y) / len(part)
+        assert np.abs(counts - 0.1).max() < 0.02
+        assert abs(len(part) / 1797 - share) < 0.002
+
+
+def test_mnist_that_is_not_mnist_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mnist_train.npz", "mnist_test.npz"):
+        np.savez(tmp_path / name, x=np.zeros((3, 28, 28), np.uint8), y=np.zeros(3, np.uint8))
+    monkeypatch.setenv("SMIDGEN_DATA", str(tmp_path))
+    with pytest.raises(BadFile, match=r"x is uint8 \[3, 28, 28\]"):
+        load_task("mnist").load()
+
+
+def test_corrupt_mnist_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mnist_train.npz", "mnist_test.npz"):
+        (tmp_path / name).write_bytes(b"PK")
+    monkeypatch.setenv("SMIDGEN_DATA", str(tmp_path))
+    with pytest.raises(BadFile, match="can't be read"):
+        load_task("mnist").load()
+
+
+def test_the_baseline_learns_its_task() -> None:
+    from smidgen.learn.fit import float_logits
+
+    task = load_task("digits")
+    short = replace(task, training=replace(task.training, epochs=8))
+    splits = short.load()
+    trained = short.baseline(splits, width=0.25, seed=2)
+    found = np.mean(float_logits(trained, splits.validation.x).argmax(axis=1) == splits.validation.y)
+    assert found > 0.9
+
+
+def test_the_committed_baselines_reach_what_the_tasks_promise() -> None:
+    results = json.loads((Path(__file__).parents[2] / "benchmarks/results/tasks.json").read_text())
+    reached = {row["task"]: row["test_accuracy_mean"] for row in results["tasks"]}
+    assert set(reached) == set(task_names())
+    assert reached["watch"] >= 0.75
+    assert reached["mnist"] >= 0.988
+    assert reached["digits"] >= 0.97
