@@ -13,7 +13,7 @@ C_FILES := $(wildcard src/smidgen/kernels/c/*.[ch] src/smidgen/kernels/native/*.
 .PHONY: demo test check format bench clean
 
 demo: $(VENV)/.demo
-	$(BIN)/smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1 --time 5m --run-dir runs/watch
+	$(BIN)/smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1 --time 5m --out runs/watch
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from smidgen.codec.golden import read_golden
 from smidgen.emit.c import CEmitter
 from smidgen.emit.onnx import OnnxEmitter
 from smidgen.emit.smg import SmgEmitter
@@ -16,7 +17,7 @@ from smidgen.errors import Mismatch
 from smidgen.graph import Graph
 from smidgen.numerics import Array
 from smidgen.run.native import native_plan
-from smidgen.run.reference import run_integer
+from smidgen.run.reference import layer_checksums, run_integer
 from smidgen.targets import load_target
 
 Backend = Callable[[Graph, Array, Path], Array]
@@ -73,4 +74,26 @@ def require_agreement(results: list[Agreement]) -> None:
     """Raise Mismatch naming the back ends that differ."""
     wrong = [f"{r.backend} differs on {r.differing} of {r.samples} inputs" for r in results if not r.exact]
     if wrong:
-        raise Mismatch("verify", "; ".join(wrong), "all back ends agree bit for bit", "Please report this file")
+        raise Mismatch(
+            "verify", "; ".join(wrong), "all back ends agree bit for bit", "Please report this file"
+        )
+
+
+def random_inputs(graph: Graph, n: int, seed: int = 0) -> Array:
+    """int8 [n, ...], uniform over the input's grid."""
+    value = graph.values[graph.inputs[0]]
+    lo, hi = (-128, 127) if value.grid is None else (value.grid.qmin, value.grid.qmax)
+    return np.random.default_rng(seed).integers(lo, hi + 1, (n, *value.shape)).astype(value.dtype)
+
+
+def golden_layers(file: Path, graph: Graph) -> int:
+    """Check the golden vectors beside `file` (0 without any): outputs and every layer's checksum.
+
+    Returns the number of layers compared. Raises Mismatch naming the first layer that differs.
+    """
+    beside = file.with_suffix(".golden")
+    if not beside.is_file():
+        return 0
+    golden = read_golden(beside)
+    golden.compare(str(file), (run_integer(graph, golden.inputs),), layer_checksums(graph, golden.inputs))
+    return len(golden.layers)

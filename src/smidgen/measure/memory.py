@@ -26,7 +26,7 @@ def observed_live_bytes(graph: Graph, x: Array) -> int:
     """The most bytes of intermediate values alive while the reference runs one sample `x` [1, ...].
 
     Independent of the planner: values are seen as they are made and dropped after their last reader. It
-    counts no padding for alignment and no sharing of bytes, except that a reshape's output is its input.
+    counts neither padding for alignment nor values that share their bytes.
     """
     outside = {*graph.inputs, *graph.outputs}
     left = {name: len(graph.consumers(name)) for name in graph.values}

@@ -1,0 +1,235 @@
+"""What can be done with a model or an artifact: inspect, check, verify, export, measure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from smidgen.graph import Graph
+    from smidgen.measure.measurement import Measurement
+
+FILE = typer.Argument(help="A .smg file.")
+TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
+FORMATS = ("c", "onnx", "smg")
+
+
+def inspect(
+    file: Path = FILE,
+    weight: str | None = typer.Option(None, "--weight", "-w", help="Print this weight's values."),
+) -> None:
+    """Show what is in a file: every weight, its format, and where the bytes go.
+
+    Examples:
+
+      smidgen inspect chosen/model.smg
+
+      smidgen inspect chosen/model.smg --weight conv1.weight
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from smidgen.codec.container import read_smg
+    from smidgen.codec.inspect import inspect_smg
+
+    console = Console()
+    if weight is not None:
+        console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
+        return
+    found = inspect_smg(file)
+    table = Table("weight", "format", "shape", "bits", "coder", title=str(file))
+    for heading in ("float32", "packed", "coded"):
+        table.add_column(heading, justify="right")
+    for row in found.weights:
+        table.add_row(
+            ", ".join(row.names),
+            row.label,
+            "x".join(map(str, row.shape)),
+            str(row.bits),
+            "+".join(dict.fromkeys(leaf.coder for leaf in row.leaves)),
+            *(f"{n:,}" for n in (row.float32_bytes, row.packed_bytes, row.coded_bytes)),
+        )
+    console.print(table)
+    console.print(
+        f"{found.file_bytes:,} bytes = {found.stream_bytes:,} weights + {found.structure_bytes:,} structure "
+        f"+ {found.header_bytes:,} header",
+        highlight=False,
+    )
+
+
+def _weight_text(graph: Graph, name: str) -> str:
+    import numpy as np
+
+    from smidgen.errors import BadInput
+
+    if name not in graph.weights:
+        raise BadInput("weight", f"there is no {name!r}", f"the file has {', '.join(graph.weights)}")
+    fmt = graph.weights[name]
+    return (
+        f"{name}: {fmt.label} {list(fmt.shape)}\n{np.array2string(fmt.decode(), threshold=200, precision=5)}"
+    )
+
+
+def check(
+    model: str = typer.Argument(help="A model (.onnx, .pt2), a .smg file, or a built-in task."),
+    target: str = TARGET,
+    budget: str = typer.Option("", "--budget", "-b", help="Limits, e.g. flash=64KB,ram=48KB."),
+) -> None:
+    """List everything that the target can't do with a model, before any work. Exit code 4 if there is anything.
+
+    A float model is judged as its int8 version; sizes are lower bounds that compression can still reduce.
+
+    Example: smidgen check model.onnx --target cortex-m0
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from smidgen.measure.feasibility import problems_of
+    from smidgen.search.budget import Budget
+    from smidgen.targets import load_target
+
+    device, console = load_target(target), Console()
+    problems = problems_of(_model_graph(model), device, Budget.parse(budget).limits())
+    if not problems:
+        console.print(f"[green]{model}: nothing stands in the way on {device.name}[/]")
+        return
+    table = Table("where", "problem", "what to do", title=f"{model} on {device.name}")
+    for problem in problems:
+        table.add_row(problem.node, problem.reason, problem.remedy)
+    console.print(table)
+    raise typer.Exit(4)
+
+
+def _model_graph(model: str) -> Graph:
+    from smidgen.codec.container import read_smg
+    from smidgen.load import load
+    from smidgen.tasks.task import load_task, task_names
+
+    if model in task_names():
+        return load_task(model).model()
+    return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
+
+
+def verify(
+    file: Path = FILE,
+    inputs: int = typer.Option(100, "--inputs", "-n", min=1, help="How many random inputs."),
+    backend: list[str] = typer.Option(
+        [], "--backend", help="native, file, c or onnx (repeatable; default: all)."
+    ),
+) -> None:
+    """Prove that every back end computes the same bytes as the exact reference. Exit code 7 if not.
+
+    A `model.golden` beside the file is checked too, layer by layer.
+
+    Example: smidgen verify chosen/model.smg
+    """
+    from rich.console import Console
+
+    from smidgen.errors import BadInput
+    from smidgen.measure.agreement import BACKENDS, agreement, golden_layers, random_inputs, require_agreement
+
+    console = Console()
+    graph = _integer_graph(file)
+    if unknown := [name for name in backend if name not in BACKENDS]:
+        raise BadInput("backend", f"{unknown[0]!r} is unknown", f"there are {', '.join(BACKENDS)}")
+    layers = golden_layers(file, graph)
+    if layers:
+        console.print(f"golden vectors: {layers} layers agree", highlight=False)
+    results = []
+    for name in backend or BACKENDS:
+        results += agreement(graph, random_inputs(graph, inputs), (name,))
+        console.print(f"{name:>8}: {results[-1].differing} of {inputs} inputs differ", highlight=False)
+    require_agreement(results)
+
+
+def _integer_graph(file: Path) -> Graph:
+    from smidgen.codec.container import read_smg
+    from smidgen.errors import Unsupported
+
+    graph = read_smg(file).graph
+    if not graph.is_integer:
+        raise Unsupported(
+            str(file), "it holds floats", "only integer networks run exactly", "Add quantize.affine"
+        )
+    return graph
+
+
+def export(
+    form: str = typer.Argument(help="c, onnx or smg.", metavar="FORMAT"),
+    file: Path = FILE,
+    folder: Path = typer.Argument(help="Where to write."),
+    target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
+    float_io: bool = typer.Option(False, "--float-io", help="ONNX only: take and give real numbers."),
+) -> None:
+    """Write an artifact in another form: a C99 project, exact ONNX, or .smg.
+
+    Examples:
+
+      smidgen export c chosen/model.smg firmware/model --target cortex-m4
+
+      smidgen export onnx chosen/model.smg out --float-io
+    """
+    from rich.console import Console
+
+    from smidgen.codec.container import read_smg
+    from smidgen.emit.c import CEmitter
+    from smidgen.emit.emitter import Emitter
+    from smidgen.emit.onnx import OnnxEmitter
+    from smidgen.emit.smg import SmgEmitter
+    from smidgen.errors import BadInput
+    from smidgen.targets import load_target
+
+    emitters: dict[str, Emitter] = {"c": CEmitter(), "onnx": OnnxEmitter(float_io), "smg": SmgEmitter()}
+    if form not in emitters:
+        raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
+    artifact = emitters[form].emit(read_smg(file).graph, load_target(target), folder)
+    Console().print(f"{folder}: {len(artifact.files)} files, {artifact.nbytes:,} bytes", highlight=False)
+
+
+def measure(
+    file: Path = FILE,
+    source: str | None = typer.Option(
+        None, "--task", help="A built-in task: accuracy on its validation split."
+    ),
+    data: str | None = typer.Option(None, "--data", help="x.npz or package.module:function for accuracy."),
+    target: str = TARGET,
+) -> None:
+    """Measure an artifact: size, RAM, latency, throughput, and accuracy if data is given.
+
+    Example: smidgen measure chosen/model.smg --task watch --target cortex-m4
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from smidgen import api
+    from smidgen.data import load_user_data
+    from smidgen.measure.accuracy import accuracy
+    from smidgen.measure.artifact import measurements_of
+    from smidgen.targets import load_target
+    from smidgen.tasks.task import load_task
+
+    device, net = load_target(target), api.open(file)
+    found = measurements_of(net.graph, file, device)
+    if source or data:
+        part = (load_task(source).load() if source else load_user_data(str(data))).validation
+        found.insert(0, accuracy(net.predict(part.x), part.y))
+    Console().print(_measurement_table(found, f"{file} on {device.name}, run by: {net.backend}", Table))
+
+
+def _measurement_table(found: list[Measurement], title: str, table: type[Table]) -> Table:
+    made = table("what", "how", "repeats", title=title)
+    made.add_column("value", justify="right")
+    made.add_column("spread", justify="right")
+    made.add_column("unit")
+    for m in found:
+        made.add_row(
+            m.name, m.how, f"{m.repeats:,}", f"{m.value:,.4g}", f"{m.spread:.2g}" if m.spread else "", m.unit
+        )
+    return made
+
+
+COMMANDS: tuple[Any, ...] = (inspect, check, verify, export, measure)

@@ -1,0 +1,40 @@
+"""Everything that can be measured about one artifact without data."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from smidgen.emit.c import CEmitter
+from smidgen.graph import Graph
+from smidgen.lower.schedule import check_schedulable, expand_weights
+from smidgen.measure.agreement import random_inputs
+from smidgen.measure.measurement import Measurement
+from smidgen.measure.memory import host_ram
+from smidgen.measure.size import file_size
+from smidgen.measure.timing import latency, throughput
+from smidgen.run.native import native_plan
+from smidgen.targets.cross import measure_cross
+from smidgen.targets.latency import modelled_latency
+from smidgen.targets.target import Target
+
+BATCHES = (1, 16, 64)
+
+
+def measurements_of(graph: Graph, file: Path, target: Target) -> list[Measurement]:
+    """Size always; on hosts RAM, latency and throughput; on microcontrollers the linked firmware's flash and
+    RAM and the modelled latency.
+    """
+    found = [file_size(file)]
+    if target.kind == "microcontroller":
+        with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
+            CEmitter().emit(graph, target, Path(scratch) / "c")
+            found += measure_cross(Path(scratch) / "c", target)
+        return [*found, modelled_latency(expand_weights(graph), target)]
+    if check_schedulable(graph):
+        return found
+    plan = native_plan(graph)
+    x = random_inputs(graph, max(BATCHES))
+    found += [host_ram(plan.program), *latency(partial(plan.run, x[:1]))]
+    return [*found, throughput({n: partial(plan.run, x[:n]) for n in BATCHES})]
