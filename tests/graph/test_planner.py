@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ BOUNDS = {"lo": -128, "hi": 127}
 
 
 def integer(graph: Graph) -> Graph:
-    return graph.with_values({k: replace(v, dtype="int8", grid=Grid(1.0, 0)) for k, v in graph.values.items()})
+    return graph.with_values(
+        {k: replace(v, dtype="int8", grid=Grid(1.0, 0)) for k, v in graph.values.items()}
+    )
 
 
 def pad_to(b: GraphBuilder, x: str, size: int) -> str:
@@ -88,7 +91,9 @@ def execute(graph: Graph, plan: MemoryPlan, nbytes: int) -> None:
             assert held[where] == contents[name], f"{node.name} reads {name} after it was overwritten"
         out = node.output
         alias = node.op == "q.reshape"
-        contents[out] = contents[node.inputs[0]] if alias else [(out, k) for k in range(graph.values[out].nbytes)]
+        contents[out] = (
+            contents[node.inputs[0]] if alias else [(out, k) for k in range(graph.values[out].nbytes)]
+        )
         if not alias or node.name in plan.copies:
             held, where = view(out)
             held[where] = contents[out]
@@ -121,7 +126,7 @@ def test_the_arena_is_at_least_the_live_peak(graph: Graph) -> None:
 def test_the_arena_of_a_chain_is_its_live_peak(sizes: list[int]) -> None:
     plan = plan_memory(chain(sizes), alignment_bytes=1)
     inner = sizes[:-1]  # the last value is the caller's
-    pairs = [a + b for a, b in zip(inner, inner[1:], strict=False)]
+    pairs = [a + b for a, b in pairwise(inner)]
     assert plan.arena_bytes == plan.live_peak_bytes == max(pairs or inner or [0])
 
 

@@ -1,4 +1,4 @@
-"""The rules of docs/NUMERICS.md as plain loops over Python integers: slow, obvious, sharing no code with smidgen.
+"""The rules of docs/NUMERICS.md as plain loops over Python integers: slow and obvious, no code of smidgen.
 
 All take and return one sample. `ratio(i)` gives (M, s) for channel or count `i`.
 """
@@ -46,7 +46,9 @@ def out_space(space, kernel, stride, padding, dilation) -> tuple[int, ...]:
     )
 
 
-def conv(x, w, bias, stride, padding, dilation, groups: int, zero: int, ratio: Ratio, bounds: Bounds) -> np.ndarray:
+def conv(
+    x, w, bias, stride, padding, dilation, groups: int, zero: int, ratio: Ratio, bounds: Bounds
+) -> np.ndarray:
     outputs, *kernel, per_group = w.shape
     space = x.shape[:-1]
     y = np.zeros((*out_space(space, kernel, stride, padding, dilation), outputs), np.int64)
@@ -69,7 +71,9 @@ def max_pool(x, kernel, stride, padding) -> np.ndarray:
     return y
 
 
-def avg_pool(x, kernel, stride, padding, by_count: bool, zero: int, ratio: Ratio, bounds: Bounds) -> np.ndarray:
+def avg_pool(
+    x, kernel, stride, padding, by_count: bool, zero: int, ratio: Ratio, bounds: Bounds
+) -> np.ndarray:
     ones = (1,) * len(kernel)
     y = np.zeros((*out_space(x.shape[:-1], kernel, stride, padding, ones), x.shape[-1]), np.int64)
     for *at, c in np.ndindex(*y.shape):
@@ -108,7 +112,9 @@ def add(a, b, zeros, multipliers, shift: int, bounds: Bounds) -> np.ndarray:
     return pairs(
         a,
         b,
-        lambda p, q: finish((p - zeros[0]) * multipliers[0] + (q - zeros[1]) * multipliers[1], (1, shift), bounds),
+        lambda p, q: finish(
+            (p - zeros[0]) * multipliers[0] + (q - zeros[1]) * multipliers[1], (1, shift), bounds
+        ),
     )
 
 

@@ -53,7 +53,11 @@ def decoded(fmt: Format) -> np.ndarray:
     *_, features = fmt.shape
     rank = len(fmt.shape) - 2
     axes = {"stride": (1,) * rank, "padding": ((0, 0),) * rank, "dilation": (1,) * rank, "groups": 1}
-    params = {"weight": fmt, "bias": np.zeros(fmt.shape[0], np.int32), **random_ratios(np.random.default_rng(0), 1)}
+    params = {
+        "weight": fmt,
+        "bias": np.zeros(fmt.shape[0], np.int32),
+        **random_ratios(np.random.default_rng(0), 1),
+    }
     op, shape = ("q.conv", (*fmt.shape[1:-1], features)) if rank else ("q.linear", (features,))
     graph = one_node(op, [shape], params, **(axes if rank else {}), lo=-128, hi=127)
     plan = native_plan(expand_weights(graph, lambda _: True))

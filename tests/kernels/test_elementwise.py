@@ -77,6 +77,13 @@ def test_requantization_equals_the_loop(shape, seed, per_channel) -> None:
     np.testing.assert_array_equal(native_plan(graph).run(x), expected)
 
 
+def test_exact_halves_round_up_on_both_sides_of_zero() -> None:
+    params = {"multiplier": np.array([1], np.uint16), "shift": np.array([1], np.uint8)}
+    graph = one_node("q.requantize", [(256,)], params, (0,), out_zero=0, lo=-128, hi=127)
+    x = np.arange(-128, 128, dtype=np.int8)[None]
+    assert native_plan(graph).run(x)[0].tolist() == [-(-v // 2) for v in range(-128, 128)]
+
+
 def test_a_table_maps_all_256_values() -> None:
     table = random_int8(np.random.default_rng(0), 256)
     graph = one_node("q.table", [(256,)], {"table": table})

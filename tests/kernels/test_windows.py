@@ -49,7 +49,45 @@ def test_convolution_equals_the_loop(window, seed, groups, per_in, per_out, zero
 
 
 @few
-@given(st.lists(st.integers(1, 3), max_size=2), seeds, st.integers(1, 70), st.integers(1, 9), zeros, st.booleans())
+@given(windows(), seeds, st.integers(2, 40), zeros, st.booleans())
+def test_depthwise_convolution_equals_the_loop(window, seed, channels, zero, per_channel) -> None:
+    space, kernel, stride, padding, dilation = window
+    rng = np.random.default_rng(seed)
+    w = random_int8(rng, channels, *kernel, 1)
+    bias = rng.integers(-50000, 50000, channels).astype(np.int32)
+    ratios = random_ratios(rng, channels if per_channel else 1)
+    attrs = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    shape = (*space, channels)
+    params = {"weight": w, "bias": bias, **ratios}
+    plan = native_plan(one_node("q.conv", [shape], params, (zero,), **attrs, lo=LO, hi=HI))
+    assert [call.kernel for call in plan.program.calls] == ["smg_q_depthwise"]
+    x = random_int8(rng, *shape)
+    expected = loops.conv(x, w, bias, *list(attrs.values()), zero, ratio_of(ratios), BOUNDS)
+    np.testing.assert_array_equal(plan.run(x[None])[0], expected)
+
+
+def test_a_large_depthwise_window_equals_the_loop() -> None:
+    """More taps than the depthwise kernel holds: the general one computes it."""
+    rng = np.random.default_rng(0)
+    w, bias, ratios = random_int8(rng, 2, 9, 9, 1), np.zeros(2, np.int32), random_ratios(rng, 2)
+    attrs = {"stride": (1, 1), "padding": ((4, 4),) * 2, "dilation": (1, 1), "groups": 2}
+    params = {"weight": w, "bias": bias, **ratios}
+    plan = native_plan(one_node("q.conv", [(3, 3, 2)], params, (3,), **attrs, lo=LO, hi=HI))
+    assert [call.kernel for call in plan.program.calls] == ["smg_q_conv"]
+    x = random_int8(rng, 3, 3, 2)
+    expected = loops.conv(x, w, bias, *list(attrs.values()), 3, ratio_of(ratios), BOUNDS)
+    np.testing.assert_array_equal(plan.run(x[None])[0], expected)
+
+
+@few
+@given(
+    st.lists(st.integers(1, 3), max_size=2),
+    seeds,
+    st.integers(1, 70),
+    st.integers(1, 9),
+    zeros,
+    st.booleans(),
+)
 def test_linear_equals_the_loop(rows, seed, features, out, zero, per_channel) -> None:
     rng = np.random.default_rng(seed)
     w, bias = random_int8(rng, out, features), rng.integers(-50000, 50000, out).astype(np.int32)
@@ -71,7 +109,9 @@ def test_an_accumulator_at_the_edge_of_32_bits_is_exact() -> None:
     ratios = {"multiplier": np.array([65535], np.uint16), "shift": np.array([40], np.uint8)}
     graph = one_node("q.linear", [(features,)], params | ratios, (-128,), lo=-128, hi=127)
     y = native_plan(graph).run(np.full((1, features), 127, np.int8))
-    assert y[0].tolist() == [loops.finish(v, (65535, 40), (OUT_ZERO, -128, 127)) for v in (2**31 - 1, 1 - 2**31)]
+    assert y[0].tolist() == [
+        loops.finish(v, (65535, 40), (OUT_ZERO, -128, 127)) for v in (2**31 - 1, 1 - 2**31)
+    ]
 
 
 @few
@@ -96,7 +136,9 @@ def test_average_pool_equals_the_loop(window, seed, channels, zero, by_count) ->
     attrs = {"kernel": kernel, "stride": stride, "padding": padding, "count_padding": not by_count}
     graph = one_node("q.avg_pool", [(*space, channels)], ratios, (zero,), **attrs, lo=LO, hi=HI)
     x = random_int8(rng, 2, *space, channels)
-    expected = [loops.avg_pool(s, kernel, stride, padding, by_count, zero, ratio_of(ratios), BOUNDS) for s in x]
+    expected = [
+        loops.avg_pool(s, kernel, stride, padding, by_count, zero, ratio_of(ratios), BOUNDS) for s in x
+    ]
     np.testing.assert_array_equal(native_plan(graph).run(x), expected)
 
 

@@ -72,7 +72,7 @@ def test_all_problems_are_listed_at_once() -> None:
     graph = Graph("bad", nodes, values, {"t": Integer(np.zeros(256, np.uint16))}, ("x",), ("b", "c", "x"))
     problems = check_schedulable(graph)
     assert [p.split(":")[0] for p in problems] == ["x", "soft", "real", "moved"]
-    with pytest.raises(Unsupported, match="soft.*real.*moved"):
+    with pytest.raises(Unsupported, match=r"soft.*real.*moved"):
         schedule(graph)
 
 

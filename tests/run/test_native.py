@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -140,7 +141,8 @@ def test_a_plan_runs_without_torch() -> None:
         "from smidgen.run.native import native_plan\n"
         "v = Value((3,), 'int8', Grid(1.0, 0))\n"
         "t = Integer(np.arange(127, -129, -1).astype(np.int8))\n"
-        "g = Graph('g', (Node('n', 'q.table', ('x',), ('y',), {'table': 't'}),), {'x': v, 'y': v}, {'t': t}, ('x',), ('y',))\n"
+        "n = Node('n', 'q.table', ('x',), ('y',), {'table': 't'})\n"
+        "g = Graph('g', (n,), {'x': v, 'y': v}, {'t': t}, ('x',), ('y',))\n"
         "print(native_plan(g).run(np.array([[1, 2, -3]], np.int8)).tolist())\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -163,18 +165,20 @@ def test_corrupt_code_is_refused_or_stays_inside_its_memory(code, data) -> None:
     broken = program.copy()
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(broken) - 1))
-        nearby = st.integers(-3, 3).map(lambda d, at=at: int(np.clip(int(broken[at]) + d, -(2**31), 2**31 - 1)))
-        broken[at] = data.draw(st.one_of(nearby, st.integers(-(2**31), 2**31 - 1), st.sampled_from([-1, 0, 2**31 - 1])))
+        nearby = st.integers(-3, 3).map(
+            lambda d, at=at: int(np.clip(int(broken[at]) + d, -(2**31), 2**31 - 1))
+        )
+        broken[at] = data.draw(
+            st.one_of(nearby, st.integers(-(2**31), 2**31 - 1), st.sampled_from([-1, 0, 2**31 - 1]))
+        )
     try:
         plan = load("broken", broken, constants)
     except BadFile:
         return
-    assert plan is not None
-    x, y = np.zeros((1, 12, 12, 3), np.int8), np.zeros((1, 5), np.int8)
-    try:
-        plan.run([x], [y], 1)
-    except ValueError as problem:
-        assert "does not fit the plan" in str(problem)  # the ports changed
+    arrays = [np.zeros(432, np.int8)], [np.zeros(5, np.int8)]
+    ports_kept = (broken[2:6] == program[2:6]).all()  # numbers of inputs and outputs, and their bytes
+    with nullcontext() if ports_kept else pytest.raises(ValueError, match="does not fit the plan"):
+        plan.run(*arrays, 1)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3, 10, -1])

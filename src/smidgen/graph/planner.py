@@ -4,7 +4,7 @@ A value that only reinterprets bytes (reshape) shares its source's buffer, an el
 an operand that dies there, and buffers whose lifetimes do not overlap may reuse the same bytes. Graph inputs
 and outputs are the caller's buffers and take no arena.
 
-Finding the smallest arena is NP-hard (dynamic storage allocation). Several greedy orders are tried and the
+Finding the smallest arena is NP-hard (dynamic storage allocation). Greedy placements are tried and the
 best is kept; on a chain the result is always the lower bound, the most bytes alive at any node.
 Ref: Pisarchyk, Lee 2020 (arXiv 2001.03288), section 5.2 (greedy by size).
 """
@@ -19,6 +19,7 @@ from smidgen.graph.core import Graph, Node
 from smidgen.graph.ops import OPS
 
 ALIGNMENT_BYTES = 16
+PROMOTIONS = 20  # retries of a greedy placement that misses the lower bound
 OPERANDS_IN_PLACE = frozenset({"q.add", "q.mul", "add", "mul"})
 
 Where = Literal["input", "output", "arena"]
@@ -199,10 +200,29 @@ def place_buffers(buffers: Sequence[Buffer]) -> list[int]:
     everything = range(len(buffers))
     by_size = sorted(everything, key=lambda i: (-buffers[i].nbytes, buffers[i].first))
     by_time = sorted(everything, key=lambda i: (buffers[i].first, -buffers[i].nbytes))
-    by_span = sorted(everything, key=lambda i: (buffers[i].first - buffers[i].last, -buffers[i].nbytes))
-    candidates = [_first_fit(buffers, order) for order in (by_size, by_time, by_span)]
-    candidates.append(_two_ended(buffers, by_time))
+    candidates = [_promoted(buffers, by_size), _two_ended(buffers, by_time)]
     return min(candidates, key=lambda offsets: _height(buffers, offsets))
+
+
+def _promoted(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
+    """First fit, tried again with the buffer that ended on top placed first, while that may still help."""
+    order = list(order)
+    least = _least_height(buffers)
+    best = offsets = _first_fit(buffers, order)
+    for _ in range(PROMOTIONS):
+        if _height(buffers, best) == least:
+            break
+        top = max(order, key=lambda i: offsets[i] + buffers[i].nbytes)
+        order.remove(top)
+        order.insert(0, top)
+        offsets = _first_fit(buffers, order)
+        best = min(best, offsets, key=lambda found: _height(buffers, found))
+    return best
+
+
+def _least_height(buffers: Sequence[Buffer]) -> int:
+    """The most bytes alive at once: no placement is lower."""
+    return max((sum(b.nbytes for b in buffers if b.first <= at.first <= b.last) for at in buffers), default=0)
 
 
 def _height(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
@@ -222,7 +242,7 @@ def _two_ended(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
 
     Neighbours of a chain sit at opposite ends, so that a chain always fits; what does not fit goes on top.
     """
-    height = max((_alive_bytes(buffers, buffer.first) for buffer in buffers), default=0)
+    height = _least_height(buffers)
     offsets: dict[int, int] = {}
     for turn, i in enumerate(order):
         size = buffers[i].nbytes
@@ -234,10 +254,6 @@ def _two_ended(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
         else:
             offsets[i] = inside[-1][1] - size if turn % 2 else inside[0][0]
     return [offsets[i] for i in range(len(buffers))]
-
-
-def _alive_bytes(buffers: Sequence[Buffer], number: int) -> int:
-    return sum(b.nbytes for b in buffers if b.first <= number <= b.last)
 
 
 def _gaps(buffers: Sequence[Buffer], offsets: Mapping[int, int], i: int) -> list[tuple[int, int]]:

@@ -14,6 +14,7 @@ from smidgen.lower.site import CallSite, grid_of
 RANK = 4  # of element-wise kernels, after neighbouring axes are merged
 ADD_MAX_SHIFT = 30  # |a M0 + b M1| < 2^25: any longer shift rounds to 0, as this one does
 SOFTMAX_MAX_SIZE = 65536
+DEPTHWISE_MAX_TAPS = 64  # SMG_DEPTHWISE_TAPS
 MEAN_MAX_COUNT = (1 << 31) // 256
 
 
@@ -53,24 +54,32 @@ def _spatial(site: CallSite, kernel: Sequence[int]) -> dict[str, int]:
     }
 
 
+STEPS = "k_h k_w stride_h stride_w pad_top pad_left"
+CONV_FIELDS = f"in_h in_w in_c out_h out_w out_c {STEPS} dilation_h dilation_w groups"
+DEPTHWISE_FIELDS = f"in_h in_w channels out_h out_w {STEPS} dilation_h dilation_w"
+POOL_FIELDS = f"in_h in_w channels out_h out_w {STEPS}"
+
+
+def _chosen(values: Mapping[str, int], fields: str) -> dict[str, int]:
+    return {key: values[key] for key in fields.split()}
+
+
 def _conv(site: CallSite) -> list[Call]:
     out, *kernel, _ = site.weight_shape()
-    window = _spatial(site, kernel) | {"in_c": site.value().shape[-1], "out_c": out}
+    channels, groups = site.value().shape[-1], site.node.attrs["groups"]
+    window = _spatial(site, kernel)
+    window |= {"in_c": channels, "out_c": out, "channels": channels, "groups": groups}
     multiplier, shift, per_channel = site.ratio(out)
-    order = (
-        "in_h in_w in_c out_h out_w out_c k_h k_w stride_h stride_w pad_top pad_left dilation_h dilation_w"
-    )
-    args = {key: window[key] for key in order.split()}
-    args |= {"groups": site.node.attrs["groups"], "zero_x": site.zero()}
-    args |= site.finish() | {"per_channel": per_channel}
+    depthwise = groups == channels == out and math.prod(kernel) <= DEPTHWISE_MAX_TAPS
+    args = _chosen(window, DEPTHWISE_FIELDS if depthwise else CONV_FIELDS)
+    args |= {"zero_x": site.zero()} | site.finish() | {"per_channel": per_channel}
     pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())
-    return [site.call("q_conv", args, *pointers)]
+    return [site.call("q_depthwise" if depthwise else "q_conv", args, *pointers)]
 
 
 def _pool_args(site: CallSite) -> dict[str, int]:
     window = _spatial(site, site.node.attrs["kernel"]) | {"channels": site.value().shape[-1]}
-    order = "in_h in_w channels out_h out_w k_h k_w stride_h stride_w pad_top pad_left"
-    return {key: window[key] for key in order.split()}
+    return _chosen(window, POOL_FIELDS)
 
 
 def _max_pool(site: CallSite) -> list[Call]:

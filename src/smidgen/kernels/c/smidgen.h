@@ -81,6 +81,16 @@ typedef struct {
 void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
                 const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
 
+/* A convolution with as many groups as channels, one output each: w [channels][k_h][k_w],
+ * k_h * k_w <= SMG_DEPTHWISE_TAPS (a block of weights is turned on the stack). */
+#define SMG_DEPTHWISE_TAPS 64
+typedef struct {
+    int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, dilation_h,
+        dilation_w, zero_x, zero_y, lo, hi, per_channel;
+} smg_q_depthwise_args;
+void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
+                     const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
 /* Maximum over the window's positions inside the input; -128 where there is none.
  * x [in_h][in_w][channels], y [out_h][out_w][channels]. */
 typedef struct {

@@ -75,6 +75,16 @@ bool fits(const smg_q_conv_args &a, const Span *p) {
            ratios(p[3], p[4], a.per_channel ? a.out_c : 1) && holds(p[5], product({a.out_h, a.out_w, a.out_c}));
 }
 
+bool fits(const smg_q_depthwise_args &a, const Span *p) {
+    const int64_t taps = product({a.k_h, a.k_w});
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) && taps <= SMG_DEPTHWISE_TAPS &&
+           all_in(1, LIMIT - 16, {a.channels}) && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds(p[0], product({a.in_h, a.in_w, a.channels})) && holds(p[1], product({a.channels, taps})) &&
+           holds(p[2], 4 * int64_t{a.channels}) && ratios(p[3], p[4], a.per_channel ? a.channels : 1) &&
+           holds(p[5], product({a.out_h, a.out_w, a.channels}));
+}
+
 template <class Pool>
 bool pool_fits(const Pool &a, const Span &x, const Span &y) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
@@ -132,7 +142,9 @@ bool fits(const smg_q_softmax_args &a, const Span *p) {
 
 bool fits(const smg_copy_args &a, const Span *p) {
     const Sizes dims = {a.rows, a.run};
+    // Runs may not overlap in y: that also bounds the work by the memory.
     return all_in(1, LIMIT, dims) && all_in(0, LIMIT, {a.stride_x, a.stride_y}) &&
+           (a.rows == 1 || a.stride_y >= a.run) &&
            holds(p[0], reach(dims, {a.stride_x, 1})) && holds(p[1], reach(dims, {a.stride_y, 1}));
 }
 
@@ -192,7 +204,7 @@ constexpr Kernel entry(const char *name, void (*signature)(const Args *, Pointer
 #define KERNEL(name) entry<name>(#name, name)
 
 const Kernel TABLE[] = {
-    KERNEL(smg_q_linear),   KERNEL(smg_q_conv),        KERNEL(smg_q_max_pool), KERNEL(smg_q_avg_pool),
+    KERNEL(smg_q_linear),   KERNEL(smg_q_conv),        KERNEL(smg_q_depthwise), KERNEL(smg_q_max_pool), KERNEL(smg_q_avg_pool),
     KERNEL(smg_q_mean),     KERNEL(smg_q_add),         KERNEL(smg_q_mul),      KERNEL(smg_q_requantize),
     KERNEL(smg_q_table),    KERNEL(smg_q_softmax),     KERNEL(smg_copy),       KERNEL(smg_transpose),
     KERNEL(smg_pad),        KERNEL(smg_decode_packed), KERNEL(smg_decode_mask), KERNEL(smg_decode_gaps),
