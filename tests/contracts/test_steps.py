@@ -1,4 +1,4 @@
-"""Every technique keeps the promises of a Step. They are found by path: a new file is tested without a list."""
+"""Every technique keeps the promises of a Step. They are found by path: new files need no listing."""
 
 from __future__ import annotations
 

@@ -11,7 +11,10 @@ from smidgen.errors import BadInput
 from smidgen.formats import Affine, Dense
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.graph.coupling import ChannelGroup, Unit, channel_groups, remove
+from smidgen.models import cnn1d, dscnn, lenet, mobilenet, resnet8
+from smidgen.models.layers import parameter_count
 from smidgen.run.float_ops import run_float
+from smidgen.tasks.task import Build
 
 IMAGE = (6, 6, 3)
 
@@ -269,6 +272,25 @@ def test_removing_nothing_returns_the_same_graph() -> None:
 def _one_conv(seed: int, width: int) -> Graph:
     net = Net(seed)
     return net.head(net.relu(net.conv(net.x, width, name="a")))
+
+
+BUILT_IN = {
+    cnn1d.build: ((32, 6), 3),
+    dscnn.build: ((16, 10, 1), 5),
+    lenet.build: ((28, 28, 1), 4),
+    mobilenet.build: ((32, 32, 3), 14),
+    resnet8.build: ((16, 16, 3), 6),
+}
+
+
+@pytest.mark.parametrize("build", BUILT_IN, ids=lambda build: build.__module__)
+def test_built_in_architectures_lose_every_other_channel(build: Build) -> None:
+    shape, groups = BUILT_IN[build]
+    graph = build(shape, 4, 0.25)
+    found = channel_groups(graph)
+    assert len(found) == groups
+    smaller = assert_removal_is_zeroing(graph, [unit for group in found for unit in group.units[::2][:-1]])
+    assert parameter_count(smaller) < 0.6 * parameter_count(graph)
 
 
 LAYERS = ("conv", "norm", "relu", "grouped", "depthwise", "residual", "gate", "branch", "pool", "split")

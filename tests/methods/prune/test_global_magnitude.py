@@ -271,3 +271,9 @@ def test_gradual_pruning_follows_the_cubic_curve_from_the_sparsity_it_finds(digi
         state = replace(state, step=round(t * 100))
         hook.on_step(state)
         assert sparsity_of(sparse_weights(state.twin.freeze()).values()) == pytest.approx(expected, abs=1e-3)
+
+
+def test_training_that_stops_early_still_ends_at_the_sparsity(digits: Splits) -> None:
+    """The best weights of an early stop are from before the schedule's end."""
+    graph = trained((GlobalMagnitude(sparsity=0.9, schedule="gradual"), Fit(epochs=9, patience=1)), digits)
+    assert sparsity_of(sparse_weights(graph).values()) == pytest.approx(0.9, abs=1e-3)
