@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,7 @@ from smidgen.formats import Affine, Dense, Format, Grid, Integer, Sparse
 from smidgen.graph import Graph, GraphBuilder, Node, Value
 from smidgen.run.reference import run_integer
 from smidgen.targets.target import Target
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+from tests.integer_networks import NETWORKS, integer_network, random_integers
 
 HOST = Target(name="host", kind="host")
 BOARD = Target(
@@ -419,6 +418,13 @@ def test_concat_joins_per_sample_axes(tmp_path):
 
 
 # Whole files
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_lowered_networks_equal_the_reference(tmp_path, name):
+    graph = integer_network(name)
+    x = random_integers(graph, 20)
+    np.testing.assert_array_equal(emitted(graph, tmp_path).run(x), run_integer(graph, x))
 
 
 def small_net() -> Graph:

@@ -28,6 +28,10 @@ SHAPES: Mapping[Kind, str] = {
     "other model": "triangle-up",
     "uncompressed": "diamond",
 }
+STEPS: Mapping[int, Sequence[Sequence[float]]] = {
+    2: ((1,), (1, 1.5), (1, 1.25, 1.5, 1.75)),
+    10: ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)),
+}
 LABEL_WIDTH = 90  # characters of a point's name in a tooltip
 
 
@@ -149,15 +153,11 @@ def _axes(alt: Any, report: Report, shown: Sequence[Point], cost: str) -> tuple[
 
 
 def ticks(low: float, high: float, base: int) -> list[float]:
-    """Round numbers in [low, high]: powers of `base` if they are at least three, else steps between them."""
+    """At most 8 round numbers in [low, high]: powers of `base`, or steps between them if those are few."""
     exponents = range(math.floor(math.log(low, base)), math.ceil(math.log(high, base)) + 1)
-    for steps in (
-        (1,),
-        (1, 3) if base == 10 else (1, 1.5),
-        (1, 2, 5) if base == 10 else (1, 1.25, 1.5, 1.75),
-    ):
-        found = [step * float(base) ** e for e in exponents for step in steps]
-        found = [tick for tick in found if low <= tick <= high]
+    for steps in STEPS[base]:
+        every = (step * float(base) ** exponent for exponent in exponents for step in steps)
+        found = [tick for tick in every if low <= tick <= high]
         if len(found) >= 3:
             break
     return found[:: math.ceil(len(found) / 8) or 1]

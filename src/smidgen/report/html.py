@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -103,6 +104,7 @@ def _scripts(report: Report, costs: list[str]) -> tuple[Markup, ...]:
     )
 
 
+@cache
 def _vega() -> str:
     """Vega, Vega-Lite and vega-embed as one script."""
     try:

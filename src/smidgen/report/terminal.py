@@ -9,10 +9,8 @@ from rich.text import Text
 
 from smidgen.measure.measurement import How, Measurement
 from smidgen.report.labels import (
-    KINDS,
     cost_label,
     count,
-    format_measurement,
     format_score,
     format_value,
     signed,
@@ -101,7 +99,9 @@ def layers_table(report: Report) -> Table:
     table.add_column("Operator")
     table.add_column("Output")
     table.add_column("Format")
-    for name in ("Bits a weight", "Float32", "Packed", "In the file", "MACs", "Time"):
+    hows = sorted({layer.time_how for layer in report.layers if layer.time_share is not None})
+    time = "\n".join(["Time", *hows])
+    for name in ("Bits a weight", "Float32", "Packed", "In the file", "MACs", time):
         table.add_column(name, justify="right", no_wrap=True)
     for layer in report.layers:
         table.add_row(*map(Text, _layer_texts(layer)))

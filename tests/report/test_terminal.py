@@ -1,0 +1,70 @@
+"""Terminal tables show the numbers, and names as they are."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from smidgen.measure.measurement import Measurement
+from smidgen.report.model import Report
+from smidgen.report.terminal import dropped_table, frontier_table, print_report
+from tests.report.reports import POINTS, watch
+
+
+def printed(thing: object, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    if isinstance(thing, Report):
+        print_report(thing, console)
+    else:
+        console.print(thing)
+    return console.file.getvalue()
+
+
+def test_the_whole_report_is_printed():
+    text = printed(watch())
+    for part in ("9.46× smaller flash", "▶", "42.1 KB", "sparse(affine4)", "62%", "warning: Layer attention"):
+        assert part in text
+
+
+def test_only_the_frontier_is_shown_smallest_first():
+    text = printed(frontier_table(watch()))
+    order = [text.index(size) for size in ("11.3 KB", "12.6 KB", "14.6 KB", "42.1 KB", "138 KB")]
+    assert order == sorted(order)
+    assert "23.4 KB" not in text  # measured, but not on the frontier
+
+
+def test_everything_is_shown_on_demand():
+    assert "linear" in printed(frontier_table(watch(), everything=True))
+
+
+def test_columns_say_how_their_numbers_were_obtained():
+    heading = printed(frontier_table(watch())).split("─")[0]
+    assert heading.split()[-3:] == ["measured", "emulated", "modelled"]
+
+
+def test_mixed_columns_say_it_for_each_number():
+    mixed = (Measurement("flash_bytes", 5000, "byte", "modelled"),)
+    report = watch().model_copy(
+        update={"points": (POINTS[0].model_copy(update={"measurements": mixed}), POINTS[1])}
+    )
+    text = printed(frontier_table(report))
+    assert "modelled" in text.split("─")[-1]
+    assert "measured" in text.split("─")[-1]
+
+
+def test_brackets_in_names_are_no_markup():
+    name = "[red]evil[/red] [link=file:///x]"
+    report = watch().model_copy(update={"points": (POINTS[1].model_copy(update={"label": name}),)})
+    assert name in printed(frontier_table(report))
+
+
+def test_reasons_of_dropped_candidates_are_listed():
+    text = printed(dropped_table(watch()))
+    assert "RAM is 70 KB, 48 KB are allowed" in text
+    assert "failed" in text
+
+
+def test_narrow_terminals_keep_every_number():
+    text = printed(frontier_table(watch()), width=90)
+    assert all(number in text for number in ("90.8 ± 0.3%", "14.6 KB", "10.9 KB", "8.4 ms"))
