@@ -26,8 +26,8 @@ FLOAT32_BYTES = 4
 class LeafReport:
     """One stream: its symbols' width and number, the coder, and three sizes in bytes.
 
-    `entropy_bytes` is the empirical entropy of the symbols: what a coder without context needs at least, its table
-    not counted.
+    `entropy_bytes` is the empirical entropy of the symbols: what a coder without context needs at least, its
+    table not counted.
     """
 
     name: str

@@ -41,8 +41,8 @@ class Tokens:
 
 
 def histogram(values: npt.NDArray[np.uint32], width: int) -> tuple[IntArray, int]:
-    """(counts of value >> shift, shift): at most 2^16 bins over [0, 2^width)."""
-    shift = max(width - HISTOGRAM_BITS, 0)
+    """(counts of value >> shift, shift): at most 2^16 bins, and no more than 64 a value, over [0, 2^width)."""
+    shift = max(width - min(HISTOGRAM_BITS, values.size.bit_length() + 6), 0)
     return np.bincount(values >> np.uint32(shift), minlength=1 << (width - shift)).astype(np.int64), shift
 
 
