@@ -11,6 +11,8 @@ def fuse(graph: Graph) -> Graph:
     """`graph` with added biases and zero padding merged into the linear and conv nodes beside them."""
     for name in [node.name for node in graph.nodes if node.op == "add_constant"]:
         graph = _bias(graph, graph.node(name))
+    for name in [node.name for node in graph.nodes if node.op == "transpose"]:
+        graph = _swap_padding(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "conv"]:
         graph = _padding(graph, graph.node(name))
     return graph.pruned()
@@ -31,6 +33,18 @@ def _bias(graph: Graph, node: Node) -> Graph:
         return graph
     biased = replace(layer, params={**layer.params, "bias": node.params["constant"]})
     return graph.replace(layer.name, biased).replace(node.name).rename_value(node.output, layer.output)
+
+
+def _swap_padding(graph: Graph, transpose: Node) -> Graph:
+    """transpose(pad(x)) -> pad(transpose(x)): less to move, and beside the convolution that can take it."""
+    pad = _only_producer(graph, transpose, "pad")
+    if pad is None:
+        return graph
+    pads = tuple(pad.attrs["pads"][axis] for axis in transpose.attrs["perm"])
+    first = replace(transpose, inputs=pad.inputs, outputs=pad.outputs)
+    second = replace(pad, inputs=pad.outputs, outputs=transpose.outputs, attrs={**pad.attrs, "pads": pads})
+    swapped = {pad.name: first, transpose.name: second}
+    return replace(graph, nodes=tuple(swapped.get(node.name, node) for node in graph.nodes)).inferred()
 
 
 def _padding(graph: Graph, conv: Node) -> Graph:

@@ -31,6 +31,8 @@ def read_model(path: Path) -> Any:
     for tensor in _tensors(model.graph):
         if uses_external_data(tensor):
             _load_external(path, tensor)
+    for port in model.graph.output:
+        port.type.tensor_type.shape.SetInParent()  # unknown to runtimes, but the checker needs it
     try:
         onnx.checker.check_model(model)
         return onnx.inliner.inline_local_functions(model) if model.functions else model

@@ -12,7 +12,7 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.onnx_calls import HANDLERS, Call
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
-from smidgen.load.source import Constant, NotCaptured, Operand, Source
+from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -30,9 +30,9 @@ _BROADCASTING = ("Add", "Sub", "Mul", "Div")
 class Walk:
     """One pass over a model whose batch size is taken to be `batch`.
 
-    `values`: name in the file -> value in the graph. `constants`: arrays known now; those in `of_batch` hold
-    the batch size. A name in neither is deferred: the batch is not its first dimension, so that it can only
-    live inside an island, which then holds its producer too.
+    `values`: name in the file -> value in the graph. `constants`: arrays known now; `of_batch`: those that
+    depend on the batch size, as they would be for one sample more. A name in neither is deferred: the batch
+    is not its first dimension, so that it can only live inside an island, which then holds its producer too.
     """
 
     def __init__(self, model: Any, name: str, shapes: Mapping[str, Sequence[int]], batch: int) -> None:
@@ -42,7 +42,7 @@ class Walk:
         self.values: dict[str, str] = {}
         self.types: dict[str, int] = {}
         self.constants: dict[str, Array] = {}
-        self.of_batch: set[str] = set()
+        self.of_batch: dict[str, Array] = {}
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
 
@@ -78,11 +78,11 @@ class Walk:
         """The shape of a value is known, but for the batch."""
         if node.op_type not in ("Shape", "Size") or node.input[0] not in self.values:
             return False
-        shape = np.array(self._full_shape(node.input[0]), dtype=np.int64)
-        attrs = _attributes(node)
-        part = shape[attrs.get("start", 0) : attrs.get("end")] if node.op_type == "Shape" else shape.prod()
-        self.constants[node.output[0]] = part
-        self.of_batch.add(node.output[0])
+        sample, attrs = self._full_shape(node.input[0])[1:], _attributes(node)
+        for batch, known in ((self.batch, self.constants), (self.batch + 1, self.of_batch)):
+            shape = np.array((batch, *sample), dtype=np.int64)
+            part = shape[attrs.get("start", 0) : attrs.get("end")]
+            known[node.output[0]] = part if node.op_type == "Shape" else shape.prod()
         return True
 
     def _fold(self, node: Any) -> bool:
@@ -91,16 +91,18 @@ class Walk:
         if node.op_type in _RANDOM or not all(name in self.constants for name in read):
             return False
         names = [name for name in node.output if name]
+        opsets, more = self.model.opset_import, {**self.constants, **self.of_batch}
         try:
-            arrays = fold(node, self.constants, self.model.opset_import)
+            arrays = fold(node, self.constants, opsets)
+            others = fold(node, more, opsets) if any(name in self.of_batch for name in read) else arrays
         except Exception as problem:
             first = (str(problem).splitlines() or [type(problem).__name__])[0]
             raise BadInput(_label(node), f"{node.op_type} of constants fails ({first})") from problem
         self.constants.update(zip(names, arrays, strict=True))
         if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
             self.named.update(names)
-        if any(name in self.of_batch for name in read):
-            self.of_batch.update(names)
+        pairs = zip(names, arrays, others, strict=True)
+        self.of_batch.update({name: b for name, a, b in pairs if not same_array(a, b)})
         return True
 
     def _capture(self, node: Any) -> None:

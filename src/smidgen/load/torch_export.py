@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.aten_walk import Walk
 from smidgen.load.finish import finish
+from smidgen.load.pt2_file import read_program
 
 
 def load_module(module: torch.nn.Module, example: Any) -> Graph:
@@ -39,16 +41,7 @@ def load_module(module: torch.nn.Module, example: Any) -> Graph:
 def load_pt2(path: Path) -> Graph:
     """Load what torch.export.save wrote."""
     with torch.no_grad(), _quiet():
-        try:
-            program = torch.export.load(path)
-        except Exception as problem:
-            raise BadInput(
-                str(path),
-                f"torch can't read it ({_first_line(problem)})",
-                "a .pt2 file is written by torch.export.save",
-                "Export the model again with the installed version of torch",
-            ) from problem
-        return finish(Walk(program, path.stem).run())
+        return finish(Walk(read_program(path), path.stem).run())
 
 
 def _export(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], where: str) -> ExportedProgram:
@@ -96,7 +89,12 @@ def _evaluation(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch.export's warnings about its own inner workings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Without torch.export's warnings and log messages about its own inner workings."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
