@@ -32,14 +32,10 @@ WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
 
 
 def baseline_candidates(widths: Sequence[float] = WIDTHS) -> list[Candidate]:
-    """Widths from large to small, quantized after and during training; then the linear model."""
+    """The linear model, then all widths quantized after training, then all of them fine-tuned as well."""
     after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), FINE_TUNING))
-    found = [
-        Candidate(recipe, width_name(width), "width baseline")
-        for width in widths
-        for recipe in (after, during)
-    ]
-    return [*found, Candidate(after, LINEAR, "other model")]
+    found = [Candidate(r, width_name(w), "width baseline") for r in (after, during) for w in widths]
+    return [Candidate(after, LINEAR, "other model"), *found]
 
 
 def baseline_networks(

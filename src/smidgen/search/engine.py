@@ -120,7 +120,7 @@ class Search:
             done = {run.seed for run in point.runs}
             seed = next(seed for seed in self._seeds if seed not in done)
             self._report(f"seed {seed} of {point.label}")
-            self._outcomes[point.candidate] = self._with_seed(point, seed)
+            self._outcomes[point.candidate] = self._confirmed(point, seed)
 
     def _result(self, interrupted: bool) -> Result:
         self._phase = "test"
@@ -184,6 +184,18 @@ class Search:
             point = Point(key, candidate, (run,), final)
             write_outcome(temporary, point)
         return point
+
+    def _confirmed(self, point: Point, seed: int) -> Outcome:
+        """The point with one more seed. A recipe that fails with one of the seeds is not to be relied on."""
+        try:
+            return self._with_seed(point, seed)
+        except (MissingExtra, OSError):
+            raise
+        except Exception as problem:
+            reason = f"seed {seed}: {type(problem).__name__}: {problem}"
+            failed = Failed(point.key, point.candidate, reason)
+            write_outcome(point.folder, failed)
+            return failed
 
     def _with_seed(self, point: Point, seed: int) -> Point:
         with self._folder.appearing(point.folder / f"seed-{seed}") as temporary:

@@ -13,7 +13,6 @@ import numpy as np
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.emit.c import CEmitter
-from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import expand_weights
@@ -28,6 +27,7 @@ from smidgen.run.native import NativePlan, native_plan
 from smidgen.search.budget import Budget
 from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
 from smidgen.search.paired import Labels
+from smidgen.search.space import TRAINING
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
 from smidgen.targets.target import Target
@@ -79,12 +79,15 @@ class ArtifactEvaluator:
         return _evaluated(0, found, part, [size])
 
     def precheck(self, candidate: Candidate) -> str | None:
-        if candidate.base != MODEL or not self._limits_known():
+        if candidate.base != MODEL:
             return None
-        lowered = self._dry_run(candidate.recipe)
+        untrained = self._without_training(candidate.recipe)
+        trained = any(step.name == TRAINING for step in candidate.recipe.steps)
+        if untrained.pending and not trained:
+            return f"{', '.join(step.name for step in untrained.pending)} needs a training that never comes"
+        lowered = lower(replace(untrained, pending=()))
         if self._target.kind == "microcontroller":
-            problems = CEmitter().check(lowered, self._device(self._budget))
-            return "; ".join(map(str, problems)) or None
+            return "; ".join(map(str, CEmitter().check(lowered, self._device(self._budget)))) or None
         ram = host_ram(native_plan(lowered).program)
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
 
@@ -120,20 +123,11 @@ class ArtifactEvaluator:
         memory = {"flash_bytes": budget.flash_bytes, "ram_bytes": budget.ram_bytes}
         return self._target.model_copy(update={k: v for k, v in memory.items() if v is not None})
 
-    def _limits_known(self) -> bool:
-        return self._target.kind == "microcontroller" or self._budget.ram_bytes is not None
-
-    def _dry_run(self, recipe: Recipe) -> Graph:
-        """The candidate's integer graph without its training: same shapes, same memory, other weights."""
-        few = self._data.train.head(DRY_RUN_SAMPLES)
-        untrained = Recipe(tuple(step for step in recipe.steps if step.stage is not Stage.TUNE))
-        graph = untrained.apply(self._graph, Context(replace(self._data, train=few), self._graph))
-        if graph.pending and untrained == recipe:
-            waiting = ", ".join(step.name for step in graph.pending)
-            raise IllegalGraph(
-                "recipe", f"{waiting} waits for a training that never comes", "", "Add tune.fit"
-            )
-        return lower(replace(graph, pending=()))
+    def _without_training(self, recipe: Recipe) -> Graph:
+        """The candidate as it is before training: same shapes, same memory, other weights."""
+        few = replace(self._data, train=self._data.train.head(DRY_RUN_SAMPLES))
+        steps = tuple(step for step in recipe.steps if step.stage is not Stage.TUNE)
+        return Recipe(steps).apply(self._graph, Context(few, self._graph))
 
     def _base(self, name: str, seed: int) -> Graph:
         if name == MODEL:

@@ -71,8 +71,7 @@ class RecipeSpace:
         left = [step for step in recipe.steps if step.name not in IMPLIED]
         found: dict[str, Any] = {}
         for slot in self.slots:
-            # Recovery comes before quantization; a training step after it belongs to the last slot.
-            fits = left and left[0].name in slot.methods and not (slot.name == RECOVER and len(left) == 1)
+            fits = left and left[0].name in slot.methods
             found[slot.name] = left[0].name if fits else (slot.methods[0] if slot.required else NONE)
             if fits:
                 step = left.pop(0)

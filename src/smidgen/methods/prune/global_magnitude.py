@@ -78,7 +78,11 @@ class GlobalMagnitude(Step):
         )
 
     def space(self, graph: Graph) -> Space:
-        return {"sparsity": Range(0.3, 0.98), "minimum_percent": Choice((0.0, 0.02, 0.1))}
+        return {
+            "sparsity": Range(0.3, 0.98),
+            "minimum_percent": Choice((0.0, 0.02, 0.1)),
+            "schedule": Choice(("one_shot", "gradual")),
+        }
 
     def hooks(self, ctx: Context) -> tuple[Hook, ...]:
         return (GradualPruning(self),)
