@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -66,15 +67,18 @@ def test_depthwise_convolution_equals_the_loop(window, seed, channels, zero, per
     np.testing.assert_array_equal(plan.run(x[None])[0], expected)
 
 
-def test_a_large_depthwise_window_equals_the_loop() -> None:
-    """More taps than the depthwise kernel holds: the general one computes it."""
+@pytest.mark.parametrize(
+    ("kernel", "called"), [(9, "smg_q_depthwise"), (16, "smg_q_depthwise"), (17, "smg_q_conv")]
+)
+def test_a_large_depthwise_window_equals_the_loop(kernel: int, called: str) -> None:
+    """Fewer channels at once, and in the end the general kernel."""
     rng = np.random.default_rng(0)
-    w, bias, ratios = random_int8(rng, 2, 9, 9, 1), np.zeros(2, np.int32), random_ratios(rng, 2)
-    attrs = {"stride": (1, 1), "padding": ((4, 4),) * 2, "dilation": (1, 1), "groups": 2}
+    w, bias, ratios = random_int8(rng, 6, kernel, kernel, 1), np.zeros(6, np.int32), random_ratios(rng, 6)
+    attrs = {"stride": (1, 1), "padding": ((kernel // 2, kernel // 2),) * 2, "dilation": (1, 1), "groups": 6}
     params = {"weight": w, "bias": bias, **ratios}
-    plan = native_plan(one_node("q.conv", [(3, 3, 2)], params, (3,), **attrs, lo=LO, hi=HI))
-    assert [call.kernel for call in plan.program.calls] == ["smg_q_conv"]
-    x = random_int8(rng, 3, 3, 2)
+    plan = native_plan(one_node("q.conv", [(3, 3, 6)], params, (3,), **attrs, lo=LO, hi=HI))
+    assert [call.kernel for call in plan.program.calls] == [called]
+    x = random_int8(rng, 3, 3, 6)
     expected = loops.conv(x, w, bias, *list(attrs.values()), 3, ratio_of(ratios), BOUNDS)
     np.testing.assert_array_equal(plan.run(x[None])[0], expected)
 

@@ -14,7 +14,7 @@ from smidgen.lower.site import CallSite, grid_of
 RANK = 4  # of element-wise kernels, after neighbouring axes are merged
 ADD_MAX_SHIFT = 30  # |a M0 + b M1| < 2^25: any longer shift rounds to 0, as this one does
 SOFTMAX_MAX_SIZE = 65536
-DEPTHWISE_MAX_TAPS = 64  # SMG_DEPTHWISE_TAPS
+DEPTHWISE_MAX_TAPS = 256  # SMG_DEPTHWISE_TAPS
 MEAN_MAX_COUNT = (1 << 31) // 256
 
 

@@ -1,20 +1,23 @@
 #include "smidgen.h"
 
-enum { LANES = 16 }; /* channels computed side by side */
+enum { LANES = 16 }; /* most channels computed side by side */
 
+/* A block of `lanes` channels from `first` on. Its weights are turned to [taps][lanes]: neighbouring channels lie
+ * side by side, as in x. Large windows get fewer lanes, so that the stack stays small. */
 typedef struct {
-    int8_t weight[SMG_DEPTHWISE_TAPS][LANES]; /* turned: neighbouring channels lie side by side, as in x */
+    int8_t weight[SMG_DEPTHWISE_TAPS];
     int32_t first, lanes;
 } block;
 
 static void load(const smg_q_depthwise_args *a, const int8_t *w, int32_t first, block *b)
 {
-    const int32_t taps = a->k_h * a->k_w;
+    const int32_t taps = a->k_h * a->k_w, left = a->channels - first, room = SMG_DEPTHWISE_TAPS / taps;
+    const int32_t most = room < LANES ? room : LANES;
     b->first = first;
-    b->lanes = a->channels - first < LANES ? a->channels - first : LANES;
+    b->lanes = left < most ? left : most;
     for (int32_t t = 0; t < taps; t++)
         for (int32_t i = 0; i < b->lanes; i++)
-            b->weight[t][i] = w[(size_t)(first + i) * taps + t];
+            b->weight[t * b->lanes + i] = w[(size_t)(first + i) * taps + t];
 }
 
 static inline void multiply(int32_t *acc, const int8_t *x, const int8_t *w, int32_t zero, int32_t lanes)
@@ -31,7 +34,7 @@ static void window(const smg_q_depthwise_args *a, const block *b, const int8_t *
     for (int32_t kh = rows.first; kh < rows.last; kh++) {
         for (int32_t kw = cols.first; kw < cols.last; kw++) {
             const size_t at = (size_t)(top + kh * a->dilation_h) * a->in_w + (left + kw * a->dilation_w);
-            const int8_t *xs = x + at * a->channels + b->first, *ws = b->weight[kh * a->k_w + kw];
+            const int8_t *xs = x + at * a->channels + b->first, *ws = b->weight + (kh * a->k_w + kw) * b->lanes;
             if (b->lanes == LANES)
                 multiply(acc, xs, ws, a->zero_x, LANES); /* a constant count: no remainder loop */
             else
@@ -44,7 +47,7 @@ void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_
                      const uint16_t *multiplier, const uint8_t *shift, int8_t *y)
 {
     block b;
-    for (int32_t first = 0; first < a->channels; first += LANES) {
+    for (int32_t first = 0; first < a->channels; first += b.lanes) {
         load(a, w, first, &b);
         for (int32_t at = 0; at < a->out_h * a->out_w; at++) {
             const int32_t top = at / a->out_w * a->stride_h - a->pad_top;

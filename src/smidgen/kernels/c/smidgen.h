@@ -82,8 +82,8 @@ void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, cons
                 const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
 
 /* A convolution with as many groups as channels, one output each: w [channels][k_h][k_w],
- * k_h * k_w <= SMG_DEPTHWISE_TAPS (a block of weights is turned on the stack). */
-#define SMG_DEPTHWISE_TAPS 64
+ * k_h * k_w <= SMG_DEPTHWISE_TAPS, which is also the stack (bytes) that a block of weights takes. */
+#define SMG_DEPTHWISE_TAPS 256
 typedef struct {
     int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, dilation_h,
         dilation_w, zero_x, zero_y, lo, hi, per_channel;
