@@ -250,3 +250,19 @@ def test_control_flow_that_depends_on_data_is_refused() -> None:
 def test_an_output_that_mixes_samples_is_refused() -> None:
     with pytest.raises(BadInput, match="its first dimension is not the batch"):
         load(Function(lambda x: x.sum(0)), torch.zeros(2, 3))
+
+
+@pytest.mark.parametrize("name", ["resnet8", "mobilenet", "shuffle"])
+def test_onnx_files_that_torch_wrote(name: str, tmp_path: Path) -> None:
+    module, x = network(name)
+    free = {"x": {0: "batch"}, "y": {0: "batch"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            *(module, (x,), tmp_path / "model.onnx"),
+            **{"dynamo": False, "input_names": ["x"], "output_names": ["y"], "dynamic_axes": free},
+        )
+    graph = load(tmp_path / "model.onnx")
+    agree(graph, module, x)
+    assert not islands(graph)
+    assert transposes(graph) == transposes(loaded_network(name))

@@ -13,8 +13,9 @@ from torch.fx import Node
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
-from smidgen.load.aten_calls import HANDLERS, Call
+from smidgen.load.aten_call import Call
 from smidgen.load.aten_island import IslandWriter
+from smidgen.load.aten_table import HANDLERS
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
 

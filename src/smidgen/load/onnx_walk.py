@@ -10,8 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
-from smidgen.load.onnx_calls import HANDLERS, Call
+from smidgen.load.onnx_call import Call
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.onnx_table import HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
