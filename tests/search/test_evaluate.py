@@ -60,9 +60,10 @@ def test_the_size_is_the_length_of_the_file(evaluator, tmp_path):
 
 
 def test_a_host_is_timed(evaluator, tmp_path):
-    latency = evaluator().evaluate(INT8, 0, tmp_path).measurements["latency_ms"]
-    assert 0 < latency.value < 10
-    assert latency.how == "measured"
+    found = evaluator().evaluate(INT8, 0, tmp_path).measurements
+    assert found["latency_ms"].how == found["throughput"].how == "measured"
+    assert 0 < found["latency_ms"].value <= found["latency_p95_ms"].value
+    assert found["throughput"].value > 0
 
 
 def test_the_same_seed_makes_the_same_file(evaluator, tmp_path):

@@ -20,7 +20,7 @@ from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
 from smidgen.measure.measurement import Measurement
 from smidgen.measure.memory import host_ram
 from smidgen.measure.size import file_size
-from smidgen.measure.timing import latency
+from smidgen.measure.timing import latency, throughput
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Stage, silent
 from smidgen.run.native import NativePlan, native_plan
@@ -35,6 +35,7 @@ from smidgen.targets.target import Target
 SMG = "model.smg"
 C_PROJECT = "c"
 LATENCY_REPEATS = 100
+BATCHES, BATCH_REPEATS = (1, 8, 64), 3
 # The dry run decides nothing about accuracy, so a few samples do for its calibration.
 DRY_RUN_SAMPLES = 16
 # Firmware of candidates over budget is linked too, so that they are measured and not just "too large".
@@ -112,7 +113,9 @@ class ArtifactEvaluator:
     def _costs(self, plan: NativePlan, folder: Path) -> list[Measurement]:
         sample = quantized_inputs(plan.graph, self._data.validation.x[:1])
         if self._target.kind == "host":
-            return [host_ram(plan.program), *latency(partial(plan.run, sample), LATENCY_REPEATS)]
+            times = latency(partial(plan.run, sample), LATENCY_REPEATS)
+            rate = throughput(lambda size: plan.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
+            return [host_ram(plan.program), *times, rate]
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
         CEmitter((sample,)).emit(plan.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)
