@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.codec.frequencies import RANS_TOTAL, bit_lengths, huffman_lengths, normalise, shorten
-from smidgen.codec.intervals import EMPTY_BITS, histogram, partition, uniform
+from smidgen.codec.intervals import EMPTY_BITS, Tree
 from smidgen.codec.tables import best_tables
 from smidgen.codec.varint import read_varint, unzigzag, write_varint, zigzag
 from smidgen.errors import BadFile
@@ -119,7 +119,8 @@ def estimated_bits(values: np.ndarray, tokens: list[tuple[int, int]], width: int
 @settings(max_examples=40)
 def test_no_partition_into_dyadic_intervals_is_cheaper(values: list[int], token_bits: float) -> None:
     weights = np.array(values, np.int64)
-    tokens = partition(weights, 0, 3, token_bits)
+    values_of_counts = np.repeat(np.arange(8, dtype=np.uint32), weights)
+    tokens = Tree.of(values_of_counts, 3).partition(token_bits)
     found = estimated_bits(weights, list(zip(tokens.base.tolist(), tokens.extra.tolist())), 3, token_bits)
     best = min(estimated_bits(weights, tiles, 3, token_bits) for tiles in all_partitions(0, 3))
     assert found == pytest.approx(best)
@@ -128,7 +129,7 @@ def test_no_partition_into_dyadic_intervals_is_cheaper(values: list[int], token_
 @given(st.lists(st.integers(0, 255), min_size=2, max_size=300))
 def test_intervals_tile_the_range_and_count_every_value(values: list[int]) -> None:
     array = np.array(values, np.uint32)
-    tokens = partition(*histogram(array, 8), 8, 3.0)
+    tokens = Tree.of(array, 8).partition(3.0)
     ends = tokens.base.astype(int) + (1 << tokens.extra.astype(int))
     assert tokens.base[0] == 0
     assert ends.tolist() == [*tokens.base[1:].tolist(), 256]
@@ -150,7 +151,7 @@ def test_the_encoder_refuses_values_that_have_no_token() -> None:
 
 
 def test_a_table_whose_frequencies_do_not_fill_4096_is_refused() -> None:
-    tokens = uniform(np.array([1, 1], np.int64), 0, 1)
+    tokens = Tree.of(np.array([0, 1], np.uint32), 1).uniform()
     levels, weights = np.ones(2, np.uint8), np.ones(2, np.uint16)
     with pytest.raises(ValueError, match="4096"):
         native().TokenTable(tokens.base, tokens.extra, levels, weights, 1, 3)

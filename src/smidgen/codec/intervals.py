@@ -40,50 +40,65 @@ class Tokens:
         return np.repeat(np.arange(self.base.size, dtype=np.uint16), repeats)
 
 
-def histogram(values: npt.NDArray[np.uint32], width: int) -> tuple[IntArray, int]:
-    """(counts of value >> shift, shift): at most 2^16 bins, and no more than 64 a value, over [0, 2^width)."""
-    shift = max(width - min(HISTOGRAM_BITS, values.size.bit_length() + 6), 0)
-    return np.bincount(values >> np.uint32(shift), minlength=1 << (width - shift)).astype(np.int64), shift
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """Every dyadic interval of at least 2^shift values, level by level from the smallest.
+
+    `counts[i]` and `data_bits[i]` belong to the intervals of 2^(shift + i) values: how many values are inside,
+    and their estimated bits if each interval is one token.
+    """
+
+    counts: tuple[IntArray, ...]
+    data_bits: tuple[FloatArray, ...]
+    shift: int
+    width: int
+
+    @staticmethod
+    def of(values: npt.NDArray[np.uint32], width: int) -> Tree:
+        """The tree over [0, 2^width): at most 2^16 smallest intervals, and no more than about 64 a value."""
+        shift = max(width - min(HISTOGRAM_BITS, values.size.bit_length() + 6), 0)
+        bins = np.bincount(values >> np.uint32(shift), minlength=1 << (width - shift)).astype(np.int64)
+        counts = [bins]
+        for _ in range(width - shift):
+            counts.append(counts[-1].reshape(-1, 2).sum(axis=1))
+        bits = (_data_bits(level, values.size, shift + i) for i, level in enumerate(counts))
+        return Tree(tuple(counts), tuple(bits), shift, width)
+
+    def uniform(self) -> Tokens:
+        """One token for each of the smallest intervals."""
+        bins = self.counts[0]
+        base = (np.arange(bins.size, dtype=np.uint64) << np.uint64(self.shift)).astype(np.uint32)
+        return Tokens(base, np.full(bins.size, self.shift, dtype=np.uint8), bins, self.width)
+
+    def partition(self, token_bits: float) -> Tokens:
+        """The intervals with the fewest estimated bits, when each token costs `token_bits` in the table."""
+        is_leaf = []
+        costs: FloatArray = np.zeros(0)
+        for level, (counts, data_bits) in enumerate(zip(self.counts, self.data_bits, strict=True)):
+            alone = np.where(counts > 0, data_bits + token_bits, EMPTY_BITS)
+            split = costs.reshape(-1, 2).sum(axis=1) if level else np.full(alone.size, np.inf)
+            is_leaf.append(alone <= split)
+            costs = np.minimum(alone, split) + (level > 0)  # one bit says whether a larger interval is split
+        return self._collect(is_leaf)
+
+    def _collect(self, is_leaf: list[npt.NDArray[np.bool_]]) -> Tokens:
+        """Walk from the root and take the first leaf on every path."""
+        bases, extras, counts = [], [], []
+        reached = np.zeros(1, dtype=np.intp)
+        for level in range(len(is_leaf) - 1, -1, -1):
+            leaf = is_leaf[level][reached]
+            taken, size = reached[leaf], level + self.shift
+            bases.append(taken.astype(np.uint64) << np.uint64(size))
+            extras.append(np.full(taken.size, size, dtype=np.uint8))
+            counts.append(self.counts[level][taken])
+            reached = (2 * reached[~leaf, None] + np.arange(2)).ravel()
+        order = np.argsort(np.concatenate(bases))
+        base = np.concatenate(bases)[order].astype(np.uint32)
+        return Tokens(base, np.concatenate(extras)[order], np.concatenate(counts)[order], self.width)
 
 
-def uniform(counts: IntArray, shift: int, width: int) -> Tokens:
-    """One token a bin of the histogram."""
-    base = (np.arange(counts.size, dtype=np.uint64) << np.uint64(shift)).astype(np.uint32)
-    return Tokens(base, np.full(counts.size, shift, dtype=np.uint8), counts, width)
-
-
-def partition(counts: IntArray, shift: int, width: int, token_bits: float) -> Tokens:
-    """The partition with the fewest estimated bits, when each token costs `token_bits` in the table."""
-    n = int(counts.sum())
-    sums, costs = [counts], [_leaf_bits(counts, n, shift, token_bits)]
-    is_leaf = [np.ones(counts.size, dtype=bool)]
-    for extra in range(shift + 1, width + 1):
-        merged = sums[-1].reshape(-1, 2).sum(axis=1)
-        alone = _leaf_bits(merged, n, extra, token_bits) + 1.0
-        split = costs[-1].reshape(-1, 2).sum(axis=1) + 1.0
-        sums.append(merged)
-        is_leaf.append(alone <= split)
-        costs.append(np.minimum(alone, split))
-    return _collect(sums, is_leaf, shift, width)
-
-
-def _leaf_bits(counts: IntArray, n: int, extra: int, token_bits: float) -> FloatArray:
+def _data_bits(counts: IntArray, n: int, extra: int) -> FloatArray:
     """Bits of the values in each interval as one token; a share below 1/4096 takes room from the others."""
     share = np.maximum(counts / n, SMALLEST_SHARE)
-    data = counts * (extra - np.log2(share)) + (n * share - counts) * np.log2(np.e)
-    return np.where(counts > 0, data + token_bits, EMPTY_BITS)
-
-
-def _collect(sums: list[IntArray], is_leaf: list[npt.NDArray[np.bool_]], shift: int, width: int) -> Tokens:
-    """Walk the tree from the root and take the first leaf on every path."""
-    bases, extras, counts = [], [], []
-    reached = np.ones(1, dtype=bool)
-    for level in range(width - shift, -1, -1):
-        taken = np.flatnonzero(reached & is_leaf[level])
-        bases.append(taken.astype(np.uint64) << np.uint64(level + shift))
-        extras.append(np.full(taken.size, level + shift, dtype=np.uint8))
-        counts.append(sums[level][taken])
-        reached = np.repeat(reached & ~is_leaf[level], 2)
-    order = np.argsort(np.concatenate(bases))
-    base = np.concatenate(bases)[order].astype(np.uint32)
-    return Tokens(base, np.concatenate(extras)[order], np.concatenate(counts)[order], width)
+    bits: FloatArray = counts * (extra - np.log2(share)) + (n * share - counts) * np.log2(np.e)
+    return bits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.codec.frequencies import RANS_TOTAL, huffman_lengths, normalise, shorten
-from smidgen.codec.intervals import Tokens, histogram, partition, uniform
+from smidgen.codec.intervals import Tokens, Tree
 from smidgen.kernels import native
 from smidgen.numerics import Array
 
@@ -38,33 +38,32 @@ class Table:
 
 def best_tables(values: npt.NDArray[np.uint32], width: int) -> list[Table]:
     """The shortest rANS table and the shortest Huffman table, where there are any."""
-    counts, shift = histogram(values, width)
+    tree = Tree.of(values, width)
+    candidates = [(tree.uniform(), MANTISSAS)]
+    candidates += [(tree.partition(LEVEL_BITS + bits), range(bits, bits + 1)) for bits in MANTISSAS]
     rans, huffman = [], []
-    for mantissa_bits, tokens in _partitions(counts, shift, width):
+    for tokens, mantissas in candidates:
         if tokens.used >= 2 and tokens.base.size <= MOST_TOKENS:
-            table = rans_table(tokens, mantissa_bits)
-            rans += [table] if table else []
-            huffman += [huffman_table(tokens)] if mantissa_bits == 0 else []
+            rans += rans_tables(tokens, mantissas)
+            huffman += [huffman_table(tokens)] if 0 in mantissas else []
     return [min(found, key=lambda table: table.bits) for found in (rans, huffman) if found]
 
 
-def _partitions(counts: npt.NDArray[np.int64], shift: int, width: int) -> Iterator[tuple[int, Tokens]]:
-    for mantissa_bits in MANTISSAS:
-        yield mantissa_bits, partition(counts, shift, width, LEVEL_BITS + mantissa_bits)
-        yield mantissa_bits, uniform(counts, shift, width)
-
-
-def rans_table(tokens: Tokens, mantissa_bits: int) -> Table | None:
-    """Frequencies with `mantissa_bits` bits below the leading one; None where one token is left with none."""
+def rans_tables(tokens: Tokens, mantissas: Iterable[int]) -> list[Table]:
+    """One for each number of bits kept below the leading ones; none where that leaves no share for a token."""
     used = tokens.counts > 0
-    found = shorten(normalise(tokens.counts[used]), mantissa_bits)
-    if found is None:
-        return None
-    frequencies, levels = _spread(found[0], used, np.uint16), _spread(found[1], used, np.uint8)
+    frequencies = normalise(tokens.counts[used])
+    found = [(bits, shorten(frequencies, bits)) for bits in mantissas]
+    return [_rans_table(tokens, bits, *short) for bits, short in found if short]
+
+
+def _rans_table(tokens: Tokens, mantissa_bits: int, frequencies: Array, levels: Array) -> Table:
+    used = tokens.counts > 0
+    weights, lengths = _spread(frequencies, used, np.uint16), _spread(levels, used, np.uint8)
     native_table = native().TokenTable(
-        tokens.base, tokens.extra, levels, frequencies, tokens.width, mantissa_bits
+        tokens.base, tokens.extra, lengths, weights, tokens.width, mantissa_bits
     )
-    coded = -tokens.counts[used] @ np.log2(found[0] / RANS_TOTAL)
+    coded = float(-tokens.counts[used] @ np.log2(frequencies.astype(np.float64) / RANS_TOTAL))
     return Table(
         tokens, native_table, mantissa_bits, native_table.bits() + RANS_STATE_BITS + coded + _raw_bits(tokens)
     )
