@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smidgen.codec.container import read_smg
+from smidgen.graph import GraphBuilder
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.methods.recipe import Recipe
 from smidgen.run.reference import run_integer
@@ -14,7 +15,7 @@ from smidgen.search.evaluate import ArtifactEvaluator
 from smidgen.search.outcome import Candidate, Point
 from smidgen.targets.registry import load_target
 from tests.conftest import require
-from tests.search.small import fresh, splits, trained
+from tests.search.small import SHAPE, fresh, splits, trained
 
 INT8 = Candidate(Recipe.from_yaml("- quantize.affine"))
 
@@ -142,3 +143,18 @@ def test_a_microcontroller_s_flash_and_ram_are_those_of_its_firmware(evaluator, 
     assert found["int8"]["ram_bytes"].how == "measured"
     assert found["int8"]["latency_ms"].how == "modelled"
     assert (tmp_path / "int8/c/model.c").exists()
+
+
+def test_a_network_with_a_part_that_has_no_kernel_is_still_compressed_and_says_so(data, tmp_path):
+    rng = np.random.default_rng(0)
+    b = GraphBuilder("part")
+    x = b.linear(b.flatten(b.input("x", SHAPE)), rng.normal(size=(6, 64)), np.zeros(6))
+    # A pad with a nonzero constant has no integer rule, so it runs in float.
+    x = b.op("pad", [x], pads=((1, 1),), value=0.5)
+    graph = b.graph(b.linear(x, rng.normal(size=(4, 8)), np.zeros(4)))
+    run = ArtifactEvaluator(graph, data, load_target("x86-64"), Budget(), tmp_path, {}).evaluate(
+        INT8, 0, tmp_path
+    )
+    assert any("runs in the reference" in note for note in run.notes)
+    assert run.measurements["ram_bytes"].how == "modelled"
+    assert run.measurements["latency_ms"].value > 0

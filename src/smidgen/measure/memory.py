@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from smidgen.graph import Graph, Node
+from smidgen.graph.planner import plan_memory
 from smidgen.lower.program import Program
 from smidgen.measure.measurement import Measurement
 from smidgen.numerics import Array
-from smidgen.run.reference import run_integer
+from smidgen.run.reference import executable, run_integer
 
 
 def activation_bytes(program: Program) -> int:
@@ -20,6 +21,15 @@ def host_ram(program: Program) -> Measurement:
     """`ram_bytes` on a host, where weights are in RAM too: buffers and constants, as they are allocated."""
     constants = sum(int(constant.array.nbytes) for constant in program.constants)
     return Measurement("ram_bytes", float(activation_bytes(program) + constants), "byte", "measured")
+
+
+def reference_ram(graph: Graph) -> Measurement:
+    """`ram_bytes` of a network with parts that have no kernel: planned buffers, ports and weights, modelled."""
+    ports = sum(graph.values[name].nbytes for name in (*graph.inputs, *graph.outputs))
+    weights = sum(int(executable(fmt).nbytes) for fmt in graph.weights.values())
+    return Measurement(
+        "ram_bytes", float(plan_memory(graph).arena_bytes + ports + weights), "byte", "modelled"
+    )
 
 
 def observed_live_bytes(graph: Graph, x: Array) -> int:

@@ -13,17 +13,19 @@ import numpy as np
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.emit.c import CEmitter
+from smidgen.emit.smg import FILE_NAME, SmgArtifact
 from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
-from smidgen.lower.schedule import expand_weights
+from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
 from smidgen.measure.measurement import Measurement
-from smidgen.measure.memory import host_ram
+from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Stage, silent
-from smidgen.run.native import NativePlan, native_plan
+from smidgen.numerics import Array
+from smidgen.run.float_ops import run_float
 from smidgen.search.budget import Budget
 from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
 from smidgen.search.paired import Labels
@@ -32,7 +34,6 @@ from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
 from smidgen.targets.target import Target
 
-SMG = "model.smg"
 C_PROJECT = "c"
 LATENCY_REPEATS = 100
 BATCHES, BATCH_REPEATS = (1, 8, 64), 3
@@ -68,15 +69,12 @@ class ArtifactEvaluator:
         return self._data.validation.y
 
     def reference(self, test: bool) -> Evaluated:
-        from smidgen.learn.fit import float_logits
-
         part = self._data.test if test else self._data.validation
-        found: Labels = (
-            float_logits(self._graph, part.x).reshape(len(part), -1).argmax(axis=1).astype(np.int64)
-        )
+        logits = self._float_logits(part).reshape(len(part), -1)
+        found: Labels = logits.argmax(axis=1).astype(np.int64)
         with tempfile.TemporaryDirectory() as scratch:
-            write_smg(Path(scratch) / SMG, [self._graph])
-            size = file_size(Path(scratch) / SMG)
+            write_smg(Path(scratch) / FILE_NAME, [self._graph])
+            size = file_size(Path(scratch) / FILE_NAME)
         return _evaluated(0, found, part, [size])
 
     def precheck(self, candidate: Candidate) -> str | None:
@@ -89,37 +87,41 @@ class ArtifactEvaluator:
         lowered = lower(replace(untrained, pending=()))
         if self._target.kind == "microcontroller":
             return "; ".join(map(str, CEmitter().check(lowered, self._device(self._budget)))) or None
-        ram = host_ram(native_plan(lowered).program)
+        ram = _host_ram(lowered)
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
 
     def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
         ctx = Context(self._data, self._graph, seed, self._report)
         lowered = lower(candidate.recipe.apply(self._base(candidate.base, seed), ctx))
-        write_smg(folder / SMG, [lowered])
-        plan = self._plan(folder)
-        measured = [file_size(folder / SMG), *self._costs(plan, folder)]
-        found = predict(plan.graph, plan.run, self._data.validation.x)
+        write_smg(folder / FILE_NAME, [lowered])
+        artifact = SmgArtifact(folder / FILE_NAME)
+        ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
+        measured = [file_size(artifact.path), *self._costs(artifact, folder)]
+        found = predict(artifact.graph, artifact.run, self._data.validation.x)
         return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
-        plan = self._plan(point.folder / f"seed-{run.seed}")
-        found = predict(plan.graph, plan.run, self._data.test.x)
+        artifact = SmgArtifact(point.folder / f"seed-{run.seed}" / FILE_NAME)
+        found = predict(artifact.graph, artifact.run, self._data.test.x)
         return _evaluated(run.seed, found, self._data.test, [], (), run.files)
 
-    def _plan(self, folder: Path) -> NativePlan:
-        """From the file, not from memory: what is measured is what is shipped."""
-        return native_plan(read_smg(folder / SMG).graph)
+    def _float_logits(self, part: Dataset) -> Array:
+        if any(node.op == "island" for node in self._graph.nodes):
+            return run_float(self._graph, part.x)
+        from smidgen.learn.fit import float_logits
 
-    def _costs(self, plan: NativePlan, folder: Path) -> list[Measurement]:
-        sample = quantized_inputs(plan.graph, self._data.validation.x[:1])
+        return float_logits(self._graph, part.x)
+
+    def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
+        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
         if self._target.kind == "host":
-            times = latency(partial(plan.run, sample), LATENCY_REPEATS)
-            rate = throughput(lambda size: plan.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
-            return [host_ram(plan.program), *times, rate]
+            times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
+            rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
+            return [_host_ram(artifact.graph), *times, rate]
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
-        CEmitter((sample,)).emit(plan.graph, device, folder / C_PROJECT)
+        CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)
-        return [*compiled, modelled_latency(expand_weights(plan.graph), device)]
+        return [*compiled, modelled_latency(expand_weights(artifact.graph), device)]
 
     def _device(self, budget: Budget) -> Target:
         """The target with the budget's memory."""
@@ -140,6 +142,10 @@ class ArtifactEvaluator:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_smg(path, [self._bases[name](seed)])
         return read_smg(path).graph
+
+
+def _host_ram(graph: Graph) -> Measurement:
+    return reference_ram(graph) if check_schedulable(graph) else host_ram(schedule(graph))
 
 
 def _evaluated(
