@@ -152,9 +152,8 @@ def test_a_network_with_a_part_that_has_no_kernel_is_still_compressed_and_says_s
     # A pad with a nonzero constant has no integer rule, so it runs in float.
     x = b.op("pad", [x], pads=((1, 1),), value=0.5)
     graph = b.graph(b.linear(x, rng.normal(size=(4, 8)), np.zeros(4)))
-    run = ArtifactEvaluator(graph, data, load_target("x86-64"), Budget(), tmp_path, {}).evaluate(
-        INT8, 0, tmp_path
-    )
+    host = ArtifactEvaluator(graph, data, load_target("x86-64"), Budget(), tmp_path, {})
+    run = host.evaluate(INT8, 0, tmp_path)
     assert any("runs in the reference" in note for note in run.notes)
     assert run.measurements["ram_bytes"].how == "modelled"
     assert run.measurements["latency_ms"].value > 0

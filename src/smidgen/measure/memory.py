@@ -24,12 +24,11 @@ def host_ram(program: Program) -> Measurement:
 
 
 def reference_ram(graph: Graph) -> Measurement:
-    """`ram_bytes` of a network with parts that have no kernel: planned buffers, ports and weights, modelled."""
+    """`ram_bytes`, modelled, where a part has no kernel: planned buffers, ports and weights."""
     ports = sum(graph.values[name].nbytes for name in (*graph.inputs, *graph.outputs))
     weights = sum(int(executable(fmt).nbytes) for fmt in graph.weights.values())
-    return Measurement(
-        "ram_bytes", float(plan_memory(graph).arena_bytes + ports + weights), "byte", "modelled"
-    )
+    total = plan_memory(graph).arena_bytes + ports + weights
+    return Measurement("ram_bytes", float(total), "byte", "modelled")
 
 
 def observed_live_bytes(graph: Graph, x: Array) -> int:
