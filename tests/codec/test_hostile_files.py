@@ -6,6 +6,7 @@ import functools
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -19,6 +20,7 @@ from smidgen.codec.plain import from_plain
 from smidgen.codec.sections import join_sections
 from smidgen.codec.varint import write_varint
 from smidgen.errors import BadFile
+from smidgen.formats import Affine
 from tests.codec.networks import float_network, integer_network
 
 SMALL = 1 << 24
@@ -191,6 +193,15 @@ def test_a_structure_larger_than_declared_stops_at_the_declared_size() -> None:
     deflated = bomb.compress(b"\0" * (50 << 20)) + bomb.flush()
     head = sound()[:8] + write_varint(len(deflated)) + write_varint(1000) + write_varint(0)
     assert peak_bytes(signed(head + deflated + b"0000")) < 1 << 20
+
+
+def test_a_group_larger_than_its_row_expands_no_further_than_the_row() -> None:
+    graph = unpack_smg(pack_smg([integer_network()])).graph
+    grouped = graph.weights["conv2.weight"]
+    assert isinstance(grouped, Affine)
+    assert grouped.multiples is not None
+    hostile = replace(grouped, multiples=grouped.multiples[:, :1], group_size=1 << 40)
+    assert np.array_equal(hostile.integers().values[0], grouped.symbols[0] * hostile.multiples[0, 0])
 
 
 def test_the_size_limit_is_the_callers() -> None:

@@ -44,8 +44,8 @@ class Tokens:
 class Tree:
     """Every dyadic interval of at least 2^shift values, level by level from the smallest.
 
-    `counts[i]` and `data_bits[i]` belong to the intervals of 2^(shift + i) values: how many values are inside,
-    and their estimated bits if each interval is one token.
+    `counts[i]` and `data_bits[i]` belong to intervals of 2^(shift + i) values: the values inside, and
+    their estimated bits if each interval is one token.
     """
 
     counts: tuple[IntArray, ...]

@@ -50,7 +50,7 @@ def best_tables(values: npt.NDArray[np.uint32], width: int) -> list[Table]:
 
 
 def rans_tables(tokens: Tokens, mantissas: Iterable[int]) -> list[Table]:
-    """One for each number of bits kept below the leading ones; none where that leaves no share for a token."""
+    """One for each number of bits kept below leading ones; none where that leaves no share for a token."""
     used = tokens.counts > 0
     frequencies = normalise(tokens.counts[used])
     found = [(bits, shorten(frequencies, bits)) for bits in mantissas]

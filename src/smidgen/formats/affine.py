@@ -100,8 +100,7 @@ class Affine(Format):
         """The step between neighbouring values of each weight, broadcastable to [O, weights per channel]."""
         if self.multiples is None:
             return self.scale[:, None]
-        per_weight = np.repeat(self.multiples, self.group_size, axis=1)[:, : self._row_size]
-        return (per_weight * self.scale[:, None]).astype(np.float32)
+        return (self._multiple_of_each(self.multiples) * self.scale[:, None]).astype(np.float32)
 
     def decode(self) -> FloatArray32:
         whole = self.integers()
@@ -113,7 +112,7 @@ class Affine(Format):
         if self.zero is not None:
             q = q - self.zero.astype(np.int64)[:, None]
         if self.multiples is not None:
-            q = q * np.repeat(self.multiples, self.group_size, axis=1)[:, : self._row_size].astype(np.int64)
+            q = q * self._multiple_of_each(self.multiples).astype(np.int64)
         return IntegerWeights(np.clip(q, -128, INT8_MAX).astype(np.int8).reshape(self.shape), self.scale)
 
     def leaves(self) -> tuple[Leaf, ...]:
@@ -165,6 +164,11 @@ class Affine(Format):
         from smidgen.formats.twins import AffineTwin
 
         return AffineTwin(self)
+
+    def _multiple_of_each(self, multiples: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """[O, weights per channel]. A file may declare groups longer than a row: only the row is expanded."""
+        row = self._row_size
+        return np.repeat(multiples, min(self.group_size, max(row, 1)), axis=1)[:, :row]
 
     @property
     def _rows(self) -> int:
