@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from smidgen.errors import BadInput
 from smidgen.measure.measurement import Measurement
+from smidgen.report.model import Score
 from tests.report.reports import POINTS, watch
 
 pytest.importorskip("altair")
 
-from smidgen.report.charts import frontier_chart, ticks
+from smidgen.report.axes import lowest_drawn, ticks
+from smidgen.report.charts import frontier_chart
 from smidgen.report.image import write_image
 
 
@@ -34,6 +36,7 @@ def rows(spec: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 
 def test_every_point_and_the_original_are_drawn_with_error_bars():
     drawn = rows(frontier_chart(watch(), "flash_bytes"), "point")
+    assert len(drawn) == len(watch().points) + 1
     assert {(r["cost"], r["low"], r["high"]) for r in drawn} == {
         (
             p.measurement("flash_bytes").value,
@@ -42,6 +45,14 @@ def test_every_point_and_the_original_are_drawn_with_error_bars():
         )
         for p in (watch().uncompressed, *watch().points)
     }
+
+
+def test_points_far_below_the_frontier_are_counted_instead_of_drawn():
+    hopeless = POINTS[2].model_copy(update={"validation": Score(mean=2.0)})
+    report = watch().model_copy(update={"points": (*POINTS, hopeless)})
+    assert 2.0 < lowest_drawn(report) < min(p.validation.mean for p in POINTS)
+    marks = [item["mark"] for item in layers(frontier_chart(report, "flash_bytes"))]
+    assert "1 point far below not drawn, see the table" in [mark.get("text") for mark in marks]
 
 
 def test_points_without_the_cost_are_left_out():

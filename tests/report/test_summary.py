@@ -81,12 +81,12 @@ def test_a_baseline_that_is_smaller_and_better_beats_the_chosen_point():
     report = with_points(CHOSEN, rival(91.0, 14_000))
     text = told(report)
     assert [p.label for p in beaten_by(report)] == ["width-0.6"]
-    assert "A baseline is as small and as good: width-0.6 reaches 91.0 ± 0.1% in 13.7 KB" in text
+    assert "A baseline beats it: width-0.6 reaches 91.0 ± 0.1% in 13.7 KB" in text
     assert "this one 90.8 ± 0.3% (validation split). Prefer the baseline" in text
 
 
-def test_an_equal_baseline_beats_the_chosen_point_too():
-    assert beaten_by(with_points(CHOSEN, rival(90.8, 14_900)))
+def test_an_equal_baseline_is_named_too():
+    assert "A baseline equals it: width-0.6 reaches 90.8" in told(with_points(CHOSEN, rival(90.8, 14_900)))
 
 
 def test_a_larger_or_worse_baseline_does_not_beat_it():

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from smidgen.measure.measurement import Measurement
 from smidgen.report.model import Report
-from smidgen.report.terminal import dropped_table, frontier_table, print_report
+from smidgen.report.terminal import dropped_table, frontier_table, layers_table, print_report
 from tests.report.reports import POINTS, watch
 
 
@@ -66,5 +66,21 @@ def test_reasons_of_dropped_candidates_are_listed():
 
 
 def test_narrow_terminals_keep_every_number():
-    text = printed(frontier_table(watch()), width=90)
-    assert all(number in text for number in ("90.8 ± 0.3%", "14.6 KB", "10.9 KB", "8.4 ms"))
+    text = printed(watch(), width=80)
+    numbers = (
+        "90.8 ± 0.3%",
+        "89.5 ± 0.4%",
+        "14.6 KB",
+        "10.9 KB",
+        "8.4 ms",
+        "2.42 KB",
+        "2.06 KB",
+        "240 k",
+        "62%",
+    )
+    assert not [number for number in numbers if number not in text]
+
+
+def test_times_that_were_not_taken_make_no_column():
+    layers = tuple(layer.model_copy(update={"time_share": None}) for layer in watch().layers)
+    assert "Time" not in printed(layers_table(watch().model_copy(update={"layers": layers})))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.codec.container import read_smg
+from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.measure.measurement import Measurement
 from smidgen.report.labels import plural
 from smidgen.report.layers import layers_of
 from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score
 from smidgen.search import outcome as found
-from smidgen.search.evaluate import SMG
 from smidgen.search.outcome import Evaluated
 from smidgen.search.result import Result
 from smidgen.targets.target import Target
@@ -65,7 +65,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
 
 
 def _chosen_graph(result: Result) -> Graph | None:
-    path = result.chosen.artifact / SMG if result.chosen else None
+    path = result.chosen.artifact / FILE_NAME if result.chosen else None
     return read_smg(path).graph if path and path.exists() else None
 
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from smidgen.errors import MissingExtra
-from smidgen.report.charts import DARK, LIGHT, Spec, frontier_chart
+from smidgen.report.charts import Spec, frontier_chart
 from smidgen.report.labels import cost_label
 from smidgen.report.markup import Markup, script_json, tag
 from smidgen.report.model import Report, write_whole
@@ -15,13 +15,13 @@ from smidgen.report.sections import (
     candidates,
     dropped,
     environment,
-    header,
     layers,
     legend,
     notes,
     recipe,
-    verdict,
 )
+from smidgen.report.theme import DARK, LIGHT
+from smidgen.report.verdict import header, verdict
 
 # The browser itself refuses the network, whatever the page holds. Vega compiles expressions: unsafe-eval.
 POLICY = (

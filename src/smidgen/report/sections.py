@@ -1,15 +1,13 @@
-"""The sections of the page: each takes the report and returns its part, or None with nothing to say."""
+"""The sections below the verdict: each takes the report and returns its part, or None with nothing to say."""
 
 from __future__ import annotations
 
 from smidgen.measure.measurement import Measurement
 from smidgen.report.labels import (
-    ARTIFACT_CLASSES,
     HOW,
     KINDS,
     cost_label,
     count,
-    format_limit,
     format_measurement,
     format_score,
     format_value,
@@ -17,100 +15,15 @@ from smidgen.report.labels import (
 )
 from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import Layer, Point, Report, Score
-from smidgen.report.summary import headline, sentences
-from smidgen.report.tables import Cell, table
-
-
-def header(report: Report) -> Markup:
-    """The name of the run."""
-    about = [text for text in (report.description, report.target_description) if text]
-    return tag(
-        "header",
-        tag("p", "smidgen", class_="brand"),
-        tag("h1", tag("b", report.task), " on ", tag("b", report.target)),
-        tag("p", " ".join(about), class_="hint") if about else None,
-        tag("p", tag("b", "About the data: "), report.caveats, class_="hint") if report.caveats else None,
-    )
-
-
-def verdict(report: Report) -> Markup:
-    """What was achieved, in words and in four numbers."""
-    first = headline(report)
-    rest = [tag("li", s.text, class_=f"tone-{s.tone}") for s in sentences(report)]
-    badge = tag(
-        "span",
-        report.artifact_class.replace("_", " "),
-        class_="badge",
-        title=ARTIFACT_CLASSES[report.artifact_class],
-    )
-    return tag(
-        "section",
-        tag("p", first.text, class_=f"headline tone-{first.tone}"),
-        _tiles(report),
-        tag("ul", *rest, class_="sentences"),
-        tag("p", "Artifact class: ", badge, " ", ARTIFACT_CLASSES[report.artifact_class], ".", class_="hint"),
-        class_="verdict",
-    )
-
-
-def _tiles(report: Report) -> Markup | None:
-    chosen = report.chosen
-    if chosen is None:
-        return None
-    costs = [tile for name in report.measured_costs() if (tile := _cost_tile(report, chosen, name))]
-    return tag("div", _accuracy_tile(report, chosen), *costs[:5], class_="tiles")
-
-
-def _accuracy_tile(report: Report, chosen: Point) -> Markup:
-    test = chosen.test is not None
-    score = chosen.test or chosen.validation
-    before = report.uncompressed.test if test else report.uncompressed.validation
-    return tag(
-        "div",
-        tag("h3", f"{report.metric.capitalize()}, {'test' if test else 'validation'}"),
-        tag("p", format_score(score), class_="number"),
-        how("measured"),
-        tag("p", f"uncompressed {format_score(before)}", class_="before") if before else None,
-        class_="tile",
-    )
-
-
-def _cost_tile(report: Report, chosen: Point, name: str) -> Markup | None:
-    found, before, limit = (
-        chosen.measurement(name),
-        report.uncompressed.measurement(name),
-        report.budget.get(name),
-    )
-    if found is None:
-        return None
-    old = f"uncompressed {format_value(before.value, before.unit)}" if before else None
-    return tag(
-        "div",
-        tag("h3", cost_label(name)),
-        tag("p", format_value(found.value, found.unit), class_="number"),
-        how(found.how),
-        tag("p", old, class_="before") if old else None,
-        _meter(found.value / limit, f"budget {format_limit(name, limit)}") if limit else None,
-        class_="tile",
-    )
-
-
-def _meter(share: float, text: str) -> Markup:
-    """How much of a budget is used."""
-    fill = tag("i", style=f"width:{min(share, 1):.1%}", class_="over" if share > 1 else None)
-    return join(tag("div", fill, class_="meter"), tag("p", f"{share:.0%} of {text}", class_="before"))
-
-
-def how(name: str) -> Markup:
-    """The small tag that says where a number comes from."""
-    return tag("span", name, class_=f"how how-{name}", title=HOW[name])  # type: ignore[index]
+from smidgen.report.tables import Cell, how, table
 
 
 def candidates(report: Report) -> Markup:
     """Every point, sortable."""
     costs = report.measured_costs()
+    ordered = sorted(report.points, key=report.cost)
     heads = ["Network", "Kind", "Validation", "Test", "Change", *map(cost_label, costs)]
-    rows = [(_class_of(p), _point_cells(p, costs)) for p in report.everything]
+    rows = [(_class_of(p), _point_cells(p, costs)) for p in (report.uncompressed, *ordered)]
     hint = "Change is the paired loss or gain on validation against the uncompressed network, in points."
     return tag(
         "section",
@@ -167,11 +80,12 @@ def layers(report: Report) -> Markup | None:
         "Packed",
         "In the file",
         "MACs",
-        "Time",
     ]
     largest = max((layer.packed_bytes for layer in report.layers), default=0)
     most_macs = max((layer.macs for layer in report.layers), default=0)
-    rows = [("", _layer_cells(layer, largest, most_macs)) for layer in report.layers]
+    timed = any(layer.time_share is not None for layer in report.layers)
+    heads += ["Time"] if timed else []
+    rows = [("", _layer_cells(layer, largest, most_macs, timed)) for layer in report.layers]
     hint = "Bytes of the parameters: as float32, bit-packed as devices keep them, entropy-coded in the file."
     return tag(
         "section",
@@ -181,7 +95,7 @@ def layers(report: Report) -> Markup | None:
     )
 
 
-def _layer_cells(layer: Layer, largest: int, most_macs: int) -> list[Cell]:
+def _layer_cells(layer: Layer, largest: int, most_macs: int, timed: bool) -> list[Cell]:
     coded = layer.coded_bytes
     return [
         Cell(tag("span", layer.name, class_="name"), layer.name),
@@ -199,7 +113,7 @@ def _layer_cells(layer: Layer, largest: int, most_macs: int) -> list[Cell]:
             numeric=True,
             share=_share(layer.macs, most_macs),
         ),
-        _time_cell(layer),
+        *([_time_cell(layer)] if timed else []),
     ]
 
 

@@ -151,18 +151,22 @@ def _against_baselines(report: Report, chosen: Point) -> Sentence:
             "No baseline was trained, so nothing says that a smaller network would not do as well.", "bad"
         )
     if beaten := beaten_by(report):
-        best = beaten[0]
-        (theirs, ours), split = _scores(best, chosen), split_of(best, chosen)
-        cost = format_value(report.cost(best), report.size_axis.rsplit("_", 1)[-1])
-        text = f"A baseline is as small and as good: {best.label} reaches {format_score(theirs)} in {cost}"
-        advice = "Prefer the baseline, or search longer."
-        return Sentence(f"{text}, this one {format_score(ours)} ({split} split). {advice}", "bad")
+        return _beaten(report, beaten[0], chosen)
     near = [p for p in _rivals(report, chosen) if _within_noise(p, chosen)]
     if near:
         text = f"{near[0].label} costs no more and is within one standard deviation: the lead may be luck"
         return Sentence(f"{text}. Add seeds.", "neutral")
     text = f"No baseline of its size or smaller, of {plural(len(baselines), 'baseline')}, reaches its"
     return Sentence(f"{text} {report.metric}.", "good")
+
+
+def _beaten(report: Report, rival: Point, chosen: Point) -> Sentence:
+    (theirs, ours), split = _scores(rival, chosen), split_of(rival, chosen)
+    better = theirs.mean > ours.mean or report.cost(rival) < report.cost(chosen)
+    verb, cost = "beats" if better else "equals", format_limit(report.size_axis, report.cost(rival))
+    text = f"A baseline {verb} it: {rival.label} reaches {format_score(theirs)} in {cost}"
+    advice = "Prefer the baseline, or search longer."
+    return Sentence(f"{text}, this one {format_score(ours)} ({split} split). {advice}", "bad")
 
 
 def _within_noise(rival: Point, chosen: Point) -> bool:

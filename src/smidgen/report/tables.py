@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from smidgen.measure.measurement import How
+from smidgen.report.labels import HOW
 from smidgen.report.markup import Markup, tag
 
 
@@ -40,3 +42,8 @@ def _cell(cell: Cell) -> Markup:
         data_key="" if cell.key is None else str(cell.key),
         class_="numeric" if cell.numeric else None,
     )
+
+
+def how(name: How) -> Markup:
+    """The small tag that says where a number comes from."""
+    return tag("span", name, class_=f"how how-{name}", title=HOW[name])

@@ -13,7 +13,6 @@ from smidgen.report.labels import (
     count,
     format_score,
     format_value,
-    signed,
 )
 from smidgen.report.model import Layer, Point, Report
 from smidgen.report.summary import headline, sentences
@@ -52,8 +51,8 @@ def frontier_table(report: Report, everything: bool = False) -> Table:
     shown = [p for p in report.points if everything or p.on_frontier or p.chosen]
     table = _table(f"{report.task} on {report.target}")
     table.add_column("")
-    table.add_column("Network", overflow="fold")
-    for name in ("Validation", "Test", "Change"):
+    table.add_column("Network", overflow="fold", min_width=20)
+    for name in ("Validation", "Test"):
         table.add_column(name, justify="right", no_wrap=True)
     hows = {name: {m.how for p in report.everything if (m := p.measurement(name))} for name in costs}
     for name in costs:
@@ -69,14 +68,21 @@ def frontier_table(report: Report, everything: bool = False) -> Table:
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    return Table(
+        title=title,
+        title_justify="left",
+        header_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
 
 
 def _cells(point: Point, costs: tuple[str, ...], mixed: set[str]) -> list[Text]:
     mark = "▶" if point.chosen else "•" if point.on_frontier else ""
-    change = "–" if point.drop is None else signed(-point.drop.points)
     test = "–" if point.test is None else format_score(point.test)
-    texts = [mark, point.label, format_score(point.validation), test, change]
+    texts = [mark, point.label, format_score(point.validation), test]
     return [*map(Text, texts), *(_cost(point.measurement(name), name in mixed) for name in costs)]
 
 
@@ -93,33 +99,36 @@ def _how(name: How) -> Text:
 
 
 def layers_table(report: Report) -> Table:
-    """The layers of the chosen network."""
-    table = _table("Layers of the chosen network")
-    table.add_column("Layer", overflow="fold")
-    table.add_column("Operator")
-    table.add_column("Output")
-    table.add_column("Format")
+    """The layers of the chosen network; times only where they were measured."""
     hows = sorted({layer.time_how for layer in report.layers if layer.time_share is not None})
-    time = "\n".join(["Time", *hows])
-    for name in ("Bits a weight", "Float32", "Packed", "In the file", "MACs", time):
+    table = _table("Layers of the chosen network")
+    table.add_column("Layer", overflow="fold", min_width=12)
+    table.add_column("Operator", no_wrap=True)
+    table.add_column("Format", overflow="fold")
+    for name in ("Bits per\nweight", "Packed", "In file", "MACs"):
         table.add_column(name, justify="right", no_wrap=True)
+    if hows:
+        table.add_column("\n".join(["Time", *hows]), justify="right", no_wrap=True)
     for layer in report.layers:
-        table.add_row(*map(Text, _layer_texts(layer)))
+        times = [_percent(layer.time_share)] if hows else []
+        table.add_row(*map(Text, [*_layer_texts(layer), *times]))
     return table
 
 
 def _layer_texts(layer: Layer) -> list[str]:
-    sizes = (layer.raw_bytes, layer.packed_bytes, layer.coded_bytes or 0)
+    sizes = (layer.packed_bytes, layer.coded_bytes or 0)
     return [
         layer.name,
         layer.op,
-        "×".join(map(str, layer.shape)),
         layer.format or "–",
         "–" if layer.bits is None else f"{layer.bits:.3g}",
         *(format_value(n, "byte") if n else "–" for n in sizes),
         count(layer.macs) if layer.macs else "–",
-        "–" if layer.time_share is None else f"{layer.time_share:.0%}",
     ]
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"
 
 
 def dropped_table(report: Report) -> Table:
