@@ -31,6 +31,7 @@ HOW: Mapping[How, str] = {
     "simulated": "the design ran in a simulator",
     "modelled": "computed from a model of the device; nothing ran",
 }
+TIMED_UNITS = ("ms", "1/s", "×")  # their spread is an interquartile range
 ARTIFACT_CLASSES: Mapping[str, str] = {
     "integer": "Integers only: the same output bits everywhere",
     "weight_only": "Quantized weights, float activations: outputs agree within a stated tolerance",
@@ -49,7 +50,13 @@ def format_value(value: float, unit: str) -> str:
         return format_bytes(value)
     if unit == "ms":
         return format_milliseconds(value)
-    return f"{value:,.0f} {unit}".rstrip() if abs(value) >= 1000 else f"{value:.4g} {unit}".rstrip()
+    if unit == "1/s":
+        return f"{_plain(value)}/s"
+    return f"{_plain(value)} {unit}".rstrip()
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def format_measurement(m: Measurement) -> str:
@@ -57,7 +64,7 @@ def format_measurement(m: Measurement) -> str:
     value, spread = format_value(m.value, m.unit), format_value(m.spread, m.unit)
     if m.repeats < 2 or m.spread <= 0:
         return value
-    return f"{value} (IQR {spread})" if m.unit == "ms" else f"{value} ± {spread}"
+    return f"{value} (IQR {spread})" if m.unit in TIMED_UNITS else f"{value} ± {spread}"
 
 
 def format_limit(name: str, limit: float) -> str:
