@@ -70,7 +70,9 @@ static inline uint32_t smg_bits_read(smg_bit_reader *r, unsigned width) {
 }
 
 /* Bytes touched so far, counting a partly read one as touched. */
-static inline size_t smg_bits_position(const smg_bit_reader *r) { return r->next - r->filled / 8; }
+static inline size_t smg_bits_position(const smg_bit_reader *r) {
+    return r->next - r->filled / 8;
+}
 
 /* Append the low `width` (0..32) bits of `value`. */
 static inline void smg_bits_write(smg_bit_writer *w, uint32_t value, unsigned width) {
@@ -79,21 +81,28 @@ static inline void smg_bits_write(smg_bit_writer *w, uint32_t value, unsigned wi
     w->filled += width;
     while (w->filled >= 8) {
         w->filled -= 8;
-        if (w->size < w->capacity) w->data[w->size] = (uint8_t)(w->window >> w->filled);
+        if (w->size < w->capacity)
+            w->data[w->size] = (uint8_t)(w->window >> w->filled);
         w->size++;
     }
 }
 
 /* Fill the last byte with zeros. */
 static inline void smg_bits_flush(smg_bit_writer *w) {
-    if (w->filled) smg_bits_write(w, 0, 8 - w->filled);
+    if (w->filled)
+        smg_bits_write(w, 0, 8 - w->filled);
 }
 
 static inline void smg_put(const smg_output *out, size_t index, uint32_t value) {
     switch (out->item_bytes) {
-    case 1: ((uint8_t *)out->data)[index] = (uint8_t)value; break;
-    case 2: ((uint16_t *)out->data)[index] = (uint16_t)value; break;
-    default: ((uint32_t *)out->data)[index] = value;
+    case 1:
+        ((uint8_t *)out->data)[index] = (uint8_t)value;
+        break;
+    case 2:
+        ((uint16_t *)out->data)[index] = (uint16_t)value;
+        break;
+    default:
+        ((uint32_t *)out->data)[index] = value;
     }
 }
 

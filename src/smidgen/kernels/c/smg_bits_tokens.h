@@ -2,8 +2,8 @@
  *
  * A token is an aligned interval of 2^extra values; the position inside it follows as `extra` raw bits. So
  * frequent values have tokens of their own, rare neighbours share one, and no alphabet is too large.
- * Levels (0 = the token never occurs) are Huffman code lengths, or bit lengths of rANS frequencies. Both follow
- * the density of the values, so each is predicted from its neighbour and the ratio of the intervals.
+ * Levels (0 = the token never occurs) are Huffman code lengths, or bit lengths of rANS frequencies. Both
+ * follow the density of the values, so each is predicted from its neighbour and the ratio of the intervals.
  */
 #ifndef SMG_BITS_TOKENS_H
 #define SMG_BITS_TOKENS_H
@@ -16,9 +16,9 @@
 
 typedef struct {
     uint32_t count;
-    uint32_t base[SMG_TOKENS_MAX];  /* first value */
-    uint8_t extra[SMG_TOKENS_MAX];  /* raw bits, 0..32 */
-    uint8_t level[SMG_TOKENS_MAX];  /* 0..15 */
+    uint32_t base[SMG_TOKENS_MAX];   /* first value */
+    uint8_t extra[SMG_TOKENS_MAX];   /* raw bits, 0..32 */
+    uint8_t level[SMG_TOKENS_MAX];   /* 0..15 */
     uint16_t weight[SMG_TOKENS_MAX]; /* Huffman code or rANS frequency */
 } smg_tokens;
 

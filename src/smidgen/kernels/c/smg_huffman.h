@@ -1,4 +1,5 @@
-/* Canonical Huffman codes of at most 15 bits: only the lengths are stored. A token's raw bits follow its code.
+/* Canonical Huffman codes of at most 15 bits: only the lengths are stored. A token's raw bits follow its
+ * code.
  *
  * Codes are assigned in the order (length, token). Ref: Schwartz and Kallick 1964 (canonical form).
  */
@@ -11,9 +12,9 @@ enum { SMG_HUFFMAN_LONGEST = 15 };
 
 typedef struct {
     smg_tokens tokens;
-    uint16_t sorted[SMG_TOKENS_MAX];           /* tokens by (length, token) */
-    uint32_t limit[SMG_HUFFMAN_LONGEST + 1];   /* left-aligned first code beyond each length */
-    int32_t first[SMG_HUFFMAN_LONGEST + 1];    /* index in `sorted` minus the first code of each length */
+    uint16_t sorted[SMG_TOKENS_MAX];         /* tokens by (length, token) */
+    uint32_t limit[SMG_HUFFMAN_LONGEST + 1]; /* left-aligned first code beyond each length */
+    int32_t first[SMG_HUFFMAN_LONGEST + 1];  /* index in `sorted` minus the first code of each length */
 } smg_huffman_workspace;
 
 void smg_huffman_write_table(const smg_tokens *tokens, unsigned width, smg_bit_writer *out);

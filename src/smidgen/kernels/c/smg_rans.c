@@ -3,9 +3,13 @@
 #define LOWEST ((uint32_t)1 << 23)
 #define HIGHEST ((uint32_t)1 << 31)
 
-static uint32_t ones(unsigned bits) { return ((uint32_t)1 << bits) - 1; }
+static uint32_t ones(unsigned bits) {
+    return ((uint32_t)1 << bits) - 1;
+}
 
-static unsigned chunk(unsigned left) { return left < SMG_RANS_BITS ? left : SMG_RANS_BITS; }
+static unsigned chunk(unsigned left) {
+    return left < SMG_RANS_BITS ? left : SMG_RANS_BITS;
+}
 
 /* Encoder: a stack of bytes that grows downwards. */
 typedef struct {
@@ -52,8 +56,10 @@ size_t smg_rans_encode(const uint32_t *values, size_t count, const uint16_t *loo
         shed(&s, (HIGHEST >> SMG_RANS_BITS) * f);
         s.state = (s.state / f << SMG_RANS_BITS) + s.state % f + start[t];
     }
-    if (s.full || s.top - s.bottom < 4) return 0;
-    for (int byte = 0; byte < 4; byte++) *--s.top = (uint8_t)(s.state >> 8 * byte);
+    if (s.full || s.top - s.bottom < 4)
+        return 0;
+    for (int byte = 0; byte < 4; byte++)
+        *--s.top = (uint8_t)(s.state >> 8 * byte);
     return (size_t)(out + capacity - s.top);
 }
 
@@ -105,7 +111,8 @@ static smg_status pop_values(source *s, const smg_rans_workspace *work, uint32_t
         s->state = work->slot[at].frequency * (s->state >> SMG_RANS_BITS) + work->slot[at].offset;
         refill(s);
         smg_put(&out, i, offset + tokens->base[t] + (tokens->extra[t] ? pop_raw(s, tokens->extra[t]) : 0));
-        if (s->overrun) return SMG_TRUNCATED;
+        if (s->overrun)
+            return SMG_TRUNCATED;
     }
     return s->state == LOWEST && s->next == s->end ? SMG_OK : SMG_CORRUPT;
 }
@@ -116,10 +123,14 @@ smg_status smg_rans_decode(const uint8_t *data, size_t size, unsigned width, uin
     smg_status status = smg_rans_read_table(&reader, width, &work->tokens);
     size_t at = smg_bits_position(&reader);
     source s = {data + at, data + size, 0, 0};
-    if (status != SMG_OK) return status;
-    if (size - at < 4) return SMG_TRUNCATED;
+    if (status != SMG_OK)
+        return status;
+    if (size - at < 4)
+        return SMG_TRUNCATED;
     fill_slots(work);
-    for (int byte = 0; byte < 4; byte++) s.state = s.state << 8 | *s.next++;
-    if (s.state < LOWEST || s.state >= HIGHEST) return SMG_CORRUPT;
+    for (int byte = 0; byte < 4; byte++)
+        s.state = s.state << 8 | *s.next++;
+    if (s.state < LOWEST || s.state >= HIGHEST)
+        return SMG_CORRUPT;
     return pop_values(&s, work, offset, count, out);
 }

@@ -1,8 +1,8 @@
 /* Range asymmetric numeral system: 32-bit state, 12-bit frequencies, bytes in and out.
  *
- * Ref: Duda 2013, arXiv 1311.2540. The state stays in [2^23, 2^31); a stream starts with its final state (4 bytes,
- * big endian), and decoding must end at 2^23 exactly where the bytes end, which catches almost all corruption.
- * A token's raw bits are symbols of uniform probability in the same state, at most 12 at a time.
+ * Ref: Duda 2013, arXiv 1311.2540. The state stays in [2^23, 2^31); a stream starts with its final state (4
+ * bytes, big endian), and decoding must end at 2^23 exactly where the bytes end, which catches almost all
+ * corruption. A token's raw bits are symbols of uniform probability in the same state, at most 12 at a time.
  */
 #ifndef SMG_RANS_H
 #define SMG_RANS_H
@@ -20,11 +20,12 @@ typedef struct {
 
 /* The table: intervals, bit lengths of frequencies, and `mantissa_bits` (0..11) bits below each leading one.
  * The first token of the highest level gets what the others leave of 4096, so it has no mantissa. */
-void smg_rans_write_table(const smg_tokens *tokens, unsigned width, unsigned mantissa_bits, smg_bit_writer *out);
+void smg_rans_write_table(const smg_tokens *tokens, unsigned width, unsigned mantissa_bits,
+                          smg_bit_writer *out);
 smg_status smg_rans_read_table(smg_bit_reader *in, unsigned width, smg_tokens *tokens);
 
-/* Code `values` into the end of `out`. `lookup[value >> shift]` is the value's token; frequencies sum to 4096.
- * Returns the length in bytes, or 0 if `capacity` is too small. */
+/* Code `values` into the end of `out`. `lookup[value >> shift]` is the value's token; frequencies sum to
+ * 4096. Returns the length in bytes, or 0 if `capacity` is too small. */
 size_t smg_rans_encode(const uint32_t *values, size_t count, const uint16_t *lookup, unsigned shift,
                        const smg_tokens *tokens, uint8_t *out, size_t capacity);
 

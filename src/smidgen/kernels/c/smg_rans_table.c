@@ -6,7 +6,8 @@ enum { MANTISSA_WIDTH = 4 };
 static uint32_t absorber(const smg_tokens *tokens) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < tokens->count; i++)
-        if (tokens->level[i] > tokens->level[best]) best = i;
+        if (tokens->level[i] > tokens->level[best])
+            best = i;
     return best;
 }
 
@@ -15,7 +16,8 @@ static unsigned stored(unsigned level, unsigned mantissa_bits) {
     return level - 1 < mantissa_bits ? level - 1 : mantissa_bits;
 }
 
-void smg_rans_write_table(const smg_tokens *tokens, unsigned width, unsigned mantissa_bits, smg_bit_writer *out) {
+void smg_rans_write_table(const smg_tokens *tokens, unsigned width, unsigned mantissa_bits,
+                          smg_bit_writer *out) {
     uint32_t rest = absorber(tokens);
     smg_tokens_write_intervals(tokens, width, out);
     smg_tokens_write_levels(tokens, 1, SMG_RANS_BITS, out);
@@ -41,16 +43,20 @@ static smg_status read_frequencies(smg_bit_reader *in, smg_tokens *tokens) {
         }
         sum += tokens->weight[i];
     }
-    if (in->overrun) return SMG_TRUNCATED;
+    if (in->overrun)
+        return SMG_TRUNCATED;
     /* One token alone would code any number of values in no bytes. */
-    if (sum == 0 || sum >= SMG_RANS_TOTAL) return SMG_BAD_TABLE;
+    if (sum == 0 || sum >= SMG_RANS_TOTAL)
+        return SMG_BAD_TABLE;
     tokens->weight[rest] = (uint16_t)(SMG_RANS_TOTAL - sum);
     return SMG_OK;
 }
 
 smg_status smg_rans_read_table(smg_bit_reader *in, unsigned width, smg_tokens *tokens) {
     smg_status status = smg_tokens_read_intervals(in, width, tokens);
-    if (status == SMG_OK) status = smg_tokens_read_levels(in, 1, SMG_RANS_BITS, tokens);
-    if (status == SMG_OK) status = read_frequencies(in, tokens);
+    if (status == SMG_OK)
+        status = smg_tokens_read_levels(in, 1, SMG_RANS_BITS, tokens);
+    if (status == SMG_OK)
+        status = read_frequencies(in, tokens);
     return status;
 }

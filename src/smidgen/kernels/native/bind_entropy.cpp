@@ -1,4 +1,5 @@
-// Entropy coders for Python. Arguments are checked here, so that the C below can trust its caller (not its data).
+// Entropy coders for Python. Arguments are checked here, so that the C below can trust its caller (not its
+// data).
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
@@ -14,11 +15,12 @@ extern "C" {
 
 namespace nb = nanobind;
 
-template <typename T>
-using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T> using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Out = nb::ndarray<nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-static const uint8_t *bytes_of(const nb::bytes &data) { return reinterpret_cast<const uint8_t *>(data.c_str()); }
+static const uint8_t *bytes_of(const nb::bytes &data) {
+    return reinterpret_cast<const uint8_t *>(data.c_str());
+}
 
 static nb::bytes to_bytes(const uint8_t *data, size_t size) {
     return nb::bytes(reinterpret_cast<const char *>(data), size);
@@ -26,7 +28,8 @@ static nb::bytes to_bytes(const uint8_t *data, size_t size) {
 
 static smg_output output_of(const Out &out) {
     size_t item = out.itemsize();
-    if (item != 1 && item != 2 && item != 4) throw std::invalid_argument("items of 1, 2 or 4 bytes are needed");
+    if (item != 1 && item != 2 && item != 4)
+        throw std::invalid_argument("items of 1, 2 or 4 bytes are needed");
     return {out.data(), static_cast<unsigned>(item)};
 }
 
@@ -49,16 +52,18 @@ static smg_tokens *tokens_of(In<uint32_t> base, In<uint8_t> extra, In<uint8_t> l
 struct Table {
     std::unique_ptr<smg_tokens> tokens;
     unsigned width;
-    int mantissa_bits;  // -1: Huffman
+    int mantissa_bits; // -1: Huffman
 
     Table(In<uint32_t> base, In<uint8_t> extra, In<uint8_t> level, In<uint16_t> weight, unsigned width,
           int mantissa_bits)
         : tokens(tokens_of(base, extra, level, weight)), width(width), mantissa_bits(mantissa_bits) {
         uint32_t sum = 0;
-        for (uint32_t i = 0; i < tokens->count; i++) sum += tokens->weight[i];
+        for (uint32_t i = 0; i < tokens->count; i++)
+            sum += tokens->weight[i];
         if (width < 1 || width > 32 || mantissa_bits < -1 || mantissa_bits > 11)
             throw std::invalid_argument("width is 1..32, mantissa_bits -1..11");
-        if (mantissa_bits >= 0 && sum != SMG_RANS_TOTAL) throw std::invalid_argument("frequencies sum to 4096");
+        if (mantissa_bits >= 0 && sum != SMG_RANS_TOTAL)
+            throw std::invalid_argument("frequencies sum to 4096");
     }
 
     void write(smg_bit_writer *out) const {
@@ -77,7 +82,8 @@ struct Table {
     nb::bytes encode(In<uint32_t> values, In<uint16_t> lookup, unsigned shift) {
         size_t n = values.shape(0);
         for (size_t i = 0; i < lookup.shape(0); i++)
-            if (lookup.data()[i] >= tokens->count) throw std::invalid_argument("lookup names no token");
+            if (lookup.data()[i] >= tokens->count)
+                throw std::invalid_argument("lookup names no token");
         for (size_t i = 0; i < n; i++) {
             size_t at = shift < 32 ? values.data()[i] >> shift : 0;
             if (at >= lookup.shape(0) || tokens->level[lookup.data()[at]] == 0)
@@ -85,7 +91,8 @@ struct Table {
         }
         unsigned widest = 0;
         for (uint32_t i = 0; i < tokens->count; i++)
-            if (tokens->extra[i] > widest) widest = tokens->extra[i];
+            if (tokens->extra[i] > widest)
+                widest = tokens->extra[i];
         std::vector<uint8_t> head(bits() / 8 + 1), body(n * (SMG_HUFFMAN_LONGEST + widest) / 8 + 16);
         if (mantissa_bits < 0) {
             std::vector<uint8_t> all(head.size() + body.size());
@@ -96,7 +103,8 @@ struct Table {
         }
         smg_bit_writer out = {head.data(), head.size(), 0, 0, 0};
         write(&out);
-        size_t size = smg_rans_encode(values.data(), n, lookup.data(), shift, tokens.get(), body.data(), body.size());
+        size_t size =
+            smg_rans_encode(values.data(), n, lookup.data(), shift, tokens.get(), body.data(), body.size());
         head.resize(out.size);
         head.insert(head.end(), body.end() - static_cast<std::ptrdiff_t>(size), body.end());
         return to_bytes(head.data(), head.size());
@@ -104,7 +112,8 @@ struct Table {
 };
 
 static nb::bytes pack_bits(In<uint32_t> values, unsigned width) {
-    if (width > 32) throw std::invalid_argument("width is 0..32");
+    if (width > 32)
+        throw std::invalid_argument("width is 0..32");
     std::vector<uint8_t> buffer(values.shape(0) * width / 8 + 8);
     smg_bit_writer out = {buffer.data(), buffer.size(), 0, 0, 0};
     smg_bits_pack(values.data(), values.shape(0), width, &out);
