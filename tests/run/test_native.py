@@ -202,3 +202,10 @@ def test_another_version_is_refused(code) -> None:
     newer[0] += 1
     with pytest.raises(BadFile, match="another version"):
         load("new", newer, code[1])
+
+
+def test_every_call_of_a_plan_is_timed() -> None:
+    plan = native_plan(lowered(small_cnn()))
+    seconds = plan.layer_seconds(inputs(plan.graph, 1), repeats=5)
+    assert list(seconds) == list(dict.fromkeys(call.node for call in plan.program.calls))
+    assert all(value > 0 for value in seconds.values())

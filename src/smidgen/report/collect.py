@@ -10,10 +10,13 @@ from pathlib import Path
 from smidgen.codec.container import read_smg
 from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
+from smidgen.lower.schedule import check_schedulable
+from smidgen.measure.agreement import random_inputs
 from smidgen.measure.measurement import Measurement
 from smidgen.report.labels import plural
 from smidgen.report.layers import layers_of
 from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score
+from smidgen.run.native import native_plan
 from smidgen.search import outcome as found
 from smidgen.search.outcome import Evaluated
 from smidgen.search.result import Result
@@ -74,7 +77,11 @@ def _artifact_class(graph: Graph | None) -> ArtifactClass:
 
 
 def _layers(graph: Graph | None) -> tuple[Layer, ...]:
-    return () if graph is None else layers_of(graph)
+    """With times measured on this machine, where every node has a kernel."""
+    if graph is None:
+        return ()
+    times = {} if check_schedulable(graph) else native_plan(graph).layer_seconds(random_inputs(graph, 1))
+    return layers_of(graph, times)
 
 
 def _uncompressed(result: Result) -> Point:

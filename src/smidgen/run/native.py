@@ -81,6 +81,18 @@ class NativePlan:
                     sums[name] = zlib.crc32(value.tobytes(), sums[name])
         return self.run(inputs), sums
 
+    def layer_seconds(self, x: Array | Sequence[Array], repeats: int = 50) -> dict[str, float]:
+        """Median seconds a node for one sample (inputs int8 [1, ...]), by node name; reshapes take none."""
+        inputs = self._checked(x)
+        if any(a.shape[0] != 1 for a in inputs):
+            raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "layers are timed on one")
+        outputs = list(self._outputs(1))
+        runs = np.array([self._plan.times(list(inputs), outputs) for _ in range(repeats)])
+        found: dict[str, float] = {}
+        for call, seconds in zip(self.program.calls, np.median(runs, axis=0), strict=True):
+            found[call.node] = found.get(call.node, 0.0) + float(seconds)
+        return found
+
     def _outputs(self, n: int) -> tuple[Int8, ...]:
         return tuple(np.empty((n, *port.shape), dtype=np.int8) for port in self.program.outputs)
 

@@ -3,6 +3,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
 #include <stdexcept>
 #include <string>
 
@@ -46,6 +47,21 @@ nb::list trace(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
     return result;
 }
 
+// Seconds that each call took for one sample, in the order of the calls.
+std::vector<double> times(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
+    using Clock = std::chrono::steady_clock;
+    const auto from = addresses<const uint8_t>(inputs, plan.input_bytes(), 1);
+    const auto to = addresses<uint8_t>(outputs, plan.output_bytes(), 1);
+    std::vector<double> seconds;
+    auto last = Clock::now();
+    plan.run(from, to, 1, [&](const uint8_t *, size_t) {
+        const auto now = Clock::now();
+        seconds.push_back(std::chrono::duration<double>(now - last).count());
+        last = now;
+    });
+    return seconds;
+}
+
 std::vector<std::string> kernel_names() {
     int count;
     const Kernel *table = kernels(&count);
@@ -65,5 +81,6 @@ void bind_plan(nb::module_ &m) {
                  new (self) Plan(code.data(), code.size(), constants.data(), constants.size());
              })
         .def("run", &run)
-        .def("trace", &trace);
+        .def("trace", &trace)
+        .def("times", &times);
 }
