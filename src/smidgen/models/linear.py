@@ -51,13 +51,21 @@ def _fit_one(
     model = _logistic_regression()(C=strength, max_iter=_ITERATIONS, random_state=seed)
     with warnings.catch_warnings():  # a baseline stopped early is judged on validation like the others
         warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-        model.fit((_flat(train) - mean) / deviation, train.y)
+        with _one_thread():
+            model.fit((_flat(train) - mean) / deviation, train.y)
     coefficients, bias = np.asarray(model.coef_), np.asarray(model.intercept_)
     if len(coefficients) == 1:  # two classes: scikit-learn has one row, the logit of class 1
         coefficients = np.concatenate([-coefficients, coefficients]) / 2
         bias = np.concatenate([-bias, bias]) / 2
     weight = coefficients / deviation
     return weight, bias - weight @ mean
+
+
+def _one_thread() -> Any:
+    """Products this small take many times longer on several threads when the machine is busy."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn needs it
+
+    return threadpool_limits(1)
 
 
 def _logistic_regression() -> Any:
