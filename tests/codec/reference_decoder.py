@@ -124,12 +124,12 @@ def decode(data: bytes) -> list[int]:
         return []
     if coder == 3:
         words = [0] * count
-        for shift in range(0, bits, 8):
+        size = 32 if bits > 16 else 16
+        for shift in range(0, size, 8):
             length, at = varint(data, at)
             plane = decode(data[at : at + length])
             words = [word + (byte << shift) for word, byte in zip(words, plane, strict=True)]
             at += length
-        size = 32 if bits > 16 else 16
         return [w - 2**size if data[0] >> 5 & 1 and w >= 2 ** (size - 1) else w for w in words]
     code, at = varint(data, at)
     smallest = -(code + 1) // 2 if code % 2 else code // 2

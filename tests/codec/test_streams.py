@@ -24,7 +24,7 @@ def leaves(draw: st.DrawFn) -> Leaf:
     low = -(1 << (bits - 1)) if signed else 0
     high = low + (1 << bits) - 1
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    n = draw(st.sampled_from([0, 1, 2, 7, 100, 1500]))
+    n = draw(st.sampled_from([0, 1, 2, 7, 100, 600]))
     spread = draw(st.sampled_from([0.0, 0.4, 3.0, 50.0, 1e4, 1e12]))
     center = draw(st.integers(low, high))
     symbols = np.clip(np.floor(rng.standard_t(3, n) * spread) + center, low, high).astype(np.int64)
@@ -32,6 +32,7 @@ def leaves(draw: st.DrawFn) -> Leaf:
 
 
 @given(leaves())
+@settings(max_examples=400)
 def test_decoding_gives_back_every_symbol(leaf: Leaf) -> None:
     data = encode_stream(leaf)
     assert decode_stream(data).tolist() == leaf.symbols.tolist()
@@ -122,6 +123,13 @@ def test_floats_rounded_to_bfloat16_are_stored_as_byte_planes() -> None:
     assert coder_name(data) == "planes"
     assert len(data) < words.nbytes / 2
     assert np.array_equal(decode_stream(data), words)
+
+
+def test_signed_symbols_of_odd_widths_keep_their_sign_in_byte_planes() -> None:
+    symbols = np.random.default_rng(0).choice([-(2**17), 2**17 - 1], 100)
+    data = encode_stream(Leaf("w", symbols, 18, signed=True))
+    assert coder_name(data) == "planes"
+    assert decode_stream(data).tolist() == symbols.tolist()
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 5, 9, 20, -1])

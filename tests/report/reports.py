@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.measure.measurement import How, Measurement
+from smidgen.measurement import How, Measurement
 from smidgen.report.model import Drop, Dropped, Environment, Kind, Layer, Note, Point, Report, Score
 
 

@@ -11,7 +11,7 @@ import pytest
 from smidgen.codec.container import write_smg
 from smidgen.codec.streams import encode_stream
 from smidgen.graph import Graph
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.report.collect import About, collect

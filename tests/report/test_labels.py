@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report import labels
 from smidgen.report.model import Drop, Score
 

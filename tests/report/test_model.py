@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import BadFile
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.model import Drop, Report, Score, read_report, write_report
 from tests.report.reports import POINTS, watch
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.model import Point, Report, Score
 from smidgen.report.summary import beaten_by, headline, sentences, split_of
 from tests.report.reports import POINTS, point, watch

@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.model import Report
 from smidgen.report.terminal import dropped_table, frontier_table, layers_table, print_report
 from tests.report.reports import POINTS, watch

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.graph import Graph, GraphBuilder
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Search

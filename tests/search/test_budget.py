@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.errors import BadInput
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.search.budget import Budget
 
 

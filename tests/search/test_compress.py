@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smidgen.errors import BadInput
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.methods.tune.fit import Fit
 from smidgen.search.compress import Job, compress
 from smidgen.search.engine import Limits

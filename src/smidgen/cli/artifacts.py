@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from smidgen.graph import Graph
-    from smidgen.measure.measurement import Measurement
+    from smidgen.measurement import Measurement
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.numerics import Array
 
 Labels = npt.NDArray[np.int64]

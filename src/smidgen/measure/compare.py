@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import MissingExtra
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.measure.timing import speedup
 
 

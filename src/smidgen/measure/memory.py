@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from smidgen.graph import Graph, Node
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.program import Program
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.numerics import Array
 from smidgen.run.reference import executable, run_integer
 

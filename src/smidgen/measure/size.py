@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 
 
 def file_size(path: Path) -> Measurement:

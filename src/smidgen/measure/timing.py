@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 
 Call = Callable[[], object]
 FloatArray = npt.NDArray[np.float64]

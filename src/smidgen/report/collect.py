@@ -12,7 +12,7 @@ from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
 from smidgen.measure.agreement import random_inputs
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.labels import plural
 from smidgen.report.layers import layers_of
 from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score

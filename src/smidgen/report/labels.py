@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smidgen.measure.measurement import How, Measurement
+from smidgen.measurement import How, Measurement
 from smidgen.report.model import Drop, Kind, Score
 from smidgen.units import format_bytes, format_milliseconds
 

@@ -10,7 +10,7 @@ from smidgen.codec.streams import encode_stream
 from smidgen.formats import Format
 from smidgen.graph import Graph, Node
 from smidgen.graph.cost import macs
-from smidgen.measure.measurement import How
+from smidgen.measurement import How
 from smidgen.report.model import Layer
 
 FLOAT32_BYTES = 4

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.errors import BadFile
-from smidgen.measure.measurement import How, Measurement
+from smidgen.measurement import How, Measurement
 
 SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the new one
 

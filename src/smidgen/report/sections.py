@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.labels import (
     HOW,
     KINDS,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.report.labels import (
     cost_label,
     format_change,

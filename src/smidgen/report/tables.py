@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smidgen.measure.measurement import How
+from smidgen.measurement import How
 from smidgen.report.labels import HOW
 from smidgen.report.markup import Markup, tag
 

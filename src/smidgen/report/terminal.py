@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from smidgen.measure.measurement import How, Measurement
+from smidgen.measurement import How, Measurement
 from smidgen.report.labels import (
     cost_label,
     count,

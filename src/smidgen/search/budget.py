@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
 from smidgen.errors import BadInput
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.units import format_bytes, format_milliseconds, parse_bytes, parse_milliseconds
 
 _PARSERS: Mapping[str, Callable[[str, str], float]] = {

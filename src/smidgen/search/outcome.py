@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.paired import Labels
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from smidgen.errors import BadFile
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.outcome import Candidate, Evaluated, Failed, Kind, Outcome, Point, Rejected
 from smidgen.search.run_folder import TEMPORARY, read_json, write_json

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from smidgen.errors import BadInput, MissingExtra, SmidgenError
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.targets.elf import Footprint, read_footprint
 from smidgen.targets.project import Manifest, read_manifest
 from smidgen.targets.target import Target

@@ -14,7 +14,7 @@ from __future__ import annotations
 from smidgen.errors import Unsupported
 from smidgen.graph.core import Graph
 from smidgen.graph.cost import element_operations, macs
-from smidgen.measure.measurement import Measurement
+from smidgen.measurement import Measurement
 from smidgen.targets.target import Target
 
 
