@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from smidgen.codec.container import pack_smg, read_smg, take_apart, unpack_smg, write_smg
 from smidgen.errors import BadFile, BadInput, IllegalGraph
-from smidgen.formats import Dense, Grid, Integer
+from smidgen.formats import Affine, Dense, Grid, Integer
 from smidgen.graph import Graph, GraphBuilder
 from tests.codec.networks import assert_same, float_network, integer_network
 
@@ -55,9 +55,9 @@ def test_numpy_scalars_in_attributes_become_plain_numbers() -> None:
     assert stored.nodes[0].attrs["extra"] == (3, 0.5)
 
 
-@pytest.mark.parametrize("value", [{1, 2}, 2**70, object()])
-def test_an_attribute_that_cannot_be_stored_is_named(value: Any) -> None:
-    with pytest.raises(BadInput, match="stored"):
+@pytest.mark.parametrize("value", [{1, 2}, 2**70, object(), (1,) * 65, [[[[[[[[[[1]]]]]]]]]]])
+def test_an_attribute_that_cannot_be_stored_is_refused(value: Any) -> None:
+    with pytest.raises(BadInput):
         pack_smg([with_attribute(value)])
 
 
@@ -139,6 +139,22 @@ def test_pending_unused_weights_and_unused_values_are_left_out() -> None:
     extra = graph.with_weights({"unused": Dense(np.zeros(3, np.float32))})
     extra = extra.with_values({"unused": replace(graph.values["x"], shape=(99,))})
     assert_same(unpack_smg(pack_smg([extra])).graph, replace(graph, pending=()))
+
+
+def test_a_grid_that_no_reader_would_take_is_not_written() -> None:
+    graph = float_network()
+    wrong = graph.with_values({"relu1": replace(graph.values["relu1"], grid=Grid(0.5, 300))})
+    with pytest.raises(BadInput, match="zero point 300"):
+        pack_smg([wrong])
+
+
+def test_weights_that_would_change_in_a_file_are_not_written() -> None:
+    graph = integer_network()
+    weight = graph.weights["conv2.weight"]
+    assert isinstance(weight, Affine)
+    finer = replace(weight, scale=weight.scale * np.float32(1.0001))  # more digits than bfloat16 has
+    with pytest.raises(BadInput, match=r"conv2\.weight: its affine4 weights would change"):
+        pack_smg([graph.with_weights({"conv2.weight": finer})])
 
 
 def test_an_illegal_graph_is_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -81,11 +81,21 @@ def pack_smg(graphs: Sequence[Graph], metadata: Mapping[str, str] | None = None)
     store = StoreWriter()
     for graph in graphs:
         graph.check()
-    lists = [GraphLister(graph, store).lists() for graph in graphs]
+    lists = [_readable_lists(graph, store) for graph in graphs]
     lengths = [len(stream) for stream in store.streams]
     structure = pack([dict(metadata or {}), store.weights, lengths, lists], graphs[0].name)
     features = ["island"] if any(node.op == "island" for graph in graphs for node in graph.nodes) else []
     return join_sections(features, structure, b"".join(store.streams))
+
+
+def _readable_lists(graph: Graph, store: StoreWriter) -> list[Any]:
+    """The graph's lists, after reading them back: a file that no reader takes must not be written."""
+    lists = GraphLister(graph, store).lists()
+    try:
+        read_graph(lists, store.formats)
+    except BadFile as problem:
+        raise BadInput(graph.name, f"it can't be stored ({str(problem).rstrip('.')})") from problem
+    return lists
 
 
 def unpack_smg(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> SmgFile:

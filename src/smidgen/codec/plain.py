@@ -20,29 +20,33 @@ LONGEST = 64  # entries of one attribute: also bounds the rank of every tensor i
 T = TypeVar("T")
 
 
-def to_plain(value: Any, where: str) -> Any:
-    """A msgpack-able copy. Raises BadInput for a type that a file can't hold."""
+def to_plain(value: Any, where: str, depth: int = 0) -> Any:
+    """A msgpack-able copy. Raises BadInput for what a file can't hold: other types, too deep or too long."""
+    if depth > DEEPEST:
+        raise BadInput(where, f"an attribute is nested over {DEEPEST} deep")
+    if isinstance(value, tuple | list | Mapping) and len(value) > LONGEST:
+        raise BadInput(where, f"an attribute has {len(value)} entries", f"{LONGEST} can be stored")
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple):
-        return [to_plain(item, where) for item in value]
+        return [to_plain(item, where, depth + 1) for item in value]
     if isinstance(value, list):
-        return msgpack.ExtType(LIST_CODE, msgpack.packb([to_plain(item, where) for item in value]))
+        return msgpack.ExtType(LIST_CODE, pack(to_plain(tuple(value), where, depth), where))
     if isinstance(value, Mapping):
-        return {str(key): to_plain(item, where) for key, item in value.items()}
+        return {str(key): to_plain(item, where, depth + 1) for key, item in value.items()}
     raise BadInput(
         where, f"an attribute is a {type(value).__name__}", "numbers, strings and tuples can be stored"
     )
 
 
 def from_plain(value: Any, depth: int = 0) -> Any:
-    """Inverse of `to_plain`. Raises BadFile for anything too deep, too long or of another type."""
+    """Inverse of `to_plain`. Raises BadFile for what it can't have made."""
     if depth > DEEPEST:
         raise BadFile("structure", f"attributes nested over {DEEPEST} deep")
     if isinstance(value, msgpack.ExtType) and value.code == LIST_CODE:
-        return list(from_plain(unpack(value.data, "attribute"), depth + 1))
+        return list(from_plain(expect(unpack(value.data, "attribute"), list, "a list"), depth))
     if isinstance(value, list | dict) and len(value) > LONGEST:
         raise BadFile("structure", f"an attribute with {len(value)} entries", f"{LONGEST} are allowed")
     if isinstance(value, list):

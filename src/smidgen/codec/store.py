@@ -20,11 +20,13 @@ DECODED_BYTES_A_WEIGHT = 4
 class StoreWriter:
     """Collects weights. `streams` and `weights` ([description, {leaf: stream}]) are what goes into the file.
 
-    Streams are referred to by `reference` numbers.
+    Streams are referred to by `reference` numbers. `formats` are the weights as a reader will see them: what
+    would not come back bit for bit is refused.
     """
 
     streams: list[bytes] = field(default_factory=list)
     weights: list[list[Any]] = field(default_factory=list)
+    formats: list[Format] = field(default_factory=list)
     _stream_index: dict[bytes, int] = field(default_factory=dict)
     _weight_index: dict[bytes, int] = field(default_factory=dict)
     _known: dict[int, tuple[Format, int]] = field(default_factory=dict)
@@ -42,8 +44,20 @@ class StoreWriter:
         index = self._weight_index.setdefault(pack([meta, numbers], name), len(self.weights))
         if index == len(self.weights):
             self.weights.append([meta, references(numbers, known)])
+            self.formats.append(self._verified(name, fmt, meta, numbers))
         self._known[id(fmt)] = fmt, index  # holding `fmt` keeps its id from being used again
         return index
+
+    def _verified(self, name: str, fmt: Format, meta: dict[str, Any], numbers: Mapping[str, int]) -> Format:
+        try:
+            stored = from_parts(meta, {leaf: decode_stream(self.streams[i]) for leaf, i in numbers.items()})
+        except BadFile as problem:
+            raise BadInput(name, f"its {fmt.label} weights can't be stored ({problem})") from problem
+        if stored.decode().tobytes() != fmt.decode().tobytes():
+            raise BadInput(
+                name, f"its {fmt.label} weights would change in a file", "a format stores its values exactly"
+            )
+        return stored
 
     def _stream(self, data: bytes) -> int:
         index = self._stream_index.setdefault(data, len(self.streams))

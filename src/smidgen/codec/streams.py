@@ -3,8 +3,8 @@
 1. byte: coder (2 bits: raw, Huffman, rANS, planes), signed (1), bits - 1 (5)
 2. varint: how many symbols; nothing follows if none
 3. varint: smallest symbol, zigzag; byte: width of (symbol - smallest), 0..32 (neither for planes)
-4. raw: packed values; Huffman, rANS: table and code; planes: for each byte of a symbol, lowest first, a
-   varint length and a stream of its own
+4. raw: packed values; Huffman, rANS: table and code; planes: for each byte of an 8-, 16- or 32-bit
+   symbol, lowest first, a varint length and a stream of its own
 """
 
 from __future__ import annotations
@@ -51,12 +51,16 @@ class StreamHeader:
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """The narrowest NumPy integer type of the symbols."""
-        size = 1 if self.bits <= 8 else 2 if self.bits <= 16 else 4
-        return np.dtype(f"{'i' if self.signed else 'u'}{size}")
+        return np.dtype(f"{'i' if self.signed else 'u'}{item_bytes(self.bits)}")
 
     @property
     def decoded_bytes(self) -> int:
         return self.count * self.dtype.itemsize
+
+
+def item_bytes(bits: int) -> int:
+    """Bytes of the narrowest integer type with `bits` (1..32) bits."""
+    return 1 if bits <= 8 else 2 if bits <= 16 else 4
 
 
 def encode_stream(leaf: Leaf) -> bytes:
@@ -89,7 +93,9 @@ def decode_stream(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> Ar
     if header.count == 0:
         return np.zeros(0, dtype=header.dtype)
     if header.coder is Coder.PLANES:
-        return _join_planes(data, header)
+        joined = _join_planes(data, header)
+        _check_range(joined, header)
+        return joined
     symbols = np.empty(header.count, dtype=header.dtype)
     status = _decode(data[header.start :], header, symbols.view(f"u{symbols.itemsize}"))
     if status:
@@ -147,7 +153,7 @@ def _planes(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
     """Each byte of the symbols as a stream of its own: wins where low bytes repeat (rounded floats)."""
     out = _head(Coder.PLANES, leaf) + write_varint(symbols.size)
     words = symbols.astype(np.uint64)
-    for shift in range(0, leaf.bits, 8):
+    for shift in range(0, 8 * item_bytes(leaf.bits), 8):
         plane = (words >> np.uint64(shift)).astype(np.uint8)
         stream = encode_stream(Leaf("plane", plane, 8, signed=False))
         out += write_varint(len(stream)) + stream
@@ -157,7 +163,7 @@ def _planes(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
 def _join_planes(data: bytes, header: StreamHeader) -> Array:
     words = np.zeros(header.count, dtype=f"u{header.dtype.itemsize}")
     at = header.start
-    for shift in range(0, header.bits, 8):
+    for shift in range(0, 8 * words.itemsize, 8):
         length, at = read_varint(data, at, "stream")
         plane = data[at : at + length]
         inner = read_header(plane)
