@@ -44,7 +44,8 @@ class Network:
     def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Class labels [n]; equal outputs give the lowest class."""
         outputs = self.outputs(x)
-        return outputs.reshape(len(outputs), -1).argmax(axis=1).astype(np.int64)
+        labels: npt.NDArray[np.int64] = outputs.reshape(len(outputs), -1).argmax(axis=1).astype(np.int64)
+        return labels
 
 
 def open(path: str | Path) -> Network:

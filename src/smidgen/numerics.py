@@ -62,7 +62,8 @@ def quantize_multipliers(reals: npt.ArrayLike) -> tuple[IntArray, IntArray]:
 def requantize(acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLike) -> IntArray:
     """(acc * M + 2^(s-1)) >> s elementwise in int64, broadcasting; half rounds up, also for negatives."""
     a, m, s = (np.asarray(v, dtype=np.int64) for v in (acc, multiplier, shift))
-    return np.right_shift(a * m + np.left_shift(np.int64(1), s - 1), s)
+    y: IntArray = np.right_shift(a * m + np.left_shift(np.int64(1), s - 1), s)
+    return y
 
 
 def bfloat16_up(x: npt.ArrayLike) -> npt.NDArray[np.float32]:

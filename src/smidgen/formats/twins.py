@@ -95,7 +95,8 @@ class AffineTwin(Twin):
         scale = free + (self._stored_scale() - free).detach()
         step = scale[:, None] * self.relative
         q = torch.clamp(round_half_up_ste(rows / step) + self.zero, qmin, qmax) - self.zero
-        return (q * step).reshape(self.latent.shape)
+        weight: Tensor = (q * step).reshape(self.latent.shape)
+        return weight
 
     def _scale(self) -> Tensor:
         grown: Tensor = self.start * torch.exp(self.growth)

@@ -28,14 +28,14 @@ _SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 
 def read() -> Splits:
     """Windows [200, 6]; subjects 1–6 train, 7 and 8 validate, 9 and 10 test."""
-    return _divided(windows(), VALIDATION_SUBJECTS, TEST_SUBJECTS)
+    return divided(windows(), VALIDATION_SUBJECTS, TEST_SUBJECTS)
 
 
 def folds() -> Iterator[Splits]:
     """Five splits, in each of which two other subjects are the test set and the next two validate."""
     data, pairs = windows(), [SUBJECTS[i : i + 2] for i in range(0, len(SUBJECTS), 2)]
     for i, test in enumerate(pairs):
-        yield _divided(data, pairs[(i + 1) % len(pairs)], test)
+        yield divided(data, pairs[(i + 1) % len(pairs)], test)
 
 
 def windows() -> Dataset:
@@ -50,7 +50,7 @@ def windows() -> Dataset:
     return Dataset(np.asarray(x, np.float32), np.asarray(y, np.int64), np.asarray(subjects, np.int64))
 
 
-def _divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -> Splits:
+def divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -> Splits:
     """By subject, then standardised: each channel has mean 0 and deviation 1 over the training windows."""
     assert data.groups is not None
     parts = [data.take(index) for index in leave_out(data.groups, validation, test)]
