@@ -57,8 +57,9 @@ READING = """\
 Test accuracy in percent, mean ± standard deviation over {seeds} seeds (initial weights, order of samples),
 of float networks. The pruned networks train with the settings of the dense one. MT: the best of three
 minimums on validation, in percent of all weights. MACs: multiply-accumulates whose weight is not zero, in
-percent of the dense network's: work that a sparse kernel could skip, not a measured speed-up. Off: the
-largest distance from the asked sparsity, in percentage points. Kept: weights left by layer, seed 0."""
+percent of the dense network's: work that a sparse kernel could skip, not a measured speed-up. Equal sparsity
+is not equal work: where a global threshold spares convolutions, it keeps more of it than a uniform one. Off:
+the largest distance from the asked sparsity, in percentage points. Kept: weights left by layer, seed 0."""
 Runs = dict[str, dict[str, Any]]
 
 
