@@ -61,7 +61,9 @@ def main() -> None:
         x = np.random.default_rng(1).integers(-128, 128, (count, *shape)).astype(np.int8)
         found = agreement(graph, x, BACKENDS)
         require_agreement(found)
-        rows.append({"network": name, "inputs": count, **{f"{a.backend} differing": a.differing for a in found}})
+        rows.append(
+            {"network": name, "inputs": count, **{f"{a.backend} differing": a.differing for a in found}}
+        )
     write_results(
         "agreement",
         "Outputs that differ from the exact reference",

@@ -94,9 +94,7 @@ def one(number: int, seed: int) -> dict[str, Any]:
 def drop(runs: dict[tuple[int, int], dict[str, Any]], name: str, part: str) -> list[float]:
     """Paired drop a fold in points, the mean over seeds."""
     return [
-        statistics.mean(
-            runs[n, s]["float32"][part] - runs[n, s]["rows"][name][part] for s in SEEDS
-        )
+        statistics.mean(runs[n, s]["float32"][part] - runs[n, s]["rows"][name][part] for s in SEEDS)
         for n in range(len(SUBJECTS))
     ]
 
@@ -133,7 +131,7 @@ def main() -> None:
         "watch",
         "Smartwatch recogniser over leave-one-subject-out folds",
         rows,
-        f"Measured on the integers of the written files; {len(SUBJECTS)} folds x {len(SEEDS)} seeds. Uncompressed: "
+        f"Measured on the integers of the written files; {len(SUBJECTS)} folds x {len(SEEDS)} seeds. Float32: "
         f"{mean:.1f}% test accuracy, {size:,.0f} bytes as `.smg` (float32, entropy-coded). Drops are paired points "
         "lost, Student's t interval over folds. First row: chosen on validation.",
         chosen=chosen["recipe"],

@@ -61,7 +61,9 @@ def test_the_documented_diff_is_found_searched_and_passes_every_contract(copy: P
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(search_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     selected = ["tests/methods/prune/test_random.py", "tests/contracts/test_steps.py"]
     command = [*python, "pytest", "-p", "no:cacheprovider", "-k", "random or rows", *selected]
-    done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=copy, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert re.search(r"(\d+) passed", done.stdout)
     listed = subprocess.run(

@@ -22,7 +22,7 @@ _HOMES = {
     "load": "smidgen.load",
     "open": "smidgen.api",
 }
-__all__ = ["Recipe", "SmidgenError", "__version__", "compress", "load", "open"]  # noqa: F822
+__all__ = ["Recipe", "SmidgenError", "__version__", "compress", "load", "open"]
 
 if TYPE_CHECKING:
     from smidgen.api import compress as compress

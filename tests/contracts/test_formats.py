@@ -1,4 +1,4 @@
-"""Every format keeps its promises: pure decode, exact round trip, freezing an untouched twin changes nothing."""
+"""Every format keeps its promises: pure decode, exact round trip, untouched twins freeze to themselves."""
 
 import importlib
 import pkgutil

@@ -29,9 +29,10 @@ def test_error_is_at_most_half_a_step(seed: int, bits: int, granularity: str) ->
 @settings(max_examples=30)
 def test_decode_is_the_exact_product_of_integer_and_scale(seed: int, bits: int, symmetric: bool) -> None:
     fmt = Affine.fit(weights(seed, (3, 6)), bits, "channel", symmetric)
-    for row, scale, zero in zip(fmt.symbols, fmt.scale, [0] * 3 if fmt.zero is None else fmt.zero.tolist()):
-        for q, real in zip(row.tolist(), fmt.decode()[list(fmt.scale).index(scale)].tolist()):
-            assert Fraction(real) == (q - zero) * Fraction(float(scale))
+    zeros = np.zeros(3, int) if fmt.zero is None else fmt.zero
+    for i, j in np.ndindex(3, 6):
+        exact = (int(fmt.symbols[i, j]) - int(zeros[i])) * Fraction(float(fmt.scale[i]))
+        assert Fraction(float(fmt.decode()[i, j])) == exact
 
 
 def test_symmetric_integers_avoid_the_lowest_value() -> None:

@@ -188,10 +188,14 @@ class Graph:
                 known.add(name)
         for name in self.outputs:
             if name not in known:
-                raise IllegalGraph(self.name, f"output {name!r} is made by no node", "every output has a producer")
+                raise IllegalGraph(
+                    self.name, f"output {name!r} is made by no node", "every output has a producer"
+                )
 
 
-def _infer(node: Node, values: Mapping[str, Value], weights: Mapping[str, Format]) -> tuple[tuple[int, ...], ...]:
+def _infer(
+    node: Node, values: Mapping[str, Value], weights: Mapping[str, Format]
+) -> tuple[tuple[int, ...], ...]:
     """Output shapes of a node; checks roles and attributes against the op table."""
     op = OPS.get(node.op)
     if op is None:
@@ -201,9 +205,13 @@ def _infer(node: Node, values: Mapping[str, Value], weights: Mapping[str, Format
             raise IllegalGraph(node.name, f"{node.op} has no {role!r}", f"it needs {', '.join(op.params)}")
     for role, weight in node.params.items():
         if role not in (*op.params, *op.optional):
-            raise IllegalGraph(node.name, f"{node.op} takes no {role!r}", f"roles: {(*op.params, *op.optional)}")
+            raise IllegalGraph(
+                node.name, f"{node.op} takes no {role!r}", f"roles: {(*op.params, *op.optional)}"
+            )
         if weight not in weights:
-            raise IllegalGraph(node.name, f"weight {weight!r} does not exist", "params name weights of the graph")
+            raise IllegalGraph(
+                node.name, f"weight {weight!r} does not exist", "params name weights of the graph"
+            )
     if missing := [key for key in op.attrs if key not in node.attrs]:
         raise IllegalGraph(node.name, f"{node.op} lacks the attribute {missing[0]!r}", f"it needs {op.attrs}")
     inputs = [values[name].shape for name in node.inputs]
@@ -228,4 +236,6 @@ def _check_names(graph: Graph) -> None:
     read = {v for node in graph.nodes for v in node.inputs}
     for name in {*made, *read, *graph.outputs}:
         if name not in graph.values:
-            raise IllegalGraph(graph.name, f"value {name!r} is not declared", "graph.values lists every value")
+            raise IllegalGraph(
+                graph.name, f"value {name!r} is not declared", "graph.values lists every value"
+            )

@@ -1,7 +1,8 @@
 """The operator table: roles of weights, attributes, and how shapes follow.
 
 Layout is channels last: an image is [H, W, C], a sequence [T, C], the weight of a convolution
-[O, kH, kW, I/groups] or [O, k, I/groups]. Spatial attributes are tuples with one entry an axis, `padding` pairs (before, after).
+[O, kH, kW, I/groups] or [O, k, I/groups]. Spatial attributes are tuples with one entry an axis, `padding`
+pairs (before, after).
 
 Integer operators (`q.*`) work on int8 values whose zero points are in the values' grids, and end in
 `saturate(requantize(acc) + zero_out, lo, hi)`; see docs/NUMERICS.md for each rule.

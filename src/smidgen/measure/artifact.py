@@ -10,10 +10,10 @@ from smidgen.emit.c import CEmitter
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable, expand_weights
 from smidgen.measure.agreement import random_inputs
-from smidgen.measurement import Measurement
 from smidgen.measure.memory import host_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
+from smidgen.measurement import Measurement
 from smidgen.run.native import native_plan
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency

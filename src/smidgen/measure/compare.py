@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import MissingExtra
-from smidgen.measurement import Measurement
 from smidgen.measure.timing import speedup
+from smidgen.measurement import Measurement
 
 
 def onnxruntime_call(model: Path, x: npt.NDArray[np.float32]) -> Callable[[], object]:

@@ -33,7 +33,7 @@ def problems_of(graph: Graph, target: Target, limits: Mapping[str, float] | None
 
 
 def as_int8(graph: Graph) -> Graph:
-    """The integer graph that 8-bit quantization would give, on made-up ranges: right in all but its numbers."""
+    """The integer graph of 8-bit quantization on made-up ranges: right in all but its numbers."""
     plain = canonical(replace(graph, pending=()))
     weights = {
         node.params["weight"]: plain.weights[node.params["weight"]].map_dense(

@@ -60,7 +60,9 @@ class Context:
         from smidgen.errors import BadInput
 
         if self.data is None:
-            raise BadInput(step, "no data was given", "this step learns from data", "Pass --data or drop the step")
+            raise BadInput(
+                step, "no data was given", "this step learns from data", "Pass --data or drop the step"
+            )
         return self.data
 
 

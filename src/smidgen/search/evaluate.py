@@ -18,10 +18,10 @@ from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
-from smidgen.measurement import Measurement
 from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
+from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Stage, silent
 from smidgen.numerics import Array

@@ -1,8 +1,7 @@
 #include "smidgen.h"
 
 void smg_decode_gaps(const smg_decode_gaps_args *a, const uint8_t *symbols, const uint8_t *zeros,
-                     const uint8_t *multiples, const uint8_t *gaps, int8_t *y)
-{
+                     const uint8_t *multiples, const uint8_t *gaps, int8_t *y) {
     const int32_t escape = (1 << a->gap_bits) - 1;
     int32_t at = 0, next = 0;
     for (int32_t i = 0; i < a->count; i++)

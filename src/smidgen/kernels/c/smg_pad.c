@@ -1,14 +1,12 @@
 #include "smidgen.h"
 
-static int8_t *fill(int8_t *y, size_t n, int32_t value)
-{
+static int8_t *fill(int8_t *y, size_t n, int32_t value) {
     while (n-- > 0)
         *y++ = (int8_t)value;
     return y;
 }
 
-void smg_pad(const smg_pad_args *a, const int8_t *x, int8_t *y)
-{
+void smg_pad(const smg_pad_args *a, const int8_t *x, int8_t *y) {
     const size_t size_3 = (size_t)(a->before_3 + a->d3 + a->after_3);
     const size_t size_2 = (size_t)(a->before_2 + a->d2 + a->after_2) * size_3;
     const size_t size_1 = (size_t)(a->before_1 + a->d1 + a->after_1) * size_2;

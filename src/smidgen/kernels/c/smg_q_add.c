@@ -1,8 +1,7 @@
 #include "smidgen.h"
 
 /* One row of the last axis. 32 bits suffice: each product is below 2^24, the rounding term at most 2^29. */
-static void row(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int8_t *y)
-{
+static void row(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int8_t *y) {
     const int32_t m0 = a->multiplier_0, m1 = a->multiplier_1, shift = a->shift, lo = a->lo, hi = a->hi;
     const int32_t offset = ((int32_t)1 << (shift - 1)) - a->zero_0 * m0 - a->zero_1 * m1;
     for (int32_t i = 0; i < a->d3; i++) {
@@ -11,8 +10,7 @@ static void row(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int
     }
 }
 
-void smg_q_add(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int8_t *y)
-{
+void smg_q_add(const smg_q_add_args *a, const int8_t *x0, const int8_t *x1, int8_t *y) {
     for (int32_t i = 0; i < a->d0; i++) {
         for (int32_t j = 0; j < a->d1; j++) {
             for (int32_t k = 0; k < a->d2; k++, y += a->d3) {

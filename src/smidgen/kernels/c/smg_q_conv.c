@@ -1,11 +1,10 @@
 #include "smidgen.h"
 
-/* sum w * (x - zero_x) over one window. `x` and `w` are at the first channel of the group; `total` is the sum of
- * all of `w`. The zero point is subtracted once a window: over the whole of it from `total`, at the border from
- * the taps that lie inside. */
-static uint32_t window(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, uint32_t total, int32_t top,
-                       int32_t left)
-{
+/* sum w * (x - zero_x) over one window. `x` and `w` are at the first channel of the group; `total` is the sum
+ * of all of `w`. The zero point is subtracted once a window: over the whole of it from `total`, at the border
+ * from the taps that lie inside. */
+static uint32_t window(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, uint32_t total,
+                       int32_t top, int32_t left) {
     const int32_t per_group = a->in_c / a->groups;
     const smg_taps rows = smg_inside(top, a->k_h, a->dilation_h, a->in_h);
     const smg_taps cols = smg_inside(left, a->k_w, a->dilation_w, a->in_w);
@@ -30,8 +29,7 @@ static uint32_t window(const smg_q_conv_args *a, const int8_t *x, const int8_t *
 }
 
 void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
-                const uint16_t *multiplier, const uint8_t *shift, int8_t *y)
-{
+                const uint16_t *multiplier, const uint8_t *shift, int8_t *y) {
     const int32_t per_group = a->in_c / a->groups, out_per_group = a->out_c / a->groups;
     const int32_t size = a->k_h * a->k_w * per_group;
     for (int32_t o = 0; o < a->out_c; o++, w += size) {

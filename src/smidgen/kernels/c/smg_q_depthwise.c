@@ -2,15 +2,14 @@
 
 enum { LANES = 16 }; /* most channels computed side by side */
 
-/* A block of `lanes` channels from `first` on. Its weights are turned to [taps][lanes]: neighbouring channels lie
- * side by side, as in x. Large windows get fewer lanes, so that the stack stays small. */
+/* A block of `lanes` channels from `first` on. Its weights are turned to [taps][lanes]: neighbouring channels
+ * lie side by side, as in x. Large windows get fewer lanes, so that the stack stays small. */
 typedef struct {
     int8_t weight[SMG_DEPTHWISE_TAPS];
     int32_t first, lanes;
 } block;
 
-static void load(const smg_q_depthwise_args *a, const int8_t *w, int32_t first, block *b)
-{
+static void load(const smg_q_depthwise_args *a, const int8_t *w, int32_t first, block *b) {
     const int32_t taps = a->k_h * a->k_w, left = a->channels - first, room = SMG_DEPTHWISE_TAPS / taps;
     const int32_t most = room < LANES ? room : LANES;
     b->first = first;
@@ -20,21 +19,20 @@ static void load(const smg_q_depthwise_args *a, const int8_t *w, int32_t first, 
             b->weight[t * b->lanes + i] = w[(size_t)(first + i) * taps + t];
 }
 
-static inline void multiply(int32_t *acc, const int8_t *x, const int8_t *w, int32_t zero, int32_t lanes)
-{
+static inline void multiply(int32_t *acc, const int8_t *x, const int8_t *w, int32_t zero, int32_t lanes) {
     for (int32_t i = 0; i < lanes; i++)
         acc[i] += (x[i] - zero) * w[i];
 }
 
 static void window(const smg_q_depthwise_args *a, const block *b, const int8_t *x, int32_t top, int32_t left,
-                   int32_t *acc)
-{
+                   int32_t *acc) {
     const smg_taps rows = smg_inside(top, a->k_h, a->dilation_h, a->in_h);
     const smg_taps cols = smg_inside(left, a->k_w, a->dilation_w, a->in_w);
     for (int32_t kh = rows.first; kh < rows.last; kh++) {
         for (int32_t kw = cols.first; kw < cols.last; kw++) {
             const size_t at = (size_t)(top + kh * a->dilation_h) * a->in_w + (left + kw * a->dilation_w);
-            const int8_t *xs = x + at * a->channels + b->first, *ws = b->weight + (kh * a->k_w + kw) * b->lanes;
+            const int8_t *xs = x + at * a->channels + b->first,
+                         *ws = b->weight + (kh * a->k_w + kw) * b->lanes;
             if (b->lanes == LANES)
                 multiply(acc, xs, ws, a->zero_x, LANES); /* a constant count: no remainder loop */
             else
@@ -44,8 +42,7 @@ static void window(const smg_q_depthwise_args *a, const block *b, const int8_t *
 }
 
 void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
-                     const uint16_t *multiplier, const uint8_t *shift, int8_t *y)
-{
+                     const uint16_t *multiplier, const uint8_t *shift, int8_t *y) {
     block b;
     for (int32_t first = 0; first < a->channels; first += b.lanes) {
         load(a, w, first, &b);

@@ -1,8 +1,7 @@
 #include "smidgen.h"
 
 void smg_q_linear(const smg_q_linear_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
-                  const uint16_t *multiplier, const uint8_t *shift, int8_t *y)
-{
+                  const uint16_t *multiplier, const uint8_t *shift, int8_t *y) {
     for (int32_t o = 0; o < a->out; o++, w += a->in) {
         /* The zero point leaves the inner loop: sum w (x - z) = sum w x - z sum w. */
         const uint32_t start = (uint32_t)bias[o] - (uint32_t)a->zero_x * smg_sum(w, a->in);

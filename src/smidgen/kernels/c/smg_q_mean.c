@@ -1,8 +1,7 @@
 #include "smidgen.h"
 
 void smg_q_mean(const smg_q_mean_args *a, const int8_t *x, const uint16_t *multiplier, const uint8_t *shift,
-                int8_t *y)
-{
+                int8_t *y) {
     const size_t step1 = (size_t)a->r1 * a->k2, step0 = (size_t)a->k1 * step1;
     for (int32_t k0 = 0; k0 < a->k0; k0++) {
         for (int32_t k1 = 0; k1 < a->k1; k1++) {

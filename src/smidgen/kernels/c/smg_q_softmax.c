@@ -1,7 +1,6 @@
 #include "smidgen.h"
 
-static void row(int32_t size, const int8_t *x, const uint16_t *table, int8_t *y)
-{
+static void row(int32_t size, const int8_t *x, const uint16_t *table, int8_t *y) {
     int32_t max = INT8_MIN;
     uint32_t sum = 0;
     for (int32_t i = 0; i < size; i++)
@@ -14,8 +13,7 @@ static void row(int32_t size, const int8_t *x, const uint16_t *table, int8_t *y)
     }
 }
 
-void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y)
-{
+void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y) {
     for (int32_t r = 0; r < a->rows; r++, x += a->size, y += a->size)
         row(a->size, x, table, y);
 }

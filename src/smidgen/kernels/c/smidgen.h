@@ -1,15 +1,16 @@
-/* Integer kernels in freestanding C99: the same files run in Python, in emitted projects and on microcontrollers.
+/* Integer kernels in freestanding C99: the same files run in Python, in emitted projects and on
+ * microcontrollers.
  *
- * One public function a file, `void smg_NAME(const smg_NAME_args *a, pointers...)`. Every field of an argument
- * struct is an int32_t, so that a struct is also an array of int32_t in the order given here.
+ * One public function a file, `void smg_NAME(const smg_NAME_args *a, pointers...)`. Every field of an
+ * argument struct is an int32_t, so that a struct is also an array of int32_t in the order given here.
  *
  * Rules are those of docs/NUMERICS.md. Layouts are channels last, weights [out_c][k_h][k_w][in_c / groups];
  * a sequence is an image with in_h = k_h = 1. Common fields:
  *   zero_x, zero_y  zero points of input and output, -128..127
  *   lo, hi          saturation bounds, -128 <= lo <= hi <= 127
  *   per_channel     1: `multiplier` and `shift` hold one entry an output channel; 0: one for all
- * `multiplier` entries are any uint16_t, `shift` entries 1..47. All sizes are >= 1 and every tensor is smaller
- * than 2^31 bytes. An output may not overlap an input, unless the kernel says that it works in place.
+ * `multiplier` entries are any uint16_t, `shift` entries 1..47. All sizes are >= 1 and every tensor is
+ * smaller than 2^31 bytes. An output may not overlap an input, unless the kernel says that it works in place.
  */
 #ifndef SMIDGEN_H
 #define SMIDGEN_H
@@ -22,27 +23,23 @@ extern "C" {
 #endif
 
 /* (acc * multiplier + 2^(shift-1)) >> shift: half rounds up, also for negatives. */
-static inline int64_t smg_requantize(int32_t acc, uint16_t multiplier, uint8_t shift)
-{
+static inline int64_t smg_requantize(int32_t acc, uint16_t multiplier, uint8_t shift) {
     return ((int64_t)acc * multiplier + ((int64_t)1 << (shift - 1))) >> shift;
 }
 
-static inline int8_t smg_saturate(int64_t v, int32_t lo, int32_t hi)
-{
+static inline int8_t smg_saturate(int64_t v, int32_t lo, int32_t hi) {
     return (int8_t)(v < lo ? lo : v > hi ? hi : v);
 }
 
 /* Sums wrap modulo 2^32 on the way; the final value fits int32_t, as lowering has proved. */
-static inline uint32_t smg_dot(const int8_t *x, const int8_t *w, int32_t n)
-{
+static inline uint32_t smg_dot(const int8_t *x, const int8_t *w, int32_t n) {
     uint32_t sum = 0;
     for (int32_t i = 0; i < n; i++)
         sum += (uint32_t)((int32_t)x[i] * w[i]);
     return sum;
 }
 
-static inline uint32_t smg_sum(const int8_t *x, int32_t n)
-{
+static inline uint32_t smg_sum(const int8_t *x, int32_t n) {
     uint32_t sum = 0;
     for (int32_t i = 0; i < n; i++)
         sum += (uint32_t)(int32_t)x[i];
@@ -51,10 +48,11 @@ static inline uint32_t smg_sum(const int8_t *x, int32_t n)
 
 /* Where a window that starts at `start` (may be negative) lies inside an axis of `size`:
  * the taps first <= t < last have 0 <= start + t * dilation < size. */
-typedef struct { int32_t first, last; } smg_taps;
+typedef struct {
+    int32_t first, last;
+} smg_taps;
 
-static inline smg_taps smg_inside(int32_t start, int32_t taps, int32_t dilation, int32_t size)
-{
+static inline smg_taps smg_inside(int32_t start, int32_t taps, int32_t dilation, int32_t size) {
     smg_taps t = {start < 0 ? (dilation - 1 - start) / dilation : 0, taps};
     if (start + (taps - 1) * dilation >= size)
         t.last = start >= size ? 0 : (size - 1 - start) / dilation + 1;
@@ -75,8 +73,8 @@ void smg_q_linear(const smg_q_linear_args *a, const int8_t *x, const int8_t *w, 
  * x [in_h][in_w][in_c], w [out_c][k_h][k_w][in_c / groups], bias [out_c], y [out_h][out_w][out_c];
  * strides and dilations >= 1, pads >= 0, groups divides in_c and out_c. */
 typedef struct {
-    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left, dilation_h,
-        dilation_w, groups, zero_x, zero_y, lo, hi, per_channel;
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, groups, zero_x, zero_y, lo, hi, per_channel;
 } smg_q_conv_args;
 void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
                 const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
@@ -99,10 +97,11 @@ typedef struct {
 void smg_q_max_pool(const smg_q_max_pool_args *a, const int8_t *x, int8_t *y);
 
 /* sat(requantize(sum (x - zero_x)) + zero_y) over the window's positions inside the input.
- * by_count 1: `multiplier` and `shift` have k_h * k_w entries, indexed by (positions inside) - 1; 0: one entry. */
+ * by_count 1: `multiplier` and `shift` have k_h * k_w entries, indexed by (positions inside) - 1; 0: one
+ * entry. */
 typedef struct {
-    int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, zero_x, zero_y,
-        lo, hi, by_count;
+    int32_t in_h, in_w, channels, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, zero_x,
+        zero_y, lo, hi, by_count;
 } smg_q_avg_pool_args;
 void smg_q_avg_pool(const smg_q_avg_pool_args *a, const int8_t *x, const uint16_t *multiplier,
                     const uint8_t *shift, int8_t *y);
@@ -116,8 +115,8 @@ void smg_q_mean(const smg_q_mean_args *a, const int8_t *x, const uint16_t *multi
 
 /* sat(((x0 - zero_0) * multiplier_0 + (x1 - zero_1) * multiplier_1 + 2^(shift-1) >> shift) + zero_y).
  * y [d0][d1][d2][d3]; element strides s0_.. of x0 and s1_.. of x1, 0 on axes that are broadcast.
- * Multipliers 0..65535; shift 1..30 (a longer shift rounds to 0, as 30 does). In place with an operand that is
- * not broadcast. */
+ * Multipliers 0..65535; shift 1..30 (a longer shift rounds to 0, as 30 does). In place with an operand that
+ * is not broadcast. */
 typedef struct {
     int32_t d0, d1, d2, d3, s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, zero_0, zero_1, multiplier_0,
         multiplier_1, shift, zero_y, lo, hi;
@@ -199,8 +198,7 @@ void smg_decode_gaps(const smg_decode_gaps_args *a, const uint8_t *symbols, cons
                      const uint8_t *multiples, const uint8_t *gaps, int8_t *y);
 
 /* The `index`-th symbol of a stream, `bits` wide (1..8). */
-static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t bits)
-{
+static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t bits) {
     const uint64_t at = (uint64_t)index * (uint32_t)bits;
     const uint8_t *byte = stream + (size_t)(at >> 3);
     const int32_t low = (int32_t)(at & 7);
@@ -210,16 +208,14 @@ static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t
     return (int32_t)(word >> low) & ((1 << bits) - 1);
 }
 
-static inline int32_t smg_signed(const uint8_t *stream, int32_t index, int32_t bits)
-{
+static inline int32_t smg_signed(const uint8_t *stream, int32_t index, int32_t bits) {
     const int32_t sign = 1 << (bits - 1);
     return (smg_unsigned(stream, index, bits) ^ sign) - sign;
 }
 
 /* (q - zero) * multiple for weight `i`; see smg_decode_packed. */
 static inline int8_t smg_weight(int32_t q, int32_t i, int32_t row, int32_t group, int32_t bits,
-                                const uint8_t *zeros, const uint8_t *multiples)
-{
+                                const uint8_t *zeros, const uint8_t *multiples) {
     if (zeros != NULL)
         q -= smg_signed(zeros, i / row, bits);
     if (multiples != NULL)

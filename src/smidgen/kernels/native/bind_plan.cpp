@@ -20,7 +20,8 @@ using Outputs = std::vector<nb::ndarray<int8_t, nb::c_contig, nb::device::cpu>>;
 
 template <class Byte, class Arrays>
 std::vector<Byte *> addresses(const Arrays &arrays, const std::vector<int32_t> &nbytes, size_t samples) {
-    if (arrays.size() != nbytes.size()) throw std::invalid_argument("the number of arrays does not fit the plan");
+    if (arrays.size() != nbytes.size())
+        throw std::invalid_argument("the number of arrays does not fit the plan");
     std::vector<Byte *> found;
     for (size_t i = 0; i < arrays.size(); i++) {
         if (arrays[i].nbytes() != samples * static_cast<size_t>(nbytes[i]))
@@ -40,10 +41,12 @@ void run(Plan &plan, const Inputs &inputs, const Outputs &outputs, size_t sample
 // The bytes that each call wrote for one sample, in the order of the calls.
 nb::list trace(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
     std::vector<std::string> written;
-    plan.run(addresses<const uint8_t>(inputs, plan.input_bytes(), 1), addresses<uint8_t>(outputs, plan.output_bytes(), 1),
-             1, [&](const uint8_t *output, size_t nbytes) { written.emplace_back(output, output + nbytes); });
+    plan.run(addresses<const uint8_t>(inputs, plan.input_bytes(), 1),
+             addresses<uint8_t>(outputs, plan.output_bytes(), 1), 1,
+             [&](const uint8_t *output, size_t nbytes) { written.emplace_back(output, output + nbytes); });
     nb::list result;
-    for (const auto &bytes : written) result.append(nb::bytes(bytes.data(), bytes.size()));
+    for (const auto &bytes : written)
+        result.append(nb::bytes(bytes.data(), bytes.size()));
     return result;
 }
 
@@ -66,11 +69,12 @@ std::vector<std::string> kernel_names() {
     int count;
     const Kernel *table = kernels(&count);
     std::vector<std::string> names;
-    for (int i = 0; i < count; i++) names.emplace_back(table[i].name);
+    for (int i = 0; i < count; i++)
+        names.emplace_back(table[i].name);
     return names;
 }
 
-}  // namespace
+} // namespace
 
 void bind_plan(nb::module_ &m) {
     m.attr("PLAN_VERSION") = PLAN_VERSION;

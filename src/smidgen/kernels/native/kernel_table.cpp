@@ -13,7 +13,8 @@ constexpr int64_t LIMIT = INT32_MAX;
 
 bool all_in(int64_t lo, int64_t hi, Sizes values) {
     for (int64_t v : values)
-        if (v < lo || v > hi) return false;
+        if (v < lo || v > hi)
+            return false;
     return true;
 }
 
@@ -21,7 +22,8 @@ bool all_in(int64_t lo, int64_t hi, Sizes values) {
 int64_t product(Sizes sizes) {
     int64_t n = 1;
     for (int64_t size : sizes) {
-        if (n > LIMIT) return n;
+        if (n > LIMIT)
+            return n;
         n *= size;
     }
     return n;
@@ -33,30 +35,39 @@ int64_t reach(Sizes sizes, Sizes strides) {
     auto stride = strides.begin();
     for (int64_t size : sizes) {
         last += (size - 1) * *stride++;
-        if (last > LIMIT) return last;
+        if (last > LIMIT)
+            return last;
     }
     return last + 1;
 }
 
-bool holds(const Span &span, int64_t nbytes) { return span.present && nbytes <= span.nbytes; }
+bool holds(const Span &span, int64_t nbytes) {
+    return span.present && nbytes <= span.nbytes;
+}
 
-bool bits_fit(const Span &span, int64_t symbols, int64_t bits) { return holds(span, (symbols * bits + 7) / 8); }
+bool bits_fit(const Span &span, int64_t symbols, int64_t bits) {
+    return holds(span, (symbols * bits + 7) / 8);
+}
 
-bool bounds(int32_t zero_y, int32_t lo, int32_t hi) { return all_in(-128, 127, {zero_y, lo, hi}) && lo <= hi; }
+bool bounds(int32_t zero_y, int32_t lo, int32_t hi) {
+    return all_in(-128, 127, {zero_y, lo, hi}) && lo <= hi;
+}
 
 // Multipliers and shifts: constants, so that a shift is known to be legal.
 bool ratios(const Span &multiplier, const Span &shift, int64_t entries) {
-    if (!holds(multiplier, 2 * entries) || !holds(shift, entries) || !shift.constant) return false;
+    if (!holds(multiplier, 2 * entries) || !holds(shift, entries) || !shift.constant)
+        return false;
     for (int64_t i = 0; i < entries; i++)
-        if (shift.constant[i] < 1 || shift.constant[i] > 47) return false;
+        if (shift.constant[i] < 1 || shift.constant[i] > 47)
+            return false;
     return true;
 }
 
 bool fits(const smg_q_linear_args &a, const Span *p) {
-    return all_in(1, LIMIT, {a.rows, a.in, a.out}) && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
-           holds(p[0], product({a.rows, a.in})) && holds(p[1], product({a.out, a.in})) &&
-           holds(p[2], 4 * int64_t{a.out}) && ratios(p[3], p[4], a.per_channel ? a.out : 1) &&
-           holds(p[5], product({a.rows, a.out}));
+    return all_in(1, LIMIT, {a.rows, a.in, a.out}) && all_in(-128, 127, {a.zero_x}) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.rows, a.in})) &&
+           holds(p[1], product({a.out, a.in})) && holds(p[2], 4 * int64_t{a.out}) &&
+           ratios(p[3], p[4], a.per_channel ? a.out : 1) && holds(p[5], product({a.rows, a.out}));
 }
 
 // Window positions are computed in int32.
@@ -68,35 +79,40 @@ bool axis(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad, 
 bool fits(const smg_q_conv_args &a, const Span *p) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) &&
-           all_in(1, LIMIT, {a.in_c, a.out_c, a.groups}) && a.in_c % a.groups == 0 && a.out_c % a.groups == 0 &&
-           all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
+           all_in(1, LIMIT, {a.in_c, a.out_c, a.groups}) && a.in_c % a.groups == 0 &&
+           a.out_c % a.groups == 0 && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
            holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
-           holds(p[1], product({a.out_c, a.k_h, a.k_w, a.in_c / a.groups})) && holds(p[2], 4 * int64_t{a.out_c}) &&
-           ratios(p[3], p[4], a.per_channel ? a.out_c : 1) && holds(p[5], product({a.out_h, a.out_w, a.out_c}));
+           holds(p[1], product({a.out_c, a.k_h, a.k_w, a.in_c / a.groups})) &&
+           holds(p[2], 4 * int64_t{a.out_c}) && ratios(p[3], p[4], a.per_channel ? a.out_c : 1) &&
+           holds(p[5], product({a.out_h, a.out_w, a.out_c}));
 }
 
 bool fits(const smg_q_depthwise_args &a, const Span *p) {
     const int64_t taps = product({a.k_h, a.k_w});
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) && taps <= SMG_DEPTHWISE_TAPS &&
-           all_in(1, LIMIT - 16, {a.channels}) && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
-           holds(p[0], product({a.in_h, a.in_w, a.channels})) && holds(p[1], product({a.channels, taps})) &&
-           holds(p[2], 4 * int64_t{a.channels}) && ratios(p[3], p[4], a.per_channel ? a.channels : 1) &&
+           all_in(1, LIMIT - 16, {a.channels}) && all_in(-128, 127, {a.zero_x}) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.in_h, a.in_w, a.channels})) &&
+           holds(p[1], product({a.channels, taps})) && holds(p[2], 4 * int64_t{a.channels}) &&
+           ratios(p[3], p[4], a.per_channel ? a.channels : 1) &&
            holds(p[5], product({a.out_h, a.out_w, a.channels}));
 }
 
-template <class Pool>
-bool pool_fits(const Pool &a, const Span &x, const Span &y) {
+template <class Pool> bool pool_fits(const Pool &a, const Span &x, const Span &y) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, 1) && all_in(1, LIMIT, {a.channels}) &&
-           holds(x, product({a.in_h, a.in_w, a.channels})) && holds(y, product({a.out_h, a.out_w, a.channels}));
+           holds(x, product({a.in_h, a.in_w, a.channels})) &&
+           holds(y, product({a.out_h, a.out_w, a.channels}));
 }
 
-bool fits(const smg_q_max_pool_args &a, const Span *p) { return pool_fits(a, p[0], p[1]); }
+bool fits(const smg_q_max_pool_args &a, const Span *p) {
+    return pool_fits(a, p[0], p[1]);
+}
 
 bool fits(const smg_q_avg_pool_args &a, const Span *p) {
-    return pool_fits(a, p[0], p[3]) && product({a.k_h, a.k_w, 512}) <= LIMIT && all_in(-128, 127, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi) && ratios(p[1], p[2], a.by_count ? product({a.k_h, a.k_w}) : 1);
+    return pool_fits(a, p[0], p[3]) && product({a.k_h, a.k_w, 512}) <= LIMIT &&
+           all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
+           ratios(p[1], p[2], a.by_count ? product({a.k_h, a.k_w}) : 1);
 }
 
 bool fits(const smg_q_mean_args &a, const Span *p) {
@@ -106,12 +122,12 @@ bool fits(const smg_q_mean_args &a, const Span *p) {
            holds(p[3], product({a.k0, a.k1, a.k2}));
 }
 
-template <class Binary>
-bool broadcast_fits(const Binary &a, const Span &x0, const Span &x1, const Span &y) {
+template <class Binary> bool broadcast_fits(const Binary &a, const Span &x0, const Span &x1, const Span &y) {
     const Sizes dims = {a.d0, a.d1, a.d2, a.d3};
-    return all_in(1, LIMIT, dims) && all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s0_3, a.s1_0, a.s1_1, a.s1_2, a.s1_3}) &&
-           all_in(-128, 127, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi) && holds(y, product(dims)) &&
-           holds(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3})) &&
+    return all_in(1, LIMIT, dims) &&
+           all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s0_3, a.s1_0, a.s1_1, a.s1_2, a.s1_3}) &&
+           all_in(-128, 127, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds(y, product(dims)) && holds(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3})) &&
            holds(x1, reach(dims, {a.s1_0, a.s1_1, a.s1_2, a.s1_3}));
 }
 
@@ -125,9 +141,9 @@ bool fits(const smg_q_mul_args &a, const Span *p) {
 }
 
 bool fits(const smg_q_requantize_args &a, const Span *p) {
-    return all_in(1, LIMIT, {a.rows, a.channels}) && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
-           holds(p[0], product({a.rows, a.channels})) && ratios(p[1], p[2], a.per_channel ? a.channels : 1) &&
-           holds(p[3], product({a.rows, a.channels}));
+    return all_in(1, LIMIT, {a.rows, a.channels}) && all_in(-128, 127, {a.zero_x}) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.rows, a.channels})) &&
+           ratios(p[1], p[2], a.per_channel ? a.channels : 1) && holds(p[3], product({a.rows, a.channels}));
 }
 
 bool fits(const smg_q_table_args &a, const Span *p) {
@@ -135,8 +151,9 @@ bool fits(const smg_q_table_args &a, const Span *p) {
 }
 
 bool fits(const smg_q_softmax_args &a, const Span *p) {
-    if (!all_in(1, LIMIT, {a.rows}) || !all_in(1, 65536, {a.size}) || !holds(p[1], 512) || !p[1].constant) return false;
-    const bool nonzero = p[1].constant[0] || p[1].constant[1];  // the sum is a divisor
+    if (!all_in(1, LIMIT, {a.rows}) || !all_in(1, 65536, {a.size}) || !holds(p[1], 512) || !p[1].constant)
+        return false;
+    const bool nonzero = p[1].constant[0] || p[1].constant[1]; // the sum is a divisor
     return nonzero && holds(p[0], product({a.rows, a.size})) && holds(p[2], product({a.rows, a.size}));
 }
 
@@ -144,8 +161,8 @@ bool fits(const smg_copy_args &a, const Span *p) {
     const Sizes dims = {a.rows, a.run};
     // Runs may not overlap in y: that also bounds the work by the memory.
     return all_in(1, LIMIT, dims) && all_in(0, LIMIT, {a.stride_x, a.stride_y}) &&
-           (a.rows == 1 || a.stride_y >= a.run) &&
-           holds(p[0], reach(dims, {a.stride_x, 1})) && holds(p[1], reach(dims, {a.stride_y, 1}));
+           (a.rows == 1 || a.stride_y >= a.run) && holds(p[0], reach(dims, {a.stride_x, 1})) &&
+           holds(p[1], reach(dims, {a.stride_y, 1}));
 }
 
 bool fits(const smg_transpose_args &a, const Span *p) {
@@ -156,17 +173,20 @@ bool fits(const smg_transpose_args &a, const Span *p) {
 
 bool fits(const smg_pad_args &a, const Span *p) {
     const Sizes dims = {a.d0, a.d1, a.d2, a.d3};
-    const int64_t padded = product({int64_t{a.before_0} + a.d0 + a.after_0, int64_t{a.before_1} + a.d1 + a.after_1,
-                                    int64_t{a.before_2} + a.d2 + a.after_2, int64_t{a.before_3} + a.d3 + a.after_3});
+    const int64_t padded =
+        product({int64_t{a.before_0} + a.d0 + a.after_0, int64_t{a.before_1} + a.d1 + a.after_1,
+                 int64_t{a.before_2} + a.d2 + a.after_2, int64_t{a.before_3} + a.d3 + a.after_3});
     return all_in(1, LIMIT, dims) && all_in(-128, 127, {a.value}) && holds(p[0], product(dims)) &&
-           all_in(0, LIMIT, {a.before_0, a.before_1, a.before_2, a.before_3, a.after_0, a.after_1, a.after_2, a.after_3}) &&
+           all_in(0, LIMIT,
+                  {a.before_0, a.before_1, a.before_2, a.before_3, a.after_0, a.after_1, a.after_2,
+                   a.after_3}) &&
            holds(p[1], padded);
 }
 
 // What the three decoders share; `symbols` of them are stored.
-template <class Decode>
-bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
-    if (!all_in(1, LIMIT, {a.count, a.row, a.group}) || !all_in(1, 8, {a.bits}) || !all_in(0, a.count, {symbols}))
+template <class Decode> bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
+    if (!all_in(1, LIMIT, {a.count, a.row, a.group}) || !all_in(1, 8, {a.bits}) ||
+        !all_in(0, a.count, {symbols}))
         return false;
     const int64_t rows = (int64_t{a.count} + a.row - 1) / a.row;
     const int64_t groups = (int64_t{a.row} + a.group - 1) / a.group;
@@ -175,25 +195,28 @@ bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y)
            (!p[2].present || (rows * groups <= LIMIT && bits_fit(p[2], rows * groups, 4)));
 }
 
-bool fits(const smg_decode_packed_args &a, const Span *p) { return decode_fits(a, a.count, p, p[3]); }
+bool fits(const smg_decode_packed_args &a, const Span *p) {
+    return decode_fits(a, a.count, p, p[3]);
+}
 
 bool fits(const smg_decode_mask_args &a, const Span *p) {
     return decode_fits(a, a.stored, p, p[4]) && bits_fit(p[3], a.count, 1);
 }
 
 bool fits(const smg_decode_gaps_args &a, const Span *p) {
-    return decode_fits(a, a.stored, p, p[4]) && all_in(1, 8, {a.gap_bits}) && all_in(0, LIMIT, {a.gap_count}) &&
-           bits_fit(p[3], a.gap_count, a.gap_bits);
+    return decode_fits(a, a.stored, p, p[4]) && all_in(1, 8, {a.gap_bits}) &&
+           all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[3], a.gap_count, a.gap_bits);
 }
 
 // A kernel's signature gives its argument struct and pointers; nothing is written twice.
 template <auto function, class Args, class... Pointers, size_t... I>
 constexpr Kernel entry(const char *name, void (*)(const Args *, Pointers...), std::index_sequence<I...>) {
-    return {name, static_cast<int>(sizeof(Args) / sizeof(int32_t)), static_cast<int>(sizeof...(Pointers)),
-            [](const int32_t *args, void *const *p) {
-                function(reinterpret_cast<const Args *>(args), static_cast<Pointers>(p[I])...);
-            },
-            [](const int32_t *args, const Span *p) { return fits(*reinterpret_cast<const Args *>(args), p); }};
+    return {
+        name, static_cast<int>(sizeof(Args) / sizeof(int32_t)), static_cast<int>(sizeof...(Pointers)),
+        [](const int32_t *args, void *const *p) {
+            function(reinterpret_cast<const Args *>(args), static_cast<Pointers>(p[I])...);
+        },
+        [](const int32_t *args, const Span *p) { return fits(*reinterpret_cast<const Args *>(args), p); }};
 }
 
 template <auto function, class Args, class... Pointers>
@@ -204,13 +227,14 @@ constexpr Kernel entry(const char *name, void (*signature)(const Args *, Pointer
 #define KERNEL(name) entry<name>(#name, name)
 
 const Kernel TABLE[] = {
-    KERNEL(smg_q_linear),   KERNEL(smg_q_conv),        KERNEL(smg_q_depthwise), KERNEL(smg_q_max_pool), KERNEL(smg_q_avg_pool),
-    KERNEL(smg_q_mean),     KERNEL(smg_q_add),         KERNEL(smg_q_mul),      KERNEL(smg_q_requantize),
-    KERNEL(smg_q_table),    KERNEL(smg_q_softmax),     KERNEL(smg_copy),       KERNEL(smg_transpose),
-    KERNEL(smg_pad),        KERNEL(smg_decode_packed), KERNEL(smg_decode_mask), KERNEL(smg_decode_gaps),
+    KERNEL(smg_q_linear),     KERNEL(smg_q_conv),  KERNEL(smg_q_depthwise),   KERNEL(smg_q_max_pool),
+    KERNEL(smg_q_avg_pool),   KERNEL(smg_q_mean),  KERNEL(smg_q_add),         KERNEL(smg_q_mul),
+    KERNEL(smg_q_requantize), KERNEL(smg_q_table), KERNEL(smg_q_softmax),     KERNEL(smg_copy),
+    KERNEL(smg_transpose),    KERNEL(smg_pad),     KERNEL(smg_decode_packed), KERNEL(smg_decode_mask),
+    KERNEL(smg_decode_gaps),
 };
 
-}  // namespace
+} // namespace
 
 const Kernel *kernels(int *count) {
     *count = static_cast<int>(sizeof(TABLE) / sizeof(TABLE[0]));

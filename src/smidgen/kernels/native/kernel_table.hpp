@@ -12,8 +12,8 @@ struct Span {
 
 struct Kernel {
     const char *name;
-    int args;      // int32 fields of the argument struct
-    int pointers;  // the last one is the output
+    int args;     // int32 fields of the argument struct
+    int pointers; // the last one is the output
     void (*call)(const int32_t *args, void *const *pointers);
     bool (*fits)(const int32_t *args, const Span *pointers);
 };

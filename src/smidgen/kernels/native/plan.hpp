@@ -1,6 +1,6 @@
 // A whole network as one list of checked kernel calls. The code is what smidgen.run.native serializes:
-//   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, calls, then for each call
-//   kernel, args.., and (base, offset, nbytes) of each pointer and of the output it contributes to.
+//   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, calls, then for each
+//   call kernel, args.., and (base, offset, nbytes) of each pointer and of the output it contributes to.
 // Bases: -1 null, 0 arena, 1 constants, 2.. inputs, then outputs.
 #pragma once
 
@@ -24,25 +24,25 @@ struct Call {
     const Kernel *kernel;
     std::vector<int32_t> args;
     std::vector<Pointer> pointers;
-    Pointer output;  // the node's whole output: a concatenation takes several calls
+    Pointer output; // the node's whole output: a concatenation takes several calls
 };
 
 class Plan {
-public:
+  public:
     // Throws std::invalid_argument for a program that is truncated or would leave its memory.
     Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes);
 
     using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
 
-    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`. `watch` sees the output
-    // after every call.
-    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs, size_t samples,
-             const Watch &watch = {});
+    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`. `watch` sees the
+    // output after every call.
+    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
+             size_t samples, const Watch &watch = {});
 
     const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
     const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
 
-private:
+  private:
     struct alignas(64) Block {
         uint8_t bytes[64];
     };
@@ -56,5 +56,5 @@ private:
     std::vector<Block> constants_;
     size_t arena_size_, constant_size_;
     std::vector<Call> calls_;
-    std::mutex running_;  // one arena: concurrent runs take turns
+    std::mutex running_; // one arena: concurrent runs take turns
 };
