@@ -15,14 +15,16 @@ TRAINING = Fit(epochs=10)
 
 
 def starting_recipes() -> list[Recipe]:
-    """From the quickest to the most aggressive."""
+    """The quickest first, then what usually gains most, so that a short search has tried that."""
     return [
         Recipe((AffineQuantization(bits=8),)),
-        *(_trained(AffineQuantization(bits=bits)) for bits in (4, 3, 2)),
-        _trained(Channels(ratio=0.3), RECOVERY, AffineQuantization(bits=8)),
+        _trained(AffineQuantization(bits=4)),
+        _trained(GlobalMagnitude(sparsity=0.9), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(Channels(ratio=0.5), RECOVERY, AffineQuantization(bits=4)),
         _trained(GlobalMagnitude(sparsity=0.8), RECOVERY, AffineQuantization(bits=4), Logits()),
-        _trained(GlobalMagnitude(sparsity=0.9), RECOVERY, AffineQuantization(bits=4), Logits()),
+        _trained(Channels(ratio=0.3), RECOVERY, AffineQuantization(bits=8)),
+        _trained(AffineQuantization(bits=3)),
+        _trained(AffineQuantization(bits=2)),
         _trained(AffineQuantization(bits=8)),
     ]
 
