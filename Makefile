@@ -16,7 +16,7 @@ demo: $(VENV)/.demo
 	$(BIN)/smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1 --time 5m --out runs/watch
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests benchmarks examples

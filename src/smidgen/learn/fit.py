@@ -28,7 +28,8 @@ SMALL_MACS = 4_000_000
 @dataclass(frozen=True)
 class FitSettings:
     """`lr` is the peak of a cosine schedule; `patience` epochs without a better validation accuracy stop the
-    training and bring back the best weights (0: train to the end).
+    training and bring back the best weights (0: train to the end; so does a schedule that hooks drive, whose
+    earlier states are unfinished).
     """
 
     epochs: int = 10
@@ -89,7 +90,8 @@ def _fit(
     state = FitState(twin, settings.epochs, steps)
     objective.start(twin, settings.lr, settings.epochs * steps)
     _call(hooks, "on_fit_start", state)
-    best = _Best(settings.patience)
+    patience = 0 if hooks else settings.patience
+    best = _Best(patience)
     rng = np.random.default_rng(seed)
     for epoch in range(settings.epochs):
         state.epoch = epoch
@@ -100,7 +102,7 @@ def _fit(
             raise BadInput(
                 "training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate"
             )
-        if settings.patience and best.stop(twin, accuracy(twin, data.validation)):
+        if patience and best.stop(twin, accuracy(twin, data.validation)):
             break
         report((epoch + 1) / settings.epochs, message)
     best.restore(twin)
