@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smidgen.search.baselines import WidthModel
     from smidgen.search.engine import Progress
     from smidgen.search.result import Result
+    from smidgen.targets.target import Target
 
 DEFAULT_TIME = "5m"
 
@@ -174,7 +175,7 @@ def compress(
     result = search(job, Limits(trials, seconds, chosen_seeds), folder, progress, report)
     about = About(subject.name, device, subject.description, subject.caveats)
     document = collect(result, about, environment_of(command, chosen_seeds, subject.data.digest))
-    write_outputs(document, result, folder)
+    write_outputs(document, result, device, folder)
     return Compressed(result, document, folder)
 
 
@@ -239,7 +240,7 @@ def _task_subject(task: Any, folder: Path, report: Callable[[float, str], None])
     )
 
 
-def write_outputs(document: Report, result: Result, folder: Path) -> None:
+def write_outputs(document: Report, result: Result, device: Target, folder: Path) -> None:
     """report.json, report.html, the frontier's picture, and `chosen/` (file, exact ONNX, C project)."""
     from smidgen.emit.c import CEmitter
     from smidgen.emit.onnx import OnnxEmitter
@@ -256,7 +257,7 @@ def write_outputs(document: Report, result: Result, folder: Path) -> None:
     if result.chosen is None:
         return
     graph = open(result.chosen.artifact / "model.smg").graph
-    device, host, chosen = load_target(document.target), load_target("generic-c"), folder / "chosen"
+    host, chosen = load_target("generic-c"), folder / "chosen"
     SmgEmitter().emit(graph, host, chosen)
     (chosen / "recipe.yaml").write_text(result.chosen.candidate.recipe.to_yaml(), encoding="utf-8")
     if not OnnxEmitter().check(graph, host):
