@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from smidgen.errors import BadInput, MissingExtra
@@ -71,3 +72,13 @@ def _loader(module: str, package: str) -> Any:
         if missing.name != package:
             raise
         raise MissingExtra(f"loading a {package} model", package, "compress") from missing
+
+
+class _Callable(ModuleType):
+    """Importing this package puts it in the place of the function `smidgen.load`: so it can be called too."""
+
+    def __call__(self, source: Any, example_input: Any = None) -> Graph:
+        return load(source, example_input)
+
+
+sys.modules[__name__].__class__ = _Callable
