@@ -82,8 +82,14 @@ def _inputs(given: Any, where: str) -> npt.NDArray[np.float32]:
         )
     if len(array) == 0:
         raise BadInput(where, "there are no rows", "every split needs samples")
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which Splits.check names
-        return np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinity
+        inputs = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(inputs).all():
+        row = int(np.argwhere(~np.isfinite(inputs))[0][0])
+        raise BadInput(
+            where, f"row {row} has NaN or infinity", "inputs must be finite", "Clean the data first"
+        )
+    return inputs
 
 
 def _integers(given: Any, where: str, what: str, remedy: str) -> npt.NDArray[np.int64]:

@@ -42,22 +42,29 @@ def load_user_data(
     Raises:
         BadInput: the data can't be used; the message names the file or function, the array and the remedy.
     """
-    if ":" in source and not source.endswith(".npz"):
-        found = _call(source)
-        if isinstance(found, Splits):
-            found.check(source)
-            return found
-        arrays = _named(found, source)
-    else:
-        arrays = _read_npz(source)
-    return splits_from_arrays(arrays, source, validation_fraction, test_fraction, seed)
+    from_function = ":" in source and not source.endswith(".npz")
+    found = _call(source) if from_function else _read_npz(source)
+    return splits_of(found, source, validation_fraction, test_fraction, seed)
+
+
+def splits_of(
+    found: Any, where: str, validation_fraction: float = 0.15, test_fraction: float = 0.15, seed: int = 0
+) -> Splits:
+    """Splits from what a user has in hand: Splits, (x, y), (x, y, groups) or a mapping as in an .npz file.
+
+    Raises BadInput, which calls it `where`.
+    """
+    if isinstance(found, Splits):
+        found.check(where)
+        return found
+    return splits_from_arrays(_named(found, where), where, validation_fraction, test_fraction, seed)
 
 
 def _read_npz(source: str) -> dict[str, Any]:
     path = Path(source).expanduser()
     if path.suffix != ".npz":
         raise BadInput(
-            source, "not a kind of data that is known", "give an .npz file or package.module:function"
+            source, "not a kind of data that is known", "an .npz file or package.module:function is needed"
         )
     if not path.is_file():
         raise BadInput(source, "no such file", "", "Check the path")
@@ -66,7 +73,7 @@ def _read_npz(source: str) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     name = ""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             for name in archive.files:
                 arrays[name] = archive[name]
     except (*_CORRUPT, OSError) as problem:
@@ -127,6 +134,6 @@ def _named(found: Any, source: str) -> Mapping[str, Any]:
     size = f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
     raise BadInput(
         source,
-        f"the function returned a {type(found).__name__}{size}",
+        f"a {type(found).__name__}{size} was given",
         "(x, y), (x, y, groups), a mapping of arrays or Splits is needed",
     )
