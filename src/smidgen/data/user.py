@@ -134,6 +134,6 @@ def _named(found: Any, source: str) -> Mapping[str, Any]:
     size = f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
     raise BadInput(
         source,
-        f"a {type(found).__name__}{size} was given",
+        f"a {type(found).__name__}{size}",
         "(x, y), (x, y, groups), a mapping of arrays or Splits is needed",
     )
