@@ -1,8 +1,18 @@
 """The Python front door: `compress` a model, `open` what came out. Heavy imports wait for their use."""
 
-from smidgen.api.compressing import Compressed, compress
+from smidgen.api.compressing import Compressed, budget_for, compress
 from smidgen.api.network import Network, network, open
 from smidgen.api.outputs import write_artifact
 from smidgen.api.subject import Subject, prepare
 
-__all__ = ["Compressed", "Network", "Subject", "compress", "network", "open", "prepare", "write_artifact"]
+__all__ = [
+    "Compressed",
+    "Network",
+    "Subject",
+    "budget_for",
+    "compress",
+    "network",
+    "open",
+    "prepare",
+    "write_artifact",
+]

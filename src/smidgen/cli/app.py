@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from smidgen import __version__
 from smidgen.cli import artifacts, lists, search
-from smidgen.errors import SmidgenError
+from smidgen.errors import MissingExtra, SmidgenError
 
+INTERRUPTED = 130
 EPILOG = """
-Exit codes: 0 done · 1 unexpected error · 2 wrong usage · 3 bad input · 4 the target can't do it ·
-5 nothing fits the budget · 6 bad file · 7 outputs differ · 8 an optional package is missing ·
-130 interrupted (everything found so far is kept).
+Exit codes: 0 done · 1 unexpected error · 2 wrong usage · 3 bad input ·
+4 the target can't do it · 5 nothing fits the budget · 6 bad file ·
+7 outputs differ · 8 a package is missing · 130 interrupted, all work kept
 """
 
 app = typer.Typer(
@@ -44,22 +48,37 @@ def options(version: bool = typer.Option(False, "--version", help="Print the ver
 
 def main() -> None:
     """Run the command line; expected errors become one red line and their exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without × or → is no reason to stop
     try:
-        app()
+        app(prog_name="smidgen")
     except SmidgenError as problem:
         _complain(str(problem))
         sys.exit(problem.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted; everything completed so far is kept")
-        sys.exit(130)
+    except (SystemExit, KeyboardInterrupt) as leaving:
+        if isinstance(leaving, SystemExit) and leaving.code != INTERRUPTED:
+            raise
+        _complain("interrupted. What was completed is kept; the same command goes on from there.")
+        sys.exit(INTERRUPTED)
     except Exception as problem:
-        if os.environ.get("SMIDGEN_DEBUG"):
-            traceback.print_exc()
-        _complain(
-            f"unexpected {type(problem).__name__}: {problem}. Set SMIDGEN_DEBUG=1 for the details and please report it."
-        )
-        sys.exit(1)
+        _unexpected(problem)
+
+
+def _unexpected(problem: Exception) -> NoReturn:
+    """One line and an exit code for what no one thought of; all of it with SMIDGEN_DEBUG=1."""
+    from smidgen.api.packages import extra_of
+
+    if os.environ.get("SMIDGEN_DEBUG"):
+        traceback.print_exc()
+    if isinstance(problem, ModuleNotFoundError) and (known := extra_of(problem.name or "")):
+        missing = MissingExtra("this command", *known)
+        _complain(str(missing))
+        sys.exit(missing.exit_code)
+    what = f"unexpected {type(problem).__name__}: {problem}".rstrip(".")
+    _complain(f"{what}. Set SMIDGEN_DEBUG=1 for the details and please report it.")
+    sys.exit(1)
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {text.replace('[', chr(92) + '[')}")
+    Console(stderr=True).print(Text.assemble(("error:", "bold red"), " ", text), soft_wrap=True)

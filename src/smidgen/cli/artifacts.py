@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console
 
+    from smidgen.codec.inspect import FileReport
     from smidgen.graph import Graph
-    from smidgen.measurement import Measurement
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -31,7 +31,6 @@ def inspect(
       smidgen inspect chosen/model.smg --weight conv1.weight
     """
     from rich.console import Console
-    from rich.table import Table
 
     from smidgen.codec.container import read_smg
     from smidgen.codec.inspect import inspect_smg
@@ -39,21 +38,24 @@ def inspect(
     console = Console()
     if weight is not None:
         console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
-        return
-    found = inspect_smg(file)
-    table = Table("weight", "format", "shape", "bits", "coder", title=str(file))
-    for heading in ("float32", "packed", "coded"):
-        table.add_column(heading, justify="right")
+    else:
+        _print_weights(inspect_smg(file), str(file), console)
+
+
+def _print_weights(found: FileReport, title: str, console: Console) -> None:
+    from smidgen.cli.tables import table
+
+    sizes = ("float32", "packed", "coded")
+    made = table(f"{title}, sizes in bytes", "weight", "format", "shape", "coder", *sizes, right=sizes)
     for row in found.weights:
-        table.add_row(
+        made.add_row(
             ", ".join(row.names),
-            row.label,
+            row.label if any(map(str.isdigit, row.label)) else f"{row.label}{row.bits}",
             "x".join(map(str, row.shape)),
-            str(row.bits),
             "+".join(dict.fromkeys(leaf.coder for leaf in row.leaves)),
             *(f"{n:,}" for n in (row.float32_bytes, row.packed_bytes, row.coded_bytes)),
         )
-    console.print(table)
+    console.print(made)
     console.print(
         f"{found.file_bytes:,} bytes = {found.stream_bytes:,} weights + {found.structure_bytes:,} structure "
         f"+ {found.header_bytes:,} header",
@@ -79,28 +81,37 @@ def check(
     target: str = TARGET,
     budget: str = typer.Option("", "--budget", "-b", help="Limits, e.g. flash=64KB,ram=48KB."),
 ) -> None:
-    """List everything that the target can't do with a model, before any work. Exit code 4 if there is anything.
+    """List everything that the target can't do with a model, before any work. Exit code 4 if it finds any.
 
     A float model is judged as its int8 version; sizes are lower bounds that compression can still reduce.
 
-    Example: smidgen check model.onnx --target cortex-m0
+    Examples:
+
+      smidgen check model.onnx --target cortex-m0
+
+      smidgen check watch --target cortex-m4 --budget flash=64KB
     """
     from rich.console import Console
-    from rich.table import Table
 
+    from smidgen.api import budget_for
+    from smidgen.cli.tables import table
     from smidgen.measure.feasibility import problems_of
-    from smidgen.search.budget import Budget
     from smidgen.targets import load_target
 
     device, console = load_target(target), Console()
-    problems = problems_of(_model_graph(model), device, Budget.parse(budget).limits())
+    problems = problems_of(_model_graph(model), device, budget_for(device, budget).limits())
     if not problems:
-        console.print(f"[green]{model}: nothing stands in the way on {device.name}[/]")
+        console.print(
+            f"{model}: nothing stands in the way on {device.name}",
+            style="green",
+            highlight=False,
+            markup=False,
+        )
         return
-    table = Table("where", "problem", "what to do", title=f"{model} on {device.name}")
+    made = table(f"{model} on {device.name}", "where", "problem", "what to do")
     for problem in problems:
-        table.add_row(problem.node, problem.reason, problem.remedy)
-    console.print(table)
+        made.add_row(problem.node, problem.reason, problem.remedy)
+    console.print(made)
     raise typer.Exit(4)
 
 
@@ -123,26 +134,31 @@ def verify(
 ) -> None:
     """Prove that every back end computes the same bytes as the exact reference. Exit code 7 if not.
 
-    A `model.golden` beside the file is checked too, layer by layer.
+    A model.golden beside the file is checked first, layer by layer: it finds weights that have changed.
 
-    Example: smidgen verify chosen/model.smg
+    Examples:
+
+      smidgen verify chosen/model.smg
+
+      smidgen verify model.smg --backend native --inputs 1000
     """
     from rich.console import Console
 
     from smidgen.errors import BadInput
     from smidgen.measure.agreement import BACKENDS, agreement, golden_layers, random_inputs, require_agreement
 
-    console = Console()
-    graph = _integer_graph(file)
+    console = Console(highlight=False, markup=False)
     if unknown := [name for name in backend if name not in BACKENDS]:
         raise BadInput("backend", f"{unknown[0]!r} is unknown", f"there are {', '.join(BACKENDS)}")
+    graph = _integer_graph(file)
     layers = golden_layers(file, graph)
-    if layers:
-        console.print(f"golden vectors: {layers} layers agree", highlight=False)
+    console.print(
+        f"  golden: {layers} layers agree" if layers else "  golden: no model.golden beside the file"
+    )
     results = []
     for name in backend or BACKENDS:
         results += agreement(graph, random_inputs(graph, inputs), (name,))
-        console.print(f"{name:>8}: {results[-1].differing} of {inputs} inputs differ", highlight=False)
+        console.print(f"{name:>8}: {results[-1].differing} of {inputs} inputs differ")
     require_agreement(results)
 
 
@@ -187,7 +203,9 @@ def export(
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
     artifact = emitters[form].emit(read_smg(file).graph, load_target(target), folder)
-    Console().print(f"{folder}: {len(artifact.files)} files, {artifact.nbytes:,} bytes", highlight=False)
+    for path in artifact.files:
+        text = f"{path.stat().st_size:>10,} B  {path}"
+        Console().print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def measure(
@@ -200,36 +218,32 @@ def measure(
 ) -> None:
     """Measure an artifact: size, RAM, latency, throughput, and accuracy if data is given.
 
-    Example: smidgen measure chosen/model.smg --task watch --target cortex-m4
+    Examples:
+
+      smidgen measure chosen/model.smg --task watch --target cortex-m4
+
+      smidgen measure chosen/model.smg --data data.npz
     """
     from rich.console import Console
-    from rich.table import Table
 
     from smidgen import api
+    from smidgen.cli.tables import measurement_table
     from smidgen.data import load_user_data
+    from smidgen.errors import BadInput
     from smidgen.measure.accuracy import accuracy
     from smidgen.measure.artifact import measurements_of
     from smidgen.targets import load_target
     from smidgen.tasks.task import load_task
 
+    if source and data:
+        raise BadInput("data", "both --task and --data were given", "one of them is needed")
     device, net = load_target(target), api.open(file)
-    found = measurements_of(net.graph, file, device)
+    found, on = [], ""
     if source or data:
         part = (load_task(source).load() if source else load_user_data(str(data))).validation
-        found.insert(0, accuracy(net.predict(part.x), part.y))
-    Console().print(_measurement_table(found, f"{file} on {device.name}, run by: {net.backend}", Table))
-
-
-def _measurement_table(found: list[Measurement], title: str, table: type[Table]) -> Table:
-    made = table("what", "how", "repeats", title=title)
-    made.add_column("value", justify="right")
-    made.add_column("spread", justify="right")
-    made.add_column("unit")
-    for m in found:
-        made.add_row(
-            m.name, m.how, f"{m.repeats:,}", f"{m.value:,.4g}", f"{m.spread:.2g}" if m.spread else "", m.unit
-        )
-    return made
+        found, on = [accuracy(net.predict(part.x), part.y)], ", accuracy on validation"
+    found += measurements_of(net.graph, file, device)
+    Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
 
 
 COMMANDS: tuple[Any, ...] = (inspect, check, verify, export, measure)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 from smidgen.units import format_seconds
 
@@ -14,26 +16,32 @@ if TYPE_CHECKING:
     from smidgen.search import engine
     from smidgen.search.outcome import Point
 
-WIDTH = 60
+LINE_PERIOD_S = 10.0  # without a terminal, a long training is heard of this often
 
 
 class Live:
-    """A context: `search` takes the search's progress, `step` that of a training within it."""
+    """A context: `search` takes the search's progress, `step` that of a training within it.
+
+    The upper bar is the search, the lower one its current step. Without a terminal: one line a candidate.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._bar = Progress(
-            TextColumn("[bold]{task.fields[phase]:>8}[/]"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]:<12}"),
-            TextColumn("{task.description}"),
+            TextColumn("[bold]{task.fields[phase]}", table_column=Column(width=7)),
+            BarColumn(bar_width=16),
+            TextColumn("{task.description}", markup=False, table_column=_rest()),
             console=console,
             transient=True,
+            expand=True,
             disable=not console.is_terminal,
         )
-        self._main = self._bar.add_task("starting", total=1.0, phase="start", left="")
-        self._inner = self._bar.add_task("", total=1.0, phase="", left="")
-        self._printed = ""
+        self._step = self._bar.add_task("loading", total=None, phase="start")
+        self._search: TaskID | None = None
+        self._now: engine.Progress | None = None
+        self._since_s = time.monotonic()
+        self._countdown = Countdown()
+        self._line_due_s = self._since_s + LINE_PERIOD_S
 
     def __enter__(self) -> Live:
         self._bar.start()
@@ -45,45 +53,90 @@ class Live:
         self._bar.stop()
 
     def search(self, now: engine.Progress) -> None:
-        total = now.elapsed_s + (now.left_s or 0.0)
-        done = (
-            now.elapsed_s / total
-            if now.left_s is not None and total
-            else (now.built / (now.trials or now.built or 1))
-        )
-        left = (
-            f"{format_seconds(now.left_s)} left"
-            if now.left_s is not None
-            else f"{now.built}/{now.trials} built"
-        )
-        best = f"  [green]best {describe(now.best)}[/]" if now.best else ""
-        self._bar.update(
-            self._main,
-            completed=min(done, 1.0),
-            phase=now.phase,
-            left=left,
-            description=f"{now.built} built{best}",
-        )
-        self._bar.update(self._inner, completed=0.0, description=_short(now.message))
-        self._line(f"{now.phase}: {now.built} built, {left}, {now.message}")
+        """A candidate begins, or a phase."""
+        self._now, self._since_s = now, time.monotonic()
+        if self._search is None:
+            self._bar.remove_task(self._step)
+            self._search = self._bar.add_task("", total=1.0, phase="")
+            self._step = self._bar.add_task("", total=1.0, phase="")
+        self._bar.update(self._step, completed=0.0, description=now.message)
+        self._update_search(now)
+        self._line(f"{now.phase}: {status(now)} · now {now.message}")
 
     def step(self, fraction: float, message: str) -> None:
         """Progress of a step or training, 0..1."""
-        self._bar.update(self._inner, completed=fraction, left=_short(message, 30))
+        left_s = self._countdown.left_s(fraction)
+        text = message if left_s is None or fraction >= 1 else f"{format_seconds(left_s)} left · {message}"
+        if self._now is None:
+            self._bar.update(self._step, phase="prepare", total=1.0)
+        else:
+            text = f"{text} · {self._now.message}"
+            self._update_search(self._now)
+        self._bar.update(self._step, completed=fraction, description=text)
+        if time.monotonic() >= self._line_due_s:
+            self._line(f"  {fraction:4.0%}: {text}")
+
+    def _update_search(self, now: engine.Progress) -> None:
+        if self._search is not None:
+            passed_s = time.monotonic() - self._since_s
+            self._bar.update(
+                self._search,
+                phase=now.phase,
+                completed=share(now, passed_s),
+                description=status(now, passed_s),
+            )
 
     def _line(self, text: str) -> None:
-        """Without a terminal: one plain line a candidate."""
-        if not self._console.is_terminal and text != self._printed:
-            self._console.print(text, highlight=False, soft_wrap=True)
-            self._printed = text
+        if not self._console.is_terminal:
+            self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+            self._line_due_s = time.monotonic() + LINE_PERIOD_S
+
+
+class Countdown:
+    """Estimates the time left of a step from the share that is done; a share that falls begins a new step."""
+
+    def __init__(self) -> None:
+        self._started_s, self._first, self._last = time.monotonic(), 0.0, 0.0
+
+    def left_s(self, fraction: float) -> float | None:
+        """Seconds until `fraction` (0..1) is 1, None where nothing is known yet."""
+        now_s = time.monotonic()
+        if fraction < self._last:
+            self._started_s, self._first = now_s, fraction
+        self._last = fraction
+        done = fraction - self._first
+        return (now_s - self._started_s) * (1 - fraction) / done if done > 0 else None
+
+
+def share(now: engine.Progress, passed_s: float = 0.0) -> float:
+    """How far the search is, 0..1: by its time or by its candidates, whichever ends it first."""
+    shares = [0.0]
+    if now.left_s is not None:
+        spent_s = now.elapsed_s + passed_s
+        shares.append(spent_s / max(now.elapsed_s + now.left_s, spent_s, 1e-9))
+    if now.trials:
+        shares.append(now.built / now.trials)
+    return min(max(shares), 1.0)
+
+
+def status(now: engine.Progress, passed_s: float = 0.0) -> str:
+    """`4 min 10 s left · 12 built · best 9,216 B flash, 97.2%`, `passed_s` after `now`."""
+    if now.left_s is None:
+        clock = f"{format_seconds(now.elapsed_s + passed_s)} so far"
+    elif now.left_s > passed_s:
+        clock = f"{format_seconds(now.left_s - passed_s)} left"
+    else:
+        clock = "finishing"
+    built = f"{now.built} of {now.trials} built" if now.trials else f"{now.built} built"
+    return " · ".join([clock, built, *([f"best {describe(now.best)}"] if now.best else [])])
 
 
 def describe(point: Point) -> str:
-    """`9,216 B, 85.1%`: the size axis and validation accuracy."""
+    """`9,216 B flash, 85.1%`: the size axis and validation accuracy."""
     sizes = [m for name, m in point.measurements.items() if name in ("flash_bytes", "file_bytes")]
     size = max(sizes, key=lambda m: m.name == "flash_bytes")
     return f"{size.value:,.0f} B {size.name.split('_')[0]}, {point.accuracy:.1f}%"
 
 
-def _short(text: str, width: int = WIDTH) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+def _rest() -> Column:
+    return Column(ratio=1, no_wrap=True, overflow="ellipsis")

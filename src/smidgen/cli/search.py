@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-SOURCE = typer.Argument(help="A built-in task (smidgen tasks), or a trained model: .onnx, .pt2.")
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from smidgen.api import Compressed
+    from smidgen.graph import Graph
+    from smidgen.methods import Recipe
+    from smidgen.targets.target import Target
+
+SOURCE = typer.Argument(help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2.")
 DATA = typer.Option(None, "--data", help="x.npz (arrays x, y) or package.module:function. Not for tasks.")
-TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
+TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
+FILES = {
+    "report.html": "the frontier and every candidate; open it in a browser",
+    "report.json": "the same for programs",
+    "frontier.png": "the frontier as a picture",
+    "chosen/model.smg": "the chosen network, with model.golden to verify it",
+    "chosen/model.onnx": "the same integers as ONNX",
+    "chosen/c": "the same as a C99 project that tests itself",
+    "chosen/recipe.yaml": "how it was made",
+}
 
 
 def compress(
@@ -18,26 +36,28 @@ def compress(
     data: str | None = DATA,
     target: str = TARGET,
     budget: str = typer.Option(
-        "", "--budget", "-b", help="Limits, e.g. flash=64KB,ram=48KB,latency=10ms,file=20KB."
+        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB."
     ),
     max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
-    time: str | None = typer.Option(None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m."),
+    time: str | None = typer.Option(
+        None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m, none with --trials."
+    ),
     trials: int | None = typer.Option(None, "--trials", help="How many candidates to build."),
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
-    out: Path | None = typer.Option(
-        None, "--out", "-o", help="Run folder (default runs/NAME). The same command goes on."
-    ),
+    out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
+    Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
     Examples:
 
-      smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1
+      smidgen compress watch -t cortex-m4 -b flash=64KB,ram=48KB --time 5m
 
-      smidgen compress model.onnx --data data.npz --target x86-64 --time 10m
+      smidgen compress model.onnx --data data.npz --max-drop 0.5
 
-    Stop with Ctrl-C at any time; the same command goes on where it stopped.
+      smidgen compress model.pt2 --data mypackage.data:load --trials 50
     """
     from rich.console import Console
 
@@ -45,8 +65,7 @@ def compress(
     from smidgen.cli.progress import Live
     from smidgen.report.terminal import print_report
 
-    console = Console()
-    with Live(console) as live:
+    with Live(Console(stderr=True)) as live:
         done = api.compress(
             source,
             data,
@@ -62,19 +81,40 @@ def compress(
             report=live.step,
             command=["smidgen", *sys.argv[1:]],
         )
+    console = Console()
     print_report(done.report, console, layers=False)
-    console.print(
-        f"[bold]{done.folder}/[/]  report.html  report.json  frontier.png  chosen/", highlight=False
-    )
+    _print_files(done, ["--data", data] if data else ["--task", source], target, console)
+    if done.result.interrupted:
+        raise typer.Exit(130)
     done.result.require_chosen()
 
 
-def demo(time: str = typer.Option("3m", "--time", help="How long to search.")) -> None:
+def _print_files(done: Compressed, measured_on: list[str], target: str, console: Console) -> None:
+    """What lies in the run folder, and what to do with it."""
+    console.print(f"\nFiles in {done.folder}/", style="bold", highlight=False, markup=False)
+    for name, what in FILES.items():
+        if (done.folder / name).exists():
+            console.print(f"  {name:<19} {what}", highlight=False, markup=False)
+    model = done.folder / "chosen" / "model.smg"
+    if not model.exists():
+        return
+    console.print("Next", style="bold")
+    for arguments in (["inspect"], ["verify"], ["measure", *measured_on, "--target", target]):
+        line = shlex.join(["smidgen", arguments[0], str(model), *arguments[1:]])
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+
+
+def demo(
+    time: str = typer.Option("3m", "--time", help="How long to search."),
+    out: Path = typer.Option(Path("runs/demo"), "--out", "-o", help="Run folder."),
+) -> None:
     """Show the main job on a built-in task: a smartwatch exercise recogniser onto a Cortex-M4.
 
-    Example: smidgen demo --time 1m
+    Example:
+
+      smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, Path("runs/demo"), [])
+    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [])
 
 
 def apply(
@@ -82,45 +122,70 @@ def apply(
     source: str = SOURCE,
     data: str | None = DATA,
     target: str = TARGET,
-    seed: int = typer.Option(0, "--seed"),
+    seed: int = typer.Option(0, "--seed", min=0, help="Training seed."),
     out: Path = typer.Option(Path("out"), "--out", "-o", help="Folder for the artifact."),
 ) -> None:
-    """Apply one recipe and write the artifact, without searching.
+    """Apply one recipe, write the artifact and measure it, without searching.
 
-    Example: smidgen apply recipe.yaml watch --target cortex-m4 -o out
+    Examples:
+
+      smidgen apply runs/watch/chosen/recipe.yaml watch --target cortex-m4
+
+      smidgen apply recipe.yaml model.onnx --data data.npz -o out
     """
     from rich.console import Console
 
     from smidgen import api
+    from smidgen.api.packages import require_packages
     from smidgen.cli.progress import Live
-    from smidgen.emit.smg import SmgEmitter
-    from smidgen.errors import BadInput
     from smidgen.lower import artifact_class, lower
-    from smidgen.measure.accuracy import accuracy
-    from smidgen.methods import Context, Recipe
+    from smidgen.methods import Context
     from smidgen.targets import load_target
 
-    device = load_target(target)
-    if not recipe.is_file():
-        raise BadInput(
-            str(recipe), "no such file", "a recipe file is needed", "See docs/METHODS.md for the steps"
-        )
-    steps = Recipe.from_yaml(recipe.read_text(encoding="utf-8"))
-    console = Console()
-    with Live(console) as live:
+    device, steps = load_target(target), _read_recipe(recipe)
+    require_packages(device)
+    with Live(Console(stderr=True)) as live:
         subject = api.prepare(source, data, out, None, live.step)
         ctx = Context(subject.data, subject.graph, seed, live.step)
         lowered = lower(steps.apply(subject.graph, ctx))
-    artifact = SmgEmitter().emit(lowered, load_target("generic-c"), out)
-    part = subject.data.validation
-    found = accuracy(api.network(lowered).predict(part.x), part.y)
+        _require_fit(lowered, device)
+        files = api.write_artifact(lowered, steps, device, subject.data.validation, out)
+    console = Console()
     for note in ctx.notes:
-        console.print(f"[yellow]note:[/] {note}")
-    console.print(
-        f"{artifact.files[0]}: {artifact.nbytes:,} bytes, {artifact_class(lowered)}, "
-        f"validation accuracy {found.value:.2f}% (measured on the artifact's integers)",
-        highlight=False,
-    )
+        console.print(f"note: {note}", style="yellow", markup=False)
+    _print_measurements(lowered, files[0], subject.data.validation, device, console)
+    written = ", ".join(path.name for path in files)
+    console.print(f"{out}/: {written} ({artifact_class(lowered)})", highlight=False, markup=False)
+
+
+def _read_recipe(path: Path) -> Recipe:
+    from smidgen.errors import BadInput
+    from smidgen.methods import Recipe
+
+    try:
+        return Recipe.from_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        remedy = "See smidgen methods for the steps"
+        raise BadInput(str(path), f"it can't be read ({why})", "a recipe file is needed", remedy) from problem
+
+
+def _require_fit(graph: Graph, device: Target) -> None:
+    """Raise Unsupported, before anything is written, if the device can't run the network."""
+    from smidgen.emit.c import CEmitter
+
+    if device.kind == "microcontroller":
+        CEmitter().require(graph, device)
+
+
+def _print_measurements(graph: Graph, file: Path, part: Any, device: Target, console: Console) -> None:
+    from smidgen import api
+    from smidgen.cli.tables import measurement_table
+    from smidgen.measure.accuracy import accuracy
+    from smidgen.measure.artifact import measurements_of
+
+    found = [accuracy(api.open(file).predict(part.x), part.y), *measurements_of(graph, file, device)]
+    console.print(measurement_table(found, f"{file} on {device.name}, accuracy on validation"))
 
 
 def report(
@@ -129,7 +194,9 @@ def report(
 ) -> None:
     """Print a run's report again and rebuild its HTML page from report.json.
 
-    Example: smidgen report runs/watch
+    Example:
+
+      smidgen report runs/watch
     """
     from smidgen.report.html import write_html
     from smidgen.report.model import read_report

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
+
+import rich.measure
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -17,6 +22,8 @@ from smidgen.report.labels import (
 from smidgen.report.model import Layer, Point, Report
 from smidgen.report.summary import headline, sentences
 
+MOST_POINTS = 10
+_STEP = re.compile(r"\b[a-z]+\.([a-z_]+)(?:\(\w+=([^,()]+)[^()]*\))?")
 TONES = {"good": "green", "neutral": "", "bad": "red"}
 MARKS = {"good": "✓", "neutral": "·", "bad": "!"}
 HOW_STYLES = {"measured": "green", "emulated": "blue", "simulated": "magenta", "modelled": "yellow"}
@@ -26,7 +33,7 @@ def print_report(report: Report, console: Console | None = None, layers: bool = 
     """Summary, frontier, layers of the chosen point, notes, and how much was dropped."""
     out = console or Console()
     out.print(summary(report))
-    out.print(frontier_table(report))
+    out.print(_fitting(report, out))
     if layers and report.layers:
         out.print(layers_table(report))
     for note in report.notes:
@@ -45,11 +52,28 @@ def summary(report: Report) -> Text:
     return text
 
 
-def frontier_table(report: Report, everything: bool = False) -> Table:
-    """Points of the frontier, the chosen one and the uncompressed network; or all points. Smallest first."""
+def _fitting(report: Report, console: Console) -> Table:
+    """The frontier with as many of its costs as the terminal has room for: a cut number would mislead."""
     costs = report.measured_costs()
-    shown = [p for p in report.points if everything or p.on_frontier or p.chosen]
-    table = _table(f"{report.task} on {report.target}")
+    while True:
+        table = frontier_table(report, costs=costs)
+        narrowest = rich.measure.Measurement.get(console, console.options, table).minimum
+        if narrowest <= console.width or len(costs) == 1:
+            return table
+        costs = costs[:-1]
+
+
+def frontier_table(report: Report, everything: bool = False, costs: Sequence[str] = ()) -> Table:
+    """Points of the frontier, the chosen one and the uncompressed network; or all points. Smallest first.
+
+    A long frontier is thinned out: see `highlights`. `costs` are the columns (default: all measured).
+    """
+    costs = tuple(costs or report.measured_costs())
+    listed = report.points if everything else highlights(report)
+    total = sum(p.on_frontier for p in report.points)
+    shown = sum(p.on_frontier for p in listed)
+    some = "" if shown == total else f", {shown} of {total} points of the frontier"
+    table = _table(f"{report.task} on {report.target}{some}")
     table.add_column("")
     table.add_column("Network", overflow="fold", min_width=20)
     for name in ("Validation", "Test"):
@@ -62,9 +86,25 @@ def frontier_table(report: Report, everything: bool = False) -> Table:
         )
         table.add_column(head, justify="right", no_wrap=True)
     mixed = {name for name in costs if len(hows[name]) > 1}
-    for point in [*sorted(shown, key=report.cost), report.uncompressed]:
+    for point in [*sorted(listed, key=report.cost), report.uncompressed]:
         table.add_row(*_cells(point, costs, mixed), style="bold" if point.chosen else "")
     return table
+
+
+def highlights(report: Report, most: int = MOST_POINTS) -> list[Point]:
+    """The chosen point and the frontier; of a frontier of more than `most` points, those on its edge of size
+    and accuracy alone, and of these the nearest to the chosen one in size.
+    """
+    shown = [p for p in report.points if p.on_frontier or p.chosen]
+    if len(shown) <= most:
+        return shown
+    edge, best = [], -math.inf
+    for point in sorted(shown, key=lambda p: (report.cost(p), -p.validation.mean)):
+        if point.validation.mean > best or point.chosen:
+            edge.append(point)
+        best = max(best, point.validation.mean)
+    middle = report.cost(report.chosen) if report.chosen else 0.0
+    return sorted(edge, key=lambda p: (not p.chosen, abs(report.cost(p) - middle)))[:most]
 
 
 def _table(title: str) -> Table:
@@ -79,11 +119,19 @@ def _table(title: str) -> Table:
     )
 
 
-def _cells(point: Point, costs: tuple[str, ...], mixed: set[str]) -> list[Text]:
+def _cells(point: Point, costs: Sequence[str], mixed: set[str]) -> list[Text]:
     mark = "▶" if point.chosen else "•" if point.on_frontier else ""
     test = "–" if point.test is None else format_score(point.test)
-    texts = [mark, point.label, format_score(point.validation), test]
+    texts = [mark, short_label(point.label), format_score(point.validation), test]
     return [*map(Text, texts), *(_cost(point.measurement(name), name in mixed) for name in costs)]
+
+
+def short_label(label: str) -> str:
+    """A recipe in few words: `prune.channels(ratio=0.3, scope=global) → tune.fit` -> `channels 0.3 → fit`.
+
+    Only the first setting of a step is kept; the HTML page and recipe.yaml have them all.
+    """
+    return _STEP.sub(lambda step: f"{step[1]} {step[2]}" if step[2] else step[1], label)
 
 
 def _cost(found: Measurement | None, tagged: bool) -> Text:
