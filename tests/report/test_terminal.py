@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
 from smidgen.measurement import Measurement
 from smidgen.report.model import Report
-from smidgen.report.terminal import dropped_table, frontier_table, layers_table, print_report
+from smidgen.report.terminal import (
+    dropped_table,
+    frontier_table,
+    highlights,
+    layers_table,
+    print_report,
+    short_label,
+)
 from tests.report.reports import POINTS, watch
 
 
@@ -84,3 +92,41 @@ def test_narrow_terminals_keep_every_number():
 def test_times_that_were_not_taken_make_no_column():
     layers = tuple(layer.model_copy(update={"time_share": None}) for layer in watch().layers)
     assert "Time" not in printed(layers_table(watch().model_copy(update={"layers": layers})))
+
+
+def test_columns_that_do_not_fit_are_left_out_whole():
+    slow = Measurement("throughput", 1234567.0, "1/s", "measured")
+    report = watch()
+    points = tuple(p.model_copy(update={"measurements": (*p.measurements, slow)}) for p in report.points)
+    report = report.model_copy(update={"points": points})
+    assert "1,234,567/s" in printed(report, width=160)
+    narrow = printed(report, width=80)
+    assert "Throughput" not in narrow
+    assert "8.4 ms" in narrow
+
+
+def test_recipes_are_shortened_to_what_tells_them_apart():
+    label = "prune.channels(ratio=0.3, scope=global) → tune.fit → quantize.affine(bits=2)"
+    assert short_label(label) == "channels 0.3 → fit → affine 2"
+    assert short_label("width-0.25: quantize.affine") == "width-0.25: affine"
+
+
+def test_a_long_frontier_is_thinned_out_around_the_chosen_point():
+    template = next(p for p in POINTS if p.chosen)
+    size = template.measurement("flash_bytes")
+    points = tuple(
+        template.model_copy(
+            update={
+                "id": str(i),
+                "chosen": i == 20,
+                "on_frontier": True,
+                "validation": template.validation.model_copy(update={"mean": 60.0 + i}),
+                "measurements": (replace(size, value=1000.0 * (i + 1)),),
+            }
+        )
+        for i in range(40)
+    )
+    report = watch().model_copy(update={"points": points})
+    kept = {int(p.id) for p in highlights(report, most=5)}
+    assert kept == {18, 19, 20, 21, 22}
+    assert "10 of 40 points of the frontier" in printed(frontier_table(report))

@@ -70,7 +70,7 @@ class Live:
         if self._now is None:
             self._bar.update(self._step, phase="prepare", total=1.0)
         else:
-            text = f"{text} · {self._now.message}"
+            text = f"{text} · {self._now.message}" if fraction > 0 else text
             self._update_search(self._now)
         self._bar.update(self._step, completed=fraction, description=text)
         if time.monotonic() >= self._line_due_s:

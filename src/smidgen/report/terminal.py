@@ -23,6 +23,7 @@ from smidgen.report.model import Layer, Point, Report
 from smidgen.report.summary import headline, sentences
 
 MOST_POINTS = 10
+UNLIMITED = 10_000
 _STEP = re.compile(r"\b[a-z]+\.([a-z_]+)(?:\(\w+=([^,()]+)[^()]*\))?")
 TONES = {"good": "green", "neutral": "", "bad": "red"}
 MARKS = {"good": "✓", "neutral": "·", "bad": "!"}
@@ -54,10 +55,10 @@ def summary(report: Report) -> Text:
 
 def _fitting(report: Report, console: Console) -> Table:
     """The frontier with as many of its costs as the terminal has room for: a cut number would mislead."""
-    costs = report.measured_costs()
+    costs, unlimited = report.measured_costs(), console.options.update(width=UNLIMITED)
     while True:
         table = frontier_table(report, costs=costs)
-        narrowest = rich.measure.Measurement.get(console, console.options, table).minimum
+        narrowest = rich.measure.Measurement.get(console, unlimited, table).minimum
         if narrowest <= console.width or len(costs) == 1:
             return table
         costs = costs[:-1]

@@ -18,6 +18,7 @@ from smidgen.graph import Graph
 from smidgen.graph.coupling import channel_groups, remove
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe
+from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
 from smidgen.numerics import Array
 from smidgen.search.outcome import Candidate
@@ -39,13 +40,17 @@ def baseline_candidates(widths: Sequence[float] = WIDTHS) -> list[Candidate]:
 
 
 def baseline_networks(
-    data: Splits, model: WidthModel, training: FitSettings, widths: Sequence[float] = WIDTHS
+    data: Splits,
+    model: WidthModel,
+    training: FitSettings,
+    widths: Sequence[float] = WIDTHS,
+    report: Callable[[float, str], None] = silent,
 ) -> dict[str, Callable[[int], Graph]]:
     """Name -> (seed -> trained float network), as `ArtifactEvaluator` takes them."""
     from smidgen.models import linear
 
     found: dict[str, Callable[[int], Graph]] = {
-        width_name(width): partial(_trained, data, model, training, width) for width in widths
+        width_name(width): partial(_trained, data, model, training, report, width) for width in widths
     }
     return found | {LINEAR: lambda seed: linear.fit(data, seed=seed)}
 
@@ -88,7 +93,14 @@ def _initial(op: str, role: str, shape: tuple[int, ...], rng: np.random.Generato
     return np.ones(shape, np.float32) if op == "batch_norm" else None
 
 
-def _trained(data: Splits, model: WidthModel, training: FitSettings, width: float, seed: int) -> Graph:
+def _trained(
+    data: Splits,
+    model: WidthModel,
+    training: FitSettings,
+    report: Callable[[float, str], None],
+    width: float,
+    seed: int,
+) -> Graph:
     from smidgen.learn.fit import fit
 
-    return fit(model(width, seed), data, training, seed=seed)
+    return fit(model(width, seed), data, training, seed=seed, report=report)

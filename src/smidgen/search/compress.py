@@ -114,7 +114,7 @@ def _evaluator(job: Job, folder: Path, report: Callable[[float, str], None]) -> 
 
     training = FitSettings(**asdict(job.training))
     model = job.width_model or partial(narrowed, job.graph)
-    bases = baseline_networks(job.data, model, training, job.widths)
+    bases = baseline_networks(job.data, model, training, job.widths, report)
     return ArtifactEvaluator(
         job.graph, job.data, job.target, job.goal.budget, folder / "baselines", bases, report
     )
