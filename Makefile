@@ -31,7 +31,7 @@ format: $(VENV)/.dev
 	$(BIN)/clang-format -i $(C_FILES)
 
 bench: $(VENV)/.dev
-	for script in benchmarks/*.py benchmarks/methods/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py benchmarks/methods/*.py; do PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 # torch comes first, pinned, so that nothing else can pull a CUDA build.
 $(VENV)/.torch: constraints.txt

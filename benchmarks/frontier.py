@@ -1,7 +1,7 @@
 """The main job: the smartwatch recogniser on a Cortex-M4, one search of ten minutes with three seeds.
 
-Writes results/frontier.{json,md} and the picture of the README, docs/img/frontier.{svg,png}. The run folder is
-runs/benchmark-frontier; an interrupted search goes on there.
+Writes results/frontier.{json,md} and what the README shows: docs/img/frontier{,-dark}.svg and frontier.txt.
+The run folder is runs/benchmark-frontier; an interrupted search goes on there.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from benchmarks.common import write_results
 from smidgen.api import compress
 from smidgen.report.image import write_image
 from smidgen.report.model import Point, Report
+from smidgen.report.terminal import print_report
 
 FOLDER = Path("runs/benchmark-frontier")
 PICTURES = Path(__file__).parents[1] / "docs/img"
@@ -63,8 +66,10 @@ def main() -> None:
         recipes=len({p.recipe_yaml for p in frontier}),
     )
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for ending in ("svg", "png"):
-        write_image(report, PICTURES / f"frontier.{ending}")
+    for name, theme in (("frontier.svg", "light"), ("frontier-dark.svg", "dark")):
+        write_image(report, PICTURES / name, theme=theme)
+    with (PICTURES / "frontier.txt").open("w", encoding="utf-8") as file:
+        print_report(report, Console(file=file, width=96), layers=False)
 
 
 if __name__ == "__main__":

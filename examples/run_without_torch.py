@@ -13,7 +13,7 @@ import numpy as np
 folder = Path("runs/examples/without_torch")
 if not (folder / "model.smg").exists():
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "recipe.yaml").write_text("- quantize.affine: {bits: 4}\n- tune.fit: {epochs: 10}\n")
+    (folder / "recipe.yaml").write_text("- quantize.affine: {bits: 6}\n")
     make = ["smidgen", "apply", str(folder / "recipe.yaml"), "digits", "--out", str(folder)]
     subprocess.run([sys.executable, "-m", *make], check=True)
 
