@@ -123,6 +123,9 @@ def _kept_network(task: Task, training: Fit, splits: Splits, kept: Path, report:
 
     origin = {"task": task.name, "training": repr(training), "data": splits.digest}
     if not _holds(kept, origin):
+        if (kept.parent / "run.json").exists():
+            found, remedy = "it holds a run of another task, training or data", "Choose another --out"
+            raise BadInput(str(kept.parent), found, f"{task.name} was asked for", remedy)
         from smidgen.learn.fit import FitSettings, fit
 
         try:

@@ -46,7 +46,7 @@ def options(version: bool = typer.Option(False, "--version", help="Print the ver
         raise typer.Exit
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line; expected errors become one red line and their exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

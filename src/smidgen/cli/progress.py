@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from smidgen.search.outcome import Point
 
 LINE_PERIOD_S = 10.0  # without a terminal, a long training is heard of this often
+CANDIDATE_PERIOD_S = 2.0  # and candidates that come and go, because they can't fit
 
 
 class Live:
     """A context: `search` takes the search's progress, `step` that of a training within it.
 
-    The upper bar is the search, the lower one its current step. Without a terminal: one line a candidate.
+    The upper bar is the search, the lower one its current step. Without a terminal: a line now and then.
     """
 
     def __init__(self, console: Console) -> None:
@@ -41,7 +42,8 @@ class Live:
         self._now: engine.Progress | None = None
         self._since_s = time.monotonic()
         self._countdown = Countdown()
-        self._line_due_s = self._since_s + LINE_PERIOD_S
+        self._line_s = self._since_s
+        self._told: tuple[str, int] | None = None
 
     def __enter__(self) -> Live:
         self._bar.start()
@@ -61,7 +63,9 @@ class Live:
             self._step = self._bar.add_task("", total=1.0, phase="")
         self._bar.update(self._step, completed=0.0, description=now.message)
         self._update_search(now)
-        self._line(f"{now.phase}: {status(now)} · now {now.message}")
+        if (now.phase, now.built) != self._told or self._silent_s > CANDIDATE_PERIOD_S:
+            self._told = (now.phase, now.built)
+            self._line(f"{now.phase}: {status(now)} · now {now.message}")
 
     def step(self, fraction: float, message: str) -> None:
         """Progress of a step or training, 0..1."""
@@ -73,7 +77,7 @@ class Live:
             text = f"{text} · {self._now.message}" if fraction > 0 else text
             self._update_search(self._now)
         self._bar.update(self._step, completed=fraction, description=text)
-        if time.monotonic() >= self._line_due_s:
+        if self._silent_s > LINE_PERIOD_S:
             self._line(f"  {fraction:4.0%}: {text}")
 
     def _update_search(self, now: engine.Progress) -> None:
@@ -89,7 +93,11 @@ class Live:
     def _line(self, text: str) -> None:
         if not self._console.is_terminal:
             self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-            self._line_due_s = time.monotonic() + LINE_PERIOD_S
+            self._line_s = time.monotonic()
+
+    @property
+    def _silent_s(self) -> float:
+        return time.monotonic() - self._line_s
 
 
 class Countdown:

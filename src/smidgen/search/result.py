@@ -103,9 +103,7 @@ def _shortfall(result: Result) -> tuple[str, str, str]:
     """(found, expected, remedy) when nothing could be chosen."""
     budget, own = result.goal.budget, [p for p in result.points if p.kind == "compressed"]
     if not own:
-        reasons = [o.reason for o in result.failed] + [o.reason for o in result.rejected]
-        why = reasons[0] if reasons else "no time was left to try any"
-        return f"no candidate was built ({why})", "", "Give the search more time or a larger budget"
+        return _unbuilt(result)
     wanted = f"at most {result.goal.max_drop:g} points may be lost"
     fitting = [p for p in own if not budget.fits(p.measurements)]
     if not fitting:
@@ -119,3 +117,14 @@ def _shortfall(result: Result) -> tuple[str, str, str]:
     best = min(fitting, key=lambda p: result.drops[p.key].points)
     found = f"the best candidate that fits, {best.label}, loses {result.drops[best.key]}"
     return found, wanted, "Raise --max-drop or the budget, or search longer"
+
+
+def _unbuilt(result: Result) -> tuple[str, str, str]:
+    """The same where no compressed candidate was measured: why, and how close a baseline comes."""
+    reasons = [o.reason for o in result.failed] + [o.reason for o in result.rejected]
+    why = reasons[0].rstrip(".") if reasons else "no time was left to try any"
+    found, budget = f"no candidate was built ({why})", result.goal.budget
+    closest = min(result.points, key=lambda p: budget.excess(p.measurements), default=None)
+    if closest and (misses := budget.fits(closest.measurements)):
+        found += f"; even {closest.label} does not fit ({'; '.join(misses)})"
+    return found, "", "Give the search more time or a larger budget"
