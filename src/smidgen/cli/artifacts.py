@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from smidgen.codec.inspect import FileReport
+    from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
+    from smidgen.measure.agreement import Agreement
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -129,7 +131,7 @@ def verify(
     file: Path = FILE,
     inputs: int = typer.Option(100, "--inputs", "-n", min=1, help="How many random inputs."),
     backend: list[str] = typer.Option(
-        [], "--backend", help="native, file, c or onnx (repeatable; default: all)."
+        [], "--backend", help="native, file, c or onnx (repeatable). Default: all that can be run here."
     ),
 ) -> None:
     """Prove that every back end computes the same bytes as the exact reference. Exit code 7 if not.
@@ -145,7 +147,7 @@ def verify(
     from rich.console import Console
 
     from smidgen.errors import BadInput
-    from smidgen.measure.agreement import BACKENDS, agreement, golden_layers, random_inputs, require_agreement
+    from smidgen.measure.agreement import BACKENDS, golden_layers, require_agreement
 
     console = Console(highlight=False, markup=False)
     if unknown := [name for name in backend if name not in BACKENDS]:
@@ -157,9 +159,24 @@ def verify(
     )
     results = []
     for name in backend or BACKENDS:
-        results += agreement(graph, random_inputs(graph, inputs), (name,))
-        console.print(f"{name:>8}: {results[-1].differing} of {inputs} inputs differ")
+        found, why_not = _agreement(graph, name, inputs)
+        if why_not is not None and backend:
+            raise why_not
+        results += found
+        differing = f"{found[0].differing} of {inputs} inputs differ" if found else f"not run. {why_not}"
+        console.print(f"{name:>8}: {differing}", soft_wrap=True)
     require_agreement(results)
+
+
+def _agreement(graph: Graph, backend: str, inputs: int) -> tuple[list[Agreement], SmidgenError | None]:
+    """What one back end computes on random inputs, or why it can't run here."""
+    from smidgen.errors import BadInput, MissingExtra, Unsupported
+    from smidgen.measure.agreement import agreement, random_inputs
+
+    try:
+        return agreement(graph, random_inputs(graph, inputs), (backend,)), None
+    except (BadInput, MissingExtra, Unsupported) as problem:
+        return [], problem
 
 
 def _integer_graph(file: Path) -> Graph:
