@@ -1,12 +1,14 @@
 """The main job: the smartwatch recogniser on a Cortex-M4, one search of ten minutes with three seeds.
 
-Writes results/frontier.{json,md} and what the README shows: docs/img/frontier{,-dark}.svg and frontier.txt.
-The run folder is runs/benchmark-frontier; an interrupted search goes on there.
+Writes results/frontier.{json,md} and what the README shows: docs/img/frontier{,-dark}.svg and frontier.txt,
+whose text also goes into the README (correct the command that it names, if the time differs). The run folder
+is runs/benchmark-frontier; an interrupted search goes on there.
 """
 
 from __future__ import annotations
 
 import argparse
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from smidgen.report.model import Point, Report
 from smidgen.report.terminal import print_report
 
 FOLDER = Path("runs/benchmark-frontier")
-PICTURES = Path(__file__).parents[1] / "docs/img"
+ROOT = Path(__file__).parents[1]
+PICTURES, README = ROOT / "docs/img", ROOT / "README.md"
 BUDGET = "flash=64KB,ram=48KB"
 
 
@@ -42,6 +45,20 @@ def row(report: Report, point: Point) -> dict[str, Any]:
     }
 
 
+def illustrate(report: Report) -> None:
+    """The README's pictures and its block of terminal output."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for name, theme in (("frontier.svg", "light"), ("frontier-dark.svg", "dark")):
+        write_image(report, PICTURES / name, theme=theme)
+    printed = StringIO()
+    print_report(report, Console(file=printed, width=96), layers=False)
+    text = "".join(f"{line.rstrip()}\n" for line in printed.getvalue().splitlines())
+    (PICTURES / "frontier.txt").write_text(text, encoding="utf-8")
+    before, _, rest = README.read_text(encoding="utf-8").partition("```text\n")
+    after = rest[rest.index("```") :]
+    README.write_text(f"{before}```text\n{text}{after}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time", default="10m")
@@ -56,20 +73,16 @@ def main() -> None:
         f"Smartwatch recogniser on cortex-m4, {BUDGET}: the non-dominated points",
         [row(report, p) for p in frontier],
         f"Non-dominated in validation accuracy, flash, RAM and latency; {len(report.points)} networks built, "
-        f"{len(report.dropped)} rejected or failed. Flash, file and RAM are measured on the linked firmware and the "
-        f"file; latency is modelled. Uncompressed: {base.validation.mean:.1f}% validation"
+        f"{len(report.dropped)} rejected or failed. Flash, file and RAM are measured on the linked firmware "
+        f"and the file; latency is modelled. Uncompressed: {base.validation.mean:.1f}% validation"
         + ("" if base.test is None else f", {base.test.mean:.1f}% test")
-        + " accuracy. Accuracy is the integer artifact's, mean ± sd over seeds; the test split was opened once, for "
-        "these points only.",
+        + " accuracy. Accuracy is the integer artifact's, mean ± sd over seeds; the test split was opened "
+        "once, for these points only.",
         points=len(frontier),
         compressed_points=len(compressed),
         recipes=len({p.recipe_yaml for p in frontier}),
     )
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    for name, theme in (("frontier.svg", "light"), ("frontier-dark.svg", "dark")):
-        write_image(report, PICTURES / name, theme=theme)
-    with (PICTURES / "frontier.txt").open("w", encoding="utf-8") as file:
-        print_report(report, Console(file=file, width=96), layers=False)
+    illustrate(report)
 
 
 if __name__ == "__main__":
