@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared, so no example has a deadline; continuous integration draws the same examples every time.
+settings.register_profile("local")
+settings.register_profile("ci", derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def require(condition: object, what: str) -> None:

@@ -16,7 +16,11 @@ from tests.conftest import require
 FOLDER = Path(__file__).parents[1] / "examples"
 # What the last lines must say: the claim of the example, not its numbers.
 CLAIMS = {
-    "compress_task": ("uncompressed:", "chosen:", "files: c, model.golden, model.onnx, model.smg, recipe.yaml"),
+    "compress_task": (
+        "uncompressed:",
+        "chosen:",
+        "files: c, model.golden, model.onnx, model.smg, recipe.yaml",
+    ),
     "custom_target": ("digits: nothing stands in the way", "my-board has 4096", "B of flash"),
     "firmware": ("flash_bytes", "emulated cortex-m4:", "its output equals the exact reference: True"),
     "one_recipe": ("sparse(affine4)", "measured on the artifact's integers", "the whole file:"),

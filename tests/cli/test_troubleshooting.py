@@ -1,4 +1,4 @@
-"""docs/TROUBLESHOOTING.md: what it lists exists. That real errors are listed is checked in test_bad_input.py."""
+"""What docs/TROUBLESHOOTING.md lists exists. That real errors are listed, test_bad_input.py checks."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def with_attribute(value: Any) -> Graph:
 
 
 @given(attributes)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_attributes_keep_their_values_and_types(value: Any) -> None:
     stored = unpack_smg(pack_smg([with_attribute(value)])).graph
     assert repr(stored.nodes[0].attrs["extra"]) == repr(value)
@@ -89,7 +89,7 @@ def chains(draw: st.DrawFn) -> Graph:
 
 
 @given(chains())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_graph_comes_back_equal(graph: Graph) -> None:
     assert_same(unpack_smg(pack_smg([graph])).graph, graph)
 

@@ -286,7 +286,7 @@ SPOTS = [spot for spot in locations(msgpack.unpackb(FLOAT.structure)) if spot]
 
 
 @given(st.sampled_from(SPOTS), junk)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_anything_anywhere_in_the_structure_opens_or_is_refused(spot: tuple[Any, ...], value: Any) -> None:
     structure = msgpack.unpackb(FLOAT.structure)
     set_at(list(spot), value)(structure)

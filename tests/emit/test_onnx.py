@@ -31,7 +31,7 @@ BOARD = Target(
     cpu="cortex_m4",
     cycles_per_mac=3,
 )
-FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 zeros = st.integers(-128, 127)
 seeds = st.integers(0, 2**32 - 1)

@@ -332,7 +332,7 @@ def random_net(kinds: list[str], widths: list[int], seed: int, flat: bool) -> Gr
     return net.b.graph(net.linear(net.relu(net.linear(net.b.flatten(x), 5)), 3))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from([2, 4, 6, 8])), max_size=6),
     st.integers(0, 1000),
@@ -345,7 +345,7 @@ def test_removal_is_zeroing_on_random_architectures(
     assert_removal_is_zeroing(graph, some(channel_groups(graph), seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.sampled_from(LAYERS), st.sampled_from([2, 4, 6, 8])), max_size=5),
     st.integers(0, 1000),

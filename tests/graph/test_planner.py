@@ -104,7 +104,7 @@ def execute(graph: Graph, plan: MemoryPlan, nbytes: int) -> None:
         assert memory["input", i] == contents[name], "an input was overwritten"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(graphs(), st.sampled_from([1, 4, 16]))
 def test_no_value_is_overwritten_while_it_is_needed(graph: Graph, alignment: int) -> None:
     plan = plan_memory(graph, alignment)
@@ -112,7 +112,7 @@ def test_no_value_is_overwritten_while_it_is_needed(graph: Graph, alignment: int
     assert all(place.offset % alignment == 0 for place in plan.places.values())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(graphs())
 def test_the_arena_is_at_least_the_live_peak(graph: Graph) -> None:
     plan = plan_memory(graph)
@@ -121,7 +121,7 @@ def test_the_arena_is_at_least_the_live_peak(graph: Graph) -> None:
     assert held == plan.live_peak_bytes
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=15))
 def test_the_arena_of_a_chain_is_its_live_peak(sizes: list[int]) -> None:
     plan = plan_memory(chain(sizes), alignment_bytes=1)
@@ -130,7 +130,7 @@ def test_the_arena_of_a_chain_is_its_live_peak(sizes: list[int]) -> None:
     assert plan.arena_bytes == plan.live_peak_bytes == max(pairs or inner or [0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 12), st.integers(0, 5)), max_size=14))
 def test_buffers_that_meet_never_overlap(drawn: list[tuple[int, int, int]]) -> None:
     buffers = [Buffer((str(i),), n, first, first + span) for i, (n, first, span) in enumerate(drawn)]

@@ -64,7 +64,7 @@ def decoded(fmt: Format) -> np.ndarray:
     return plan.trace(np.zeros((1, *shape), np.int8))["n.decode"]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(stored())
 def test_decoding_gives_the_integers_of_the_format(fmt: Format) -> None:
     whole = fmt.integers()
@@ -81,7 +81,7 @@ def test_both_sparse_encodings_are_decoded(density: float, kernel: str) -> None:
     np.testing.assert_array_equal(decoded(fmt), fmt.integers().values)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(stored().filter(lambda fmt: len(fmt.shape) == 2), seeds)
 def test_a_stored_weight_computes_what_its_expansion_does(fmt: Format, seed: int) -> None:
     graph = linear(fmt)
@@ -115,7 +115,7 @@ def test_a_tied_weight_is_stored_once_and_expanded_at_each_use() -> None:
     assert [c.name for c in program.constants].count("weight.symbols") == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 32), st.booleans(), st.integers(0, 40), seeds)
 def test_unpacking_inverts_packing(bits: int, signed: bool, size: int, seed: int) -> None:
     lo, hi = (-(2 ** (bits - 1)), 2 ** (bits - 1)) if signed else (0, 2**bits)

@@ -14,7 +14,7 @@ from tests.kernels.one_node import HI, LO, OUT_ZERO, one_node, random_int8, rand
 BOUNDS = (OUT_ZERO, LO, HI)
 seeds = st.integers(0, 2**32 - 1)
 shapes = st.lists(st.integers(1, 4), min_size=1, max_size=4)
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @st.composite

@@ -15,7 +15,7 @@ BOUNDS = (OUT_ZERO, LO, HI)
 seeds = st.integers(0, 2**32 - 1)
 small = st.integers(1, 3)
 zeros = st.sampled_from([-128, -1, 0, 3, 127])
-few = settings(max_examples=40, deadline=None)
+few = settings(max_examples=40)
 
 
 @st.composite

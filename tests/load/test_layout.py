@@ -78,7 +78,7 @@ def append(b: GraphBuilder, made: list[str], choice: str, number: int) -> str:
     return b.op("relu", [x])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(steps=st.lists(st.tuples(st.sampled_from(OPS), st.integers(0, 23)), max_size=9))
 def test_any_network_keeps_its_values(steps: list[tuple[str, int]]) -> None:
     b = GraphBuilder("random")

@@ -141,7 +141,7 @@ def _with_external(folder: Path, location: str) -> Path:
     return folder / "m.onnx"
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_a_damaged_file_loads_or_is_refused(where: float, byte: int, tmp_path: Path) -> None:
     nodes = [op("Conv", "x w", "h", strides=[2]), op("Flatten", "h", "f"), op("Gemm", "f v")]

@@ -174,9 +174,7 @@ def test_what_the_graph_lacks_becomes_a_listed_island(name: str, tmp_path: Path)
     assert all(island.reason and island.remedy for island in islands(graph))
 
 
-folder_is_reused = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+folder_is_reused = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 two = st.tuples(st.integers(0, 2), st.integers(0, 2))
 
 

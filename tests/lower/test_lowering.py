@@ -47,7 +47,7 @@ def test_a_lowered_network_holds_only_integers() -> None:
     assert all(node.op.startswith("q.") for node in lowered.nodes)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 999))
 def test_canonical_form_computes_the_same_function(seed: int) -> None:
     graph = kitchen_sink(seed)

@@ -29,7 +29,7 @@ def observed(graph, data):
     return observed_live_bytes(graph, quantized_inputs(graph, data.train.x[:1]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 6), min_size=2, max_size=5))
 def test_the_planner_s_peak_is_what_a_run_keeps_alive(widths):
     def chain(b, x, rng):

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen.errors import BadFile
@@ -23,7 +23,6 @@ def test_json_round_trip_keeps_everything(tmp_path):
     assert read_report(tmp_path / "report.json") == watch()
 
 
-@settings(deadline=None)
 @given(texts, texts, numbers, numbers, st.sampled_from(["measured", "emulated", "simulated", "modelled"]))
 def test_json_round_trip_holds_for_any_names_and_numbers(label, note, value, mean, how):
     found = Measurement(label, value, note, how, 3, value / 7)

@@ -157,7 +157,7 @@ def code() -> tuple[np.ndarray, np.ndarray]:
     return serialize(native_plan(expand_weights(lowered(kitchen_sink(), 4))).program)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_corrupt_code_is_refused_or_stays_inside_its_memory(code, data) -> None:
     """Whatever loads must run without touching foreign memory: a violation would crash the interpreter."""

@@ -42,7 +42,7 @@ def ratios(rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
     }
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 9999),
     st.tuples(st.integers(3, 6), st.integers(3, 6)),
@@ -75,7 +75,7 @@ def test_convolution_equals_the_loop(seed, space, groups, per_in, per_out, kerne
         assert y[0, i, j, o] == min(max(q, -128), 127)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 9999), st.integers(3, 7), st.integers(1, 3), st.integers(1, 2), st.booleans())
 def test_average_pool_counts_only_positions_inside(seed, length, kernel, stride, count_padding) -> None:
     rng = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ def test_average_pool_counts_only_positions_inside(seed, length, kernel, stride,
         assert y[0, i, c] == min(max(q, -128), 127)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 9999), st.integers(1, 9))
 def test_softmax_equals_the_exact_division(seed, n) -> None:
     rng = np.random.default_rng(seed)
