@@ -85,6 +85,11 @@ def test_a_baseline_that_is_smaller_and_better_beats_the_chosen_point():
     assert "this one 90.8 ± 0.3% (validation split). Prefer the baseline" in text
 
 
+def test_one_seed_is_not_enough_to_prefer_a_baseline():
+    once = rival(91.0, 14_000).model_copy(update={"validation": Score(mean=91.0)})
+    assert "One seed may be luck: add seeds." in told(with_points(CHOSEN, once))
+
+
 def test_an_equal_baseline_is_named_too():
     assert "A baseline equals it: width-0.6 reaches 90.8" in told(with_points(CHOSEN, rival(90.8, 14_900)))
 

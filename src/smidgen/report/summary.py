@@ -165,7 +165,8 @@ def _beaten(report: Report, rival: Point, chosen: Point) -> Sentence:
     better = theirs.mean > ours.mean or report.cost(rival) < report.cost(chosen)
     verb, cost = "beats" if better else "equals", format_limit(report.size_axis, report.cost(rival))
     text = f"A baseline {verb} it: {rival.label} reaches {format_score(theirs)} in {cost}"
-    advice = "Prefer the baseline, or search longer."
+    once = min(theirs.seeds, ours.seeds) == 1
+    advice = "One seed may be luck: add seeds." if once else "Prefer the baseline, or search longer."
     return Sentence(f"{text}, this one {format_score(ours)} ({split} split). {advice}", "bad")
 
 
