@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ class Network:
     def predict(self, x: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Class labels [n]; equal outputs give the lowest class. Raises BadInput."""
         outputs = self.outputs(x)
-        labels: npt.NDArray[np.int64] = outputs.reshape(len(outputs), -1).argmax(axis=1).astype(np.int64)
-        return labels
+        labels: npt.NDArray[np.int64] = outputs.reshape(len(outputs), prod(outputs.shape[1:])).argmax(axis=1)
+        return labels.astype(np.int64)
 
     def _checked(self, x: npt.ArrayLike) -> npt.NDArray[np.float32]:
         try:
