@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ import smidgen
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.codec.golden import read_golden
 from smidgen.data import load_user_data
+from smidgen.errors import BadInput
 from smidgen.formats import Affine
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.methods import Recipe
@@ -155,6 +157,19 @@ def test_a_report_is_printed_and_its_page_made_again(run_folder: Path, cli: Cli)
     assert ran.code == 0
     assert "tiny on x86-64" in ran.out
     assert page.exists()
+
+
+def test_the_demo_is_the_watch_on_a_cortex_m4(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def compress(source: str, data: None, **options: Any) -> None:
+        asked.update(options, source=source)
+        raise BadInput("demo", "seen")
+
+    monkeypatch.setattr("smidgen.api.compress", compress)
+    assert cli("demo", "--time", "1m").code == 3
+    expected = {"source": "watch", "target": "cortex-m4", "budget": "flash=64KB,ram=48KB", "time": "1m"}
+    assert expected.items() <= asked.items()
 
 
 def with_one_weight_changed(source: Path, changed: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from smidgen.search.outcome import Point
 
 LINE_PERIOD_S = 10.0  # without a terminal, a long training is heard of this often
+TAKEN = 7 + 1 + 16 + 1 + 4  # columns of phase, bar, gaps and ^C
 CANDIDATE_PERIOD_S = 2.0  # and candidates that come and go, because they can't fit
 
 
@@ -31,10 +32,9 @@ class Live:
         self._bar = Progress(
             TextColumn("[bold]{task.fields[phase]}", table_column=Column(width=7)),
             BarColumn(bar_width=16),
-            TextColumn("{task.description}", markup=False, table_column=_rest()),
+            TextColumn("{task.description}", markup=False, table_column=_rest(console)),
             console=console,
             transient=True,
-            expand=True,
             disable=not console.is_terminal,
         )
         self._step = self._bar.add_task("loading", total=None, phase="start")
@@ -146,5 +146,6 @@ def describe(point: Point) -> str:
     return f"{size.value:,.0f} B {size.name.split('_')[0]}, {point.accuracy:.1f}%"
 
 
-def _rest() -> Column:
-    return Column(ratio=1, no_wrap=True, overflow="ellipsis")
+def _rest(console: Console) -> Column:
+    """What a line has left, with room for the ^C that terminals echo: a wrap would leave bars behind."""
+    return Column(no_wrap=True, overflow="ellipsis", max_width=max(console.width - TAKEN, 10))
