@@ -1,9 +1,9 @@
 """The smartwatch recogniser, ten times smaller, for people it has never seen.
 
-Ten folds: each subject is the test set once, two others validate, seven train; three seeds each. Every recipe
-gets the same folds and seeds, and is compared with the uncompressed network of the same fold and seed: a paired
-drop. The recipe reported first is chosen on the validation subjects alone: the smallest file whose mean drop there
-is at most half a point. Writes results/watch.{json,md}; finished folds are kept in runs/benchmark-watch.
+Ten folds: each subject is the test set once, two others validate, seven train; three seeds each. Every
+recipe gets the same folds and seeds, and is compared with the uncompressed network of the same fold and
+seed: a paired drop. The recipe reported first is chosen on the validation subjects alone: the smallest file
+whose mean drop there is at most half a point. Writes results/watch.{json,md}; finished folds are kept in runs/benchmark-watch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ RECIPES = {
     "4 bit": "- quantize.affine: {bits: 4}\n- distill.logits: {}\n- tune.fit: {epochs: 10}",
     "3 bit": "- quantize.affine: {bits: 3}\n- distill.logits: {}\n- tune.fit: {epochs: 15}",
     "2 bit, ends 8": (
-        "- quantize.affine: {bits: 2, first_last_bits: 8}\n- distill.logits: {}\n- tune.fit: {epochs: 20, lr: 0.002}"
+        "- quantize.affine: {bits: 2, first_last_bits: 8}\n- distill.logits: {}\n"
+        "- tune.fit: {epochs: 20, lr: 0.002}"
     ),
     "quarter of the channels, 4 bit": (
         "- prune.channels: {ratio: 0.25}\n- tune.fit: {epochs: 10}\n"
@@ -131,9 +132,9 @@ def main() -> None:
         "watch",
         "Smartwatch recogniser over leave-one-subject-out folds",
         rows,
-        f"Measured on the integers of the written files; {len(SUBJECTS)} folds x {len(SEEDS)} seeds. Float32: "
-        f"{mean:.1f}% test accuracy, {size:,.0f} bytes as `.smg` (float32, entropy-coded). Drops are paired points "
-        "lost, Student's t interval over folds. First row: chosen on validation.",
+        f"Measured on the integers of the written files; {len(SUBJECTS)} folds x {len(SEEDS)} seeds. "
+        f"Float32: {mean:.1f}% test accuracy, {size:,.0f} bytes as `.smg` (entropy-coded). Drops are paired points lost, "
+        "Student's t interval over folds. First row: chosen on validation.",
         chosen=chosen["recipe"],
         recipes=RECIPES,
     )
