@@ -3,7 +3,8 @@
 Ten folds: each subject is the test set once, two others validate, seven train; three seeds each. Every
 recipe gets the same folds and seeds, and is compared with the uncompressed network of the same fold and
 seed: a paired drop. The recipe reported first is chosen on the validation subjects alone: the smallest file
-whose mean drop there is at most half a point. Writes results/watch.{json,md}; finished folds are kept in runs/benchmark-watch.
+whose mean drop there is at most half a point. Writes results/watch.{json,md}; finished folds are kept in
+runs/benchmark-watch.
 """
 
 from __future__ import annotations
@@ -133,8 +134,8 @@ def main() -> None:
         "Smartwatch recogniser over leave-one-subject-out folds",
         rows,
         f"Measured on the integers of the written files; {len(SUBJECTS)} folds x {len(SEEDS)} seeds. "
-        f"Float32: {mean:.1f}% test accuracy, {size:,.0f} bytes as `.smg` (entropy-coded). Drops are paired points lost, "
-        "Student's t interval over folds. First row: chosen on validation.",
+        f"Float32: {mean:.1f}% test accuracy, {size:,.0f} bytes as `.smg` (entropy-coded). "
+        "Drops are paired points lost, Student's t interval over folds. First row: chosen on validation.",
         chosen=chosen["recipe"],
         recipes=RECIPES,
     )
