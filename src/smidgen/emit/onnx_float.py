@@ -1,9 +1,9 @@
 """The float flavour of ONNX: a network before or without integers, in plain float32 operators.
 
 For people who keep their network in float, and as the alternative that integer networks are timed against.
-BatchNorm and per-channel constants are folded, compressed weights decoded; convolutions run channels first with
-Transposes only where a value enters or leaves such a stretch, and at the boundary, whose layout is the graph's.
-Sums are taken in the runtime's own order, so that results agree with `run_float` to about 1e-4, not bit for bit.
+BatchNorm and per-channel constants are folded, compressed weights decoded. Convolutions run channels first,
+with Transposes only where a value enters or leaves such a stretch; ports have the graph's layout. The runtime
+sums in its own order: results agree with `run_float` to about 1e-4, not bit for bit.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def write_float(w: OnnxWriter, graph: Graph, node: Node, carried: Carried) -> No
         return carried.get(value, len(graph.values[value].shape), first)
 
     if node.op == "island":
-        made = embed_island(w, node, [operand(name, False) for name in node.inputs])
-        for value, name in zip(node.outputs, made, strict=True):
+        results = embed_island(w, node, [operand(name, False) for name in node.inputs])
+        for value, name in zip(node.outputs, results, strict=True):
             carried.put(value, name)
     else:
         made, first = write_real(w, graph, node, carried, operand, _weights(w, graph, node))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.emit.emitter import Problem
+from smidgen.emit.onnx_model import require_onnx
 from smidgen.emit.onnx_writer import OPSET, OnnxWriter
 from smidgen.graph import Node
 
@@ -18,7 +19,7 @@ def island_problems(node: Node) -> list[Problem]:
         return [Problem(node.name, f"{node.attrs['source']} runs only in its source's runtime", remedy)]
     model = _payload(node)
     if model is None:
-        return [Problem(node.name, "its payload is no ONNX model", remedy)]
+        return [Problem(node.name, "its payload is no self-contained ONNX model for its inputs", remedy)]
     versions = {opset.domain or "ai.onnx": opset.version for opset in model.opset_import}
     if versions != {"ai.onnx": OPSET}:
         listed = ", ".join(f"{domain} {version}" for domain, version in versions.items())
@@ -47,11 +48,17 @@ def embed_island(w: OnnxWriter, node: Node, inputs: list[str]) -> list[str]:
 
 
 def _payload(node: Node) -> Any:
-    """The island's model, None where the bytes are none."""
+    """The island's model; None where the bytes are none, or one that does not fit the node."""
+    require_onnx()
     import onnx
     from google.protobuf.message import DecodeError
+    from onnx.external_data_helper import uses_external_data
 
     try:
-        return onnx.load_model_from_string(node.attrs["payload"])
+        model = onnx.load_model_from_string(node.attrs["payload"])
     except DecodeError:
         return None
+    inner = model.graph
+    fits = len(inner.input) == len(node.inputs) and len(inner.output) == len(node.outputs)
+    # A file that we write never makes a runtime open another one.
+    return model if fits and not any(map(uses_external_data, inner.initializer)) else None

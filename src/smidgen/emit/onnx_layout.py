@@ -1,7 +1,7 @@
 """Where values lie while a channels-last graph becomes channels-first ONNX.
 
-ONNX's windows work channels first. A value stays in the layout in which it was made; the other one is made by a
-Transpose when an operator asks for it, once. Chains of convolutions therefore meet no Transpose inside.
+ONNX's windows work channels first. A value stays in the layout in which it was made; the other one is made
+by a Transpose when an operator asks for it, once. Chains of convolutions therefore meet no Transpose inside.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """The portable flavour of ONNX: QuantizeLinear and DequantizeLinear around float operators (QDQ).
 
-What other tools expect of a quantized network: runtimes fuse a float operator between the pairs into their own
-integer kernel, or simply run it in float. Weights are int8 with one scale a channel, biases int32, values int8.
+What other tools expect of a quantized network: runtimes fuse a float operator between the pairs into an
+integer kernel of their own, or simply run it in float. Weights are int8 with one scale a channel, biases
+int32, values int8.
 
-It is NOT exact, and can't be: scales are float32 instead of 16-bit multipliers, QuantizeLinear rounds half to even
-instead of half up, and a fused kernel may round elsewhere again. `measure.agreement.mismatch_rate` counts the
-outputs that differ from the exact integers: a few in a thousand, by one step, is usual (docs/NUMERICS.md). On x86
-processors without VNNI, ONNX Runtime's int8 kernels may moreover saturate. The exact flavour is `emit.onnx`.
+It is NOT exact, and can't be: scales are float32 instead of 16-bit multipliers, QuantizeLinear rounds half to
+even instead of half up, and a fused kernel may round elsewhere again. A first layer differs by a step in some
+values of a million, and deep networks amplify that. `measure.agreement.mismatch_rate` counts the outputs that
+differ from the exact integers; docs/NUMERICS.md says more. ONNX Runtime's int8 kernels may moreover saturate
+on x86 processors without VNNI. The exact flavour is `emit.onnx`.
 """
 
 from __future__ import annotations
@@ -47,10 +49,12 @@ class QdqOnnxEmitter(Emitter):
     float_boundary: bool = False
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
-        problems = [problem for node in graph.nodes for problem in _node_problems(graph, node)]
-        if not any(node.op.startswith("q.") for node in graph.nodes):
-            reason = "nothing in it is quantized"
-            problems.append(Problem(graph.name, reason, "Quantize it, or export float ONNX"))
+        if any(node.op.startswith("q.") for node in graph.nodes):
+            problems = [problem for node in graph.nodes for problem in _node_problems(graph, node)]
+        else:
+            problems = [
+                Problem(graph.name, "nothing in it is quantized", "Quantize it, or export float ONNX")
+            ]
         return problems + value_problems(graph) + target_problems(target)
 
     def emit(self, graph: Graph, target: Target, folder: Path) -> OnnxArtifact:
@@ -137,7 +141,8 @@ class _Qdq:
             return x
         if (lo, hi) == (grid.zero, BYTES[1]):
             return self.w.op("Relu", [x], f"{out}.bounded")
-        return clipped(self.w, x, *((q - grid.zero) * grid.scale for q in (lo, hi)), f"{out}.bounded")
+        least, most = ((q - grid.zero) * grid.scale for q in (lo, hi))
+        return clipped(self.w, x, least, most, f"{out}.bounded")
 
     def _grid(self, scale: float, zero: int) -> list[str]:
         return [self.w.constant(scale, np.float32, "scale"), self.w.constant(zero, np.int8, "zero")]
