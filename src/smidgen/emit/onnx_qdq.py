@@ -49,7 +49,7 @@ class QdqOnnxEmitter(Emitter):
     float_boundary: bool = False
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
-        if any(node.op.startswith("q.") for node in graph.nodes):
+        if any(value.grid and value.dtype != "float32" for value in graph.values.values()):
             problems = [problem for node in graph.nodes for problem in _node_problems(graph, node)]
         else:
             problems = [

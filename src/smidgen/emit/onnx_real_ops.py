@@ -113,13 +113,15 @@ def _max_pool(w: OnnxWriter, site: RealSite) -> str:
 
 def _avg_pool(w: OnnxWriter, site: RealSite) -> str:
     a = site.attrs
-    x, around = site.names[0], pads(a["padding"])
-    if a["count_padding"] and any(around):
-        # Padding that counts is just zeros: own nodes, because ONNX restricts its width.
-        x = padded(w, x, [(0, 0), *a["padding"]], np.float32(0), f"{site.out}.padded")
-        around = [0] * len(around)
-    kernel = list(a["kernel"])
-    return w.op("AveragePool", [x], site.out, kernel_shape=kernel, strides=list(a["stride"]), pads=around)
+    return w.op(
+        "AveragePool",
+        [site.names[0]],
+        site.out,
+        kernel_shape=list(a["kernel"]),
+        strides=list(a["stride"]),
+        pads=pads(a["padding"]),
+        count_include_pad=int(a["count_padding"]),
+    )
 
 
 def _mean(w: OnnxWriter, site: RealSite) -> str:
