@@ -2,7 +2,7 @@
 
 What other tools expect of a quantized network: runtimes fuse a float operator between the pairs into an
 integer kernel of their own, or simply run it in float. Weights are int8 with one scale a channel, biases
-int32, values int8.
+int32, values uint8 (q + 128), because ONNX Runtime fuses no int8 values on x86; the ports are int8.
 
 It is NOT exact, and can't be: scales are float32 instead of 16-bit multipliers, QuantizeLinear rounds half to
 even instead of half up, and a fused kernel may round elsewhere again. A first layer differs by a step in some
@@ -29,15 +29,15 @@ from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
 from smidgen.emit.onnx_ops import grid_of
 from smidgen.emit.onnx_real_ops import ACTIVATIONS, REAL_RULES, clipped, write_real
-from smidgen.emit.onnx_writer import OnnxWriter
+from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.formats import Grid
-from smidgen.graph import Graph, Node
+from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 from smidgen.numerics import Array
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
 
-BYTES = (-128, 127)
+INT8 = (-128, 127)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
 
 
 class _Qdq:
-    """One file being written. Integer values are carried as int8; each has one DequantizeLinear a layout."""
+    """One file being written. Integers are carried as bytes q + 128, dequantized once a layout."""
 
     def __init__(self, graph: Graph, float_boundary: bool) -> None:
         self.graph, self.float_boundary = graph, float_boundary
@@ -91,18 +91,23 @@ class _Qdq:
 
     def input(self, name: str) -> Any:
         value, given = self.graph.values[name], self.w.unique(name)
-        real = value.dtype == "float32" or self.float_boundary
-        quantized = real and value.dtype != "float32"
-        self.carried.put(name, self.quantized(given, grid_of(value), f"{name}.int8") if quantized else given)
-        return port(given, value, "float32" if real else "int8")
+        if value.dtype == "float32":
+            self.carried.put(name, given)
+            return port(given, value, "float32")
+        real = (
+            given if self.float_boundary else self._signed("DequantizeLinear", given, value, f"{name}.real")
+        )
+        self.carried.put(name, self.quantized(real, grid_of(value), f"{name}.bytes"))
+        return port(given, value, "float32" if self.float_boundary else "int8")
 
     def output(self, name: str) -> Any:
         value = self.graph.values[name]
-        if self.float_boundary and value.dtype != "float32":
-            made = self.w.op("Identity", [self.real(name, False)], name)
+        if value.dtype == "float32":
+            made = self.w.op("Identity", [self.carried.get(name, len(value.shape), False)], name)
             return port(made, value, "float32")
-        made = self.w.op("Identity", [self.carried.get(name, len(value.shape), False)], name)
-        return port(made, value, value.dtype)
+        if self.float_boundary:
+            return port(self.w.op("Identity", [self.real(name, False)], name), value, "float32")
+        return port(self._signed("QuantizeLinear", self.real(name, False), value, name), value, "int8")
 
     def node(self, node: Node) -> None:
         if node.op == "dequantize":
@@ -112,7 +117,7 @@ class _Qdq:
             x = self.carried.get(node.inputs[0], rank, False)
             grid = grid_of(self.graph.values[node.output])
             x = self.bounded(x, grid, grid.qmin, grid.qmax, node.output)
-            self.carried.put(node.output, self.quantized(x, grid, f"{node.output}.int8"))
+            self.carried.put(node.output, self.quantized(x, grid, f"{node.output}.bytes"))
         elif not node.op.startswith("q."):
             write_float(self.w, self.graph, node, self.carried)
         elif node.op == "q.table":
@@ -123,39 +128,42 @@ class _Qdq:
     # Between int8 and real numbers
 
     def quantized(self, x: str, grid: Grid, out: str) -> str:
-        return self.w.op("QuantizeLinear", [x, *self._grid(grid.scale, grid.zero)], out)
+        return self.w.op("QuantizeLinear", [x, *self._grid(grid, np.uint8)], out)
 
     def real(self, value: str, first: bool) -> str:
         """The value in float32, in a layout."""
         declared = self.graph.values[value]
         x, grid = self.carried.get(value, len(declared.shape), first), grid_of(declared)
         if x not in self._reals:
-            self._reals[x] = self.w.op(
-                "DequantizeLinear", [x, *self._grid(grid.scale, grid.zero)], f"{x}.real"
-            )
+            self._reals[x] = self.w.op("DequantizeLinear", [x, *self._grid(grid, np.uint8)], f"{x}.real")
         return self._reals[x]
 
     def bounded(self, x: str, grid: Grid, lo: int, hi: int, out: str) -> str:
         """`x` within [lo, hi] steps. QuantizeLinear saturates at the bytes by itself; zero is a ReLU."""
-        if (lo, hi) == BYTES:
+        if (lo, hi) == INT8:
             return x
-        if (lo, hi) == (grid.zero, BYTES[1]):
+        if (lo, hi) == (grid.zero, INT8[1]):
             return self.w.op("Relu", [x], f"{out}.bounded")
         least, most = ((q - grid.zero) * grid.scale for q in (lo, hi))
         return clipped(self.w, x, least, most, f"{out}.bounded")
 
-    def _grid(self, scale: float, zero: int) -> list[str]:
-        return [self.w.constant(scale, np.float32, "scale"), self.w.constant(zero, np.int8, "zero")]
+    def _signed(self, kind: str, x: str, value: Value, out: str) -> str:
+        """Between an int8 port and real numbers."""
+        return self.w.op(kind, [x, *self._grid(grid_of(value), np.int8)], out)
+
+    def _grid(self, grid: Grid, dtype: type[np.int8] | type[np.uint8]) -> list[str]:
+        zero = grid.zero + (BIAS_TO_UNSIGNED if dtype is np.uint8 else 0)
+        return [self.w.constant(grid.scale, np.float32, "scale"), self.w.constant(zero, dtype, "zero")]
 
     # Operators
 
     def _rule(self, node: Node) -> None:
         grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
         params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
-        lowest = (BYTES[0] - grid.zero) * grid.scale
+        lowest = (INT8[0] - grid.zero) * grid.scale
         y, first = write_real(self.w, self.graph, node, self.carried, self.real, params, lowest)
-        y = self.bounded(y, grid, attrs.get("lo", BYTES[0]), attrs.get("hi", BYTES[1]), node.output)
-        self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.int8"), first)
+        y = self.bounded(y, grid, attrs.get("lo", INT8[0]), attrs.get("hi", INT8[1]), node.output)
+        self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
 
     def _weights(self, node: Node) -> Mapping[str, str]:
         """int8 weights and int32 biases behind DequantizeLinear.
@@ -204,18 +212,17 @@ class _Qdq:
             made = Node(node.name, function, node.inputs, node.outputs)
             real, first = write_real(w, self.graph, made, self.carried, self.real, {})
             real = self.bounded(real, y, y.qmin, y.qmax, node.output)
-            self.carried.put(node.output, self.quantized(real, y, f"{node.output}.int8"), first)
+            self.carried.put(node.output, self.quantized(real, y, f"{node.output}.bytes"), first)
             return
-        # Gather counts negative indices from the end, so the table starts at its middle.
-        turned = w.constant(np.roll(table, BYTES[0]), np.int8, f"{node.name}.table")
+        stored = w.constant(table.astype(np.int64) + BIAS_TO_UNSIGNED, np.uint8, f"{node.name}.table")
         given = self.carried.get(node.inputs[0], len(values[node.output].shape), False)
         index = w.cast(given, np.int32, f"{node.output}.index")
-        self.carried.put(node.output, w.op("Gather", [turned, index], f"{node.output}.int8"))
+        self.carried.put(node.output, w.op("Gather", [stored, index], f"{node.output}.bytes"))
 
 
 def known_function(table: Array, x: Grid, y: Grid) -> str | None:
     """The activation whose table from grid `x` to grid `y` this is."""
-    points = (np.arange(BYTES[0], BYTES[1] + 1, dtype=np.float64) - x.zero) * x.scale
+    points = (np.arange(INT8[0], INT8[1] + 1, dtype=np.float64) - x.zero) * x.scale
     matching = (op for op, f in ACTIVATION_FUNCTIONS.items() if np.array_equal(y.quantize(f(points)), table))
     return next((op for op in matching if op in ACTIVATIONS), None)
 
