@@ -49,8 +49,8 @@ def test_an_operator_is_within_one_step_of_the_exact_integers(
     if behind_a_convolution:
         x = b.conv(x, np.eye(4).reshape(4, 1, 1, 4))
     apart = steps_apart(integers_of(b.graph(STEPS[step](b, x))), tmp_path)
-    # One rounding can move another by a step; softmax turns a step of its input into several.
-    assert apart.max() <= (1 if not behind_a_convolution and step != "softmax" else 3)
+    # Behind the convolution an input may already be a step off, and softmax or a product makes more of it.
+    assert apart.max() <= (3 if behind_a_convolution else 1)
     assert (apart > 0).mean() < 0.1
 
 
