@@ -36,9 +36,10 @@ MISMATCH_INPUTS = 500
 HOW = (
     "Measured: median ± interquartile range of single calls from Python, batch 1, one thread, {repeats} "
     "rounds in which the alternatives take turns, on a shared machine. A speedup is the median ± "
-    "interquartile range of ratios within a round; below 1 we are slower. Weights are random. ONNX Runtime {ort} uses all "
-    "vector units of this processor; our kernels are portable C for any x86-64, and exact. The last column: "
-    "output bytes in which QDQ differs from the exact integers, over {inputs} random inputs."
+    "interquartile range of ratios within a round; below 1 we are slower. Weights are random. ONNX "
+    "Runtime {ort} uses all vector units of this processor; our kernels are portable C for any x86-64, "
+    "and exact. The last column: output bytes in which QDQ differs from the exact integers, over {inputs}"
+    " random inputs."
 )
 
 

@@ -28,7 +28,7 @@ from smidgen.emit.onnx_island import island_problems
 from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
 from smidgen.emit.onnx_ops import grid_of
-from smidgen.emit.onnx_real_ops import ACTIVATIONS, REAL_RULES, clipped, write_real
+from smidgen.emit.onnx_real_ops import REAL_RULES, clipped, write_real
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value
@@ -94,9 +94,9 @@ class _Qdq:
         if value.dtype == "float32":
             self.carried.put(name, given)
             return port(given, value, "float32")
-        real = (
-            given if self.float_boundary else self._signed("DequantizeLinear", given, value, f"{name}.real")
-        )
+        real = given
+        if not self.float_boundary:
+            real = self._signed("DequantizeLinear", given, value, f"{name}.real")
         self.carried.put(name, self.quantized(real, grid_of(value), f"{name}.bytes"))
         return port(given, value, "float32" if self.float_boundary else "int8")
 
@@ -158,6 +158,7 @@ class _Qdq:
     # Operators
 
     def _rule(self, node: Node) -> None:
+        """The float operator and its rounding."""
         grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
         params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
         lowest = (INT8[0] - grid.zero) * grid.scale
@@ -209,10 +210,8 @@ class _Qdq:
         table = executable(self.graph.weights[node.params["table"]])
         function = known_function(table, x, y)
         if function:
-            made = Node(node.name, function, node.inputs, node.outputs)
-            real, first = write_real(w, self.graph, made, self.carried, self.real, {})
-            real = self.bounded(real, y, y.qmin, y.qmax, node.output)
-            self.carried.put(node.output, self.quantized(real, y, f"{node.output}.bytes"), first)
+            bounds = {"lo": y.qmin, "hi": y.qmax}
+            self._rule(Node(node.name, function, node.inputs, node.outputs, attrs=bounds))
             return
         stored = w.constant(table.astype(np.int64) + BIAS_TO_UNSIGNED, np.uint8, f"{node.name}.table")
         given = self.carried.get(node.inputs[0], len(values[node.output].shape), False)
@@ -224,7 +223,7 @@ def known_function(table: Array, x: Grid, y: Grid) -> str | None:
     """The activation whose table from grid `x` to grid `y` this is."""
     points = (np.arange(INT8[0], INT8[1] + 1, dtype=np.float64) - x.zero) * x.scale
     matching = (op for op, f in ACTIVATION_FUNCTIONS.items() if np.array_equal(y.quantize(f(points)), table))
-    return next((op for op in matching if op in ACTIVATIONS), None)
+    return next(matching, None)
 
 
 def _node_problems(graph: Graph, node: Node) -> list[Problem]:
