@@ -19,7 +19,7 @@ from smidgen.methods import Context, Recipe
 from smidgen.models import cnn1d, lenet, mlp, resnet8
 
 NETWORKS = {
-    "MLP 784-256-64-10, int8": (mlp.build, (28, 28, 1), 10, "- quantize.affine: {}"),
+    "MLP 784-128-64-10, int8": (mlp.build, (28, 28, 1), 10, "- quantize.affine: {}"),
     "LeNet-5, 4 bit, 80% sparse": (
         lenet.build,
         (28, 28, 1),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from smidgen.errors import MissingExtra
-from smidgen.measure.compare import speedup_over_onnxruntime
-from smidgen.measure.timing import latencies, latency, speedup, throughput
+from smidgen.measure.compare import onnxruntime_call
+from smidgen.measure.timing import interleaved, latency, throughput
 from tests.conftest import require
 
 
@@ -43,13 +43,14 @@ def test_too_few_repeats_are_refused():
 
 def test_alternatives_take_turns():
     order = []
-    latencies({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=100)
+    interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repeats=100)
     assert order[-200:] == ["a", "b"] * 100
 
 
 def test_a_slow_moment_of_the_machine_cancels_in_a_speedup(clock):
     moments = iter([2.0] * 20 + [2.0, 2.0, 8.0, 8.0] * 50)
-    found = speedup(lambda: clock.spend(3 * next(moments)), lambda: clock.spend(next(moments)), repeats=100)
+    calls = {"slow": lambda: clock.spend(3 * next(moments)), "fast": lambda: clock.spend(next(moments))}
+    found = interleaved(calls, repeats=100).speedup("slow", "fast")
     assert (found.value, found.spread) == (3.0, 0.0)
 
 
@@ -84,13 +85,14 @@ def onnx_model(path):
 def test_onnxruntime_is_timed_in_the_same_run(tmp_path):
     require(find_spec("onnxruntime"), "onnxruntime")
     x = np.ones((1, 64), np.float32)
-    found = speedup_over_onnxruntime(
-        lambda: time.sleep(0.002), onnx_model(tmp_path / "m.onnx"), x, repeats=100
-    )
-    assert 0 < found.value < 0.5
+    calls = {
+        "ours": lambda: time.sleep(0.002),
+        "theirs": onnxruntime_call(onnx_model(tmp_path / "m.onnx"), x),
+    }
+    assert 0 < interleaved(calls, repeats=100).speedup("theirs", "ours").value < 0.5
 
 
 def test_without_onnxruntime_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtra, match=r"smidgen\[bench\]"):
-        speedup_over_onnxruntime(lambda: None, tmp_path / "m.onnx", np.ones((1, 1), np.float32))
+        onnxruntime_call(tmp_path / "m.onnx", np.ones((1, 1), np.float32))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
-FORMATS = ("c", "onnx", "smg")
+MISMATCH_INPUTS = 200
 
 
 def inspect(
@@ -192,37 +192,65 @@ def _integer_graph(file: Path) -> Graph:
 
 
 def export(
-    form: str = typer.Argument(help="c, onnx or smg.", metavar="FORMAT"),
+    form: str = typer.Argument(help="c, onnx (exact), qdq, float (ONNX too) or smg.", metavar="FORMAT"),
     file: Path = FILE,
     folder: Path = typer.Argument(help="Where to write."),
     target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
-    float_io: bool = typer.Option(False, "--float-io", help="ONNX only: take and give real numbers."),
+    float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
 ) -> None:
-    """Write an artifact in another form: a C99 project, exact ONNX, or .smg.
+    """Write an artifact in another form: a C99 project, ONNX, or .smg.
+
+    onnx computes exactly what the artifact does. qdq is what other tools expect and rounds differently;
+    the share of differing outputs is printed. float takes networks of real numbers: a .smg file that holds
+    one, a model, a built-in task.
 
     Examples:
 
       smidgen export c chosen/model.smg firmware/model --target cortex-m4
 
       smidgen export onnx chosen/model.smg out --float-io
+
+      smidgen export float model.pt2 out
     """
     from rich.console import Console
 
-    from smidgen.codec.container import read_smg
     from smidgen.emit.c import CEmitter
     from smidgen.emit.emitter import Emitter
     from smidgen.emit.onnx import OnnxEmitter
+    from smidgen.emit.onnx_float import FloatOnnxEmitter
+    from smidgen.emit.onnx_qdq import QdqOnnxEmitter
     from smidgen.emit.smg import SmgEmitter
     from smidgen.errors import BadInput
     from smidgen.targets import load_target
 
-    emitters: dict[str, Emitter] = {"c": CEmitter(), "onnx": OnnxEmitter(float_io), "smg": SmgEmitter()}
+    emitters: dict[str, Emitter] = {
+        "c": CEmitter(),
+        "onnx": OnnxEmitter(float_io),
+        "qdq": QdqOnnxEmitter(float_io),
+        "float": FloatOnnxEmitter(),
+        "smg": SmgEmitter(),
+    }
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
-    artifact = emitters[form].emit(read_smg(file).graph, load_target(target), folder)
-    for path in artifact.files:
-        text = f"{path.stat().st_size:>10,} B  {path}"
-        Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    graph = _model_graph(str(file))
+    artifact = emitters[form].emit(graph, load_target(target), folder)
+    lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
+    if form == "qdq" and graph.is_integer:
+        lines.append(_mismatch_text(graph))
+    for line in lines:
+        Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _mismatch_text(graph: Graph) -> str:
+    from smidgen.errors import MissingExtra
+    from smidgen.measure.agreement import mismatch_rate, random_inputs
+
+    try:
+        share = mismatch_rate(graph, random_inputs(graph, MISMATCH_INPUTS))
+    except MissingExtra as missing:  # the file itself is written and whole
+        return f"not compared with the exact integers: {missing}"
+    what = f"{share:.2%} of the outputs differ from the exact integers"
+    return f"not exact: {what} ({MISMATCH_INPUTS} random inputs)"
 
 
 def measure(

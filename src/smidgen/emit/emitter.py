@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from smidgen.errors import Unsupported
 from smidgen.graph import Graph
@@ -37,11 +38,19 @@ class Artifact(ABC):
 
     @abstractmethod
     def run(self, x: Array) -> Array:
-        """Outputs of the integer network for quantized inputs: int8 [n, ...] -> int8 [n, ...]."""
+        """Outputs for inputs [n, ...]: int8 -> int8, or float32 -> float32 where the network is real."""
 
 
 class Emitter(ABC):
-    """One output format."""
+    """One output format.
+
+    Attributes:
+        exact: its artifacts compute the reference's bytes; False for those that another runtime rounds.
+        takes_floats: it writes networks of real numbers; False for lowered ones.
+    """
+
+    exact: ClassVar[bool] = True
+    takes_floats: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, graph: Graph, target: Target) -> list[Problem]:

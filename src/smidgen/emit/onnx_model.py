@@ -16,10 +16,7 @@ from smidgen.run.reference import executable
 
 def to_model(graph: Graph, float_boundary: bool = False) -> Any:
     """The graph as an `onnx.ModelProto`, without checking that it can be expressed."""
-    try:
-        import onnx
-    except ImportError as missing:
-        raise MissingExtra("ONNX export", "onnx", "compress") from missing
+    require_onnx()
     w = OnnxWriter()
     names: dict[str, str] = {}
     inputs = [_input(w, graph, name, names, float_boundary) for name in graph.inputs]
@@ -27,12 +24,27 @@ def to_model(graph: Graph, float_boundary: bool = False) -> Any:
         if node.op != "q.decode":  # its consumers hold the integers
             names[node.output] = _write(w, graph, node, names)
     outputs = [_output(w, graph, name, names[name], float_boundary) for name in graph.outputs]
+    return finished(w, graph, inputs, outputs, "exact")
+
+
+def require_onnx() -> None:
+    """Raise MissingExtra unless the package onnx is installed."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError as missing:
+        raise MissingExtra("ONNX export", "onnx", "compress") from missing
+
+
+def finished(w: OnnxWriter, graph: Graph, inputs: list[Any], outputs: list[Any], flavour: str) -> Any:
+    """What was written, between ports, as an `onnx.ModelProto` with metadata."""
+    import onnx
+
     onnx_graph = onnx.helper.make_graph(w.nodes, graph.name, inputs, outputs, w.initializers)
     opset = onnx.helper.make_opsetid("", OPSET)
     model = onnx.helper.make_model(
         onnx_graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="smidgen"
     )
-    onnx.helper.set_model_props(model, _metadata(graph))
+    onnx.helper.set_model_props(model, _metadata(graph, flavour))
     return model
 
 
@@ -54,7 +66,8 @@ def _write(w: OnnxWriter, graph: Graph, node: Node, names: dict[str, str]) -> st
     return RULES[node.op](w, site)
 
 
-def _port(name: str, value: Value, dtype: str) -> Any:
+def port(name: str, value: Value, dtype: str) -> Any:
+    """The declaration of an input or output [n, ...]."""
     import onnx
 
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -63,16 +76,16 @@ def _port(name: str, value: Value, dtype: str) -> Any:
 
 def _input(w: OnnxWriter, graph: Graph, name: str, names: dict[str, str], float_boundary: bool) -> Any:
     value = graph.values[name]
-    port, inner = w.unique(name), f"{name}.bytes"
+    given, inner = w.unique(name), f"{name}.bytes"
     if value.dtype == "float32":
-        names[name] = port
-        return _port(port, value, "float32")
+        names[name] = given
+        return port(given, value, "float32")
     if float_boundary:
-        names[name] = quantize(w, port, grid_of(value), inner)
-        return _port(port, value, "float32")
-    raised = w.op("Add", [w.cast(port, np.int32, f"{inner}.wide"), _to_unsigned(w)], f"{inner}.raised")
+        names[name] = quantize(w, given, grid_of(value), inner)
+        return port(given, value, "float32")
+    raised = w.op("Add", [w.cast(given, np.int32, f"{inner}.wide"), _to_unsigned(w)], f"{inner}.raised")
     names[name] = w.cast(raised, np.uint8, inner)
-    return _port(port, value, "int8")
+    return port(given, value, "int8")
 
 
 def _output(w: OnnxWriter, graph: Graph, name: str, inner: str, float_boundary: bool) -> Any:
@@ -86,16 +99,16 @@ def _output(w: OnnxWriter, graph: Graph, name: str, inner: str, float_boundary: 
         lowered = w.op("Sub", [w.cast(inner, np.int32, f"{name}.wide"), _to_unsigned(w)], f"{name}.lowered")
         made = w.cast(lowered, np.int8, name)
     dtype = "float32" if float_boundary else value.dtype
-    return _port(made, value, dtype)
+    return port(made, value, dtype)
 
 
 def _to_unsigned(w: OnnxWriter) -> str:
     return w.constant(BIAS_TO_UNSIGNED, np.int32, "bias_to_unsigned")
 
 
-def _metadata(graph: Graph) -> dict[str, str]:
+def _metadata(graph: Graph, flavour: str) -> dict[str, str]:
     """Who made the file by which rules, and the grids of its ports: real = (q - zero) * scale."""
-    found = {"producer": "smidgen", "numerics_version": str(NUMERICS_VERSION), "flavour": "exact"}
+    found = {"producer": "smidgen", "numerics_version": str(NUMERICS_VERSION), "flavour": flavour}
     for role, names in (("input", graph.inputs), ("output", graph.outputs)):
         for number, name in enumerate(names):
             if grid := graph.values[name].grid:

@@ -115,7 +115,7 @@ def _conv_integer(
     """int32 sums [n, *out, O] of a channels-last input; weight [O, I/groups, *k]; padding adds nothing."""
     rank = weight.ndim - 2
     operands = [
-        _channels_first(w, site.names[0], rank, f"{site.out}.planes"),
+        channels_first(w, site.names[0], rank, f"{site.out}.planes"),
         w.constant(weight, np.uint8, f"{site.node.name}.weight"),
         w.constant(site.zero_byte(), np.uint8, f"{site.out}.zero"),
         w.constant(weight_zero, np.uint8, "weight_zero"),
@@ -126,26 +126,29 @@ def _conv_integer(
         f"{site.out}.acc_planes",
         kernel_shape=list(weight.shape[2:]),
         strides=list(stride),
-        pads=_pads(padding),
+        pads=pads(padding),
         dilations=list(dilation),
         group=groups,
     )
-    return _channels_last(w, sums, rank, f"{site.out}.acc")
+    return channels_last(w, sums, rank, f"{site.out}.acc")
 
 
 def _unsigned(weight: Array) -> IntArray:
     return weight.astype(np.int64) + BIAS_TO_UNSIGNED
 
 
-def _pads(padding: Sequence[Sequence[int]]) -> list[int]:
+def pads(padding: Sequence[Sequence[int]]) -> list[int]:
+    """(before, after) an axis, as ONNX lists it: all befores, then all afters."""
     return [before for before, _ in padding] + [after for _, after in padding]
 
 
-def _channels_first(w: OnnxWriter, x: str, rank: int, name: str) -> str:
+def channels_first(w: OnnxWriter, x: str, rank: int, name: str) -> str:
+    """[n, *space, C] -> [n, C, *space]."""
     return w.op("Transpose", [x], name, perm=[0, rank + 1, *range(1, rank + 1)])
 
 
-def _channels_last(w: OnnxWriter, x: str, rank: int, name: str) -> str:
+def channels_last(w: OnnxWriter, x: str, rank: int, name: str) -> str:
+    """[n, C, *space] -> [n, *space, C]."""
     return w.op("Transpose", [x], name, perm=[0, *range(2, rank + 2), 1])
 
 
@@ -158,12 +161,12 @@ def _max_pool(w: OnnxWriter, site: Site) -> str:
     x = site.names[0]
     if any(n for pair in a["padding"] for n in pair):
         # The lowest value never wins; ONNX's own padding may not be as wide as the window.
-        x = _padded(w, x, [*a["padding"], (0, 0)], 0, f"{site.out}.padded")
-    planes = _channels_first(w, x, rank, f"{site.out}.planes")
+        x = padded(w, x, [*a["padding"], (0, 0)], np.uint8(0), f"{site.out}.padded")
+    planes = channels_first(w, x, rank, f"{site.out}.planes")
     pooled = w.op(
         "MaxPool", [planes], f"{site.out}.max", kernel_shape=list(a["kernel"]), strides=list(a["stride"])
     )
-    return _channels_last(w, pooled, rank, site.out)
+    return channels_last(w, pooled, rank, site.out)
 
 
 def _avg_pool(w: OnnxWriter, site: Site) -> str:
@@ -195,21 +198,25 @@ def _mean(w: OnnxWriter, site: Site) -> str:
 # Two inputs
 
 
-def _aligned(w: OnnxWriter, site: Site) -> list[str]:
-    """Both inputs in int64, broadcast per sample: missing leading axes go behind the batch axis."""
+def aligned(w: OnnxWriter, site: Site) -> list[str]:
+    """Both inputs, broadcast per sample: missing leading axes go behind the batch axis."""
     rank = max(len(value.shape) for value in site.inputs)
-    wide = []
-    for number, (name, value) in enumerate(zip(site.names, site.inputs, strict=True)):
-        x = w.cast(name, np.int64, f"{site.out}.x{number}")
+    found = []
+    for x, value in zip(site.names, site.inputs, strict=True):
         if missing := rank - len(value.shape):
             axes = w.constant(range(1, missing + 1), np.int64, f"{site.out}.axes")
-            x = w.op("Unsqueeze", [x, axes], f"{site.out}.x{number}")
-        wide.append(x)
-    return wide
+            x = w.op("Unsqueeze", [x, axes], f"{site.out}.aligned")
+        found.append(x)
+    return found
+
+
+def _wide(w: OnnxWriter, site: Site) -> list[str]:
+    """Both inputs in int64, aligned."""
+    return [w.cast(x, np.int64, f"{site.out}.x{number}") for number, x in enumerate(aligned(w, site))]
 
 
 def _add(w: OnnxWriter, site: Site) -> str:
-    a, b = _aligned(w, site)
+    a, b = _wide(w, site)
     (m_a, m_b), shift = site.int64("multiplier"), np.asarray(site.attrs["shift"], dtype=np.int64)
     constant = lifted_rounding(shift) - site.zero_byte(0) * m_a - site.zero_byte(1) * m_b
     scaled = w.op("Mul", [a, w.constant(m_a, np.int64, f"{site.out}.factor")], f"{site.out}.a")
@@ -220,7 +227,7 @@ def _add(w: OnnxWriter, site: Site) -> str:
 def _mul(w: OnnxWriter, site: Site) -> str:
     centred = [
         w.op("Sub", [x, w.constant(site.zero_byte(n), np.int64, f"{site.out}.zero64")], f"{site.out}.centred")
-        for n, x in enumerate(_aligned(w, site))
+        for n, x in enumerate(_wide(w, site))
     ]
     return _finish(w, site, w.op("Mul", centred, f"{site.out}.product"))
 
@@ -252,13 +259,14 @@ def _softmax(w: OnnxWriter, site: Site) -> str:
 # Moving bytes
 
 
-def _padded(w: OnnxWriter, x: str, pads: Sequence[Sequence[int]], fill: int, name: str) -> str:
-    widths = w.constant(_pads([(0, 0), *pads]), np.int64, f"{name}.pads")
-    return w.op("Pad", [x, widths, w.constant(fill, np.uint8, f"{name}.fill")], name)
+def padded(w: OnnxWriter, x: str, around: Sequence[Sequence[int]], fill: np.generic, name: str) -> str:
+    """`x` with `around` = (before, after) for every axis but the batch, filled with `fill` of x's type."""
+    widths = w.constant(pads([(0, 0), *around]), np.int64, f"{name}.pads")
+    return w.op("Pad", [x, widths, w.constant(fill, fill.dtype, f"{name}.fill")], name)
 
 
 def _pad(w: OnnxWriter, site: Site) -> str:
-    return _padded(w, site.names[0], site.attrs["pads"], site.zero + BIAS_TO_UNSIGNED, site.out)
+    return padded(w, site.names[0], site.attrs["pads"], np.uint8(site.zero + BIAS_TO_UNSIGNED), site.out)
 
 
 def _concat(w: OnnxWriter, site: Site) -> str:

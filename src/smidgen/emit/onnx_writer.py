@@ -39,7 +39,7 @@ class OnnxWriter:
         """An initializer; one that holds the same bytes already is used again."""
         import onnx
 
-        typed = np.ascontiguousarray(np.asarray(array).astype(dtype))
+        typed = np.asarray(array).astype(dtype, order="C")  # a scalar stays one
         key = (typed.dtype.str, typed.shape, typed.tobytes())
         if key not in self._constants:
             self._constants[key] = self.unique(name)

@@ -12,6 +12,7 @@ import numpy as np
 from smidgen.codec.golden import read_golden
 from smidgen.emit.c import CEmitter
 from smidgen.emit.onnx import OnnxEmitter
+from smidgen.emit.onnx_qdq import QdqOnnxEmitter
 from smidgen.emit.smg import SmgEmitter
 from smidgen.errors import Mismatch
 from smidgen.graph import Graph
@@ -77,6 +78,20 @@ def require_agreement(results: list[Agreement]) -> None:
         raise Mismatch(
             "verify", "; ".join(wrong), "all back ends agree bit for bit", "Please report this file"
         )
+
+
+def mismatch_rate(graph: Graph, x: Array) -> float:
+    """The share, 0 to 1, of output bytes in which the portable QDQ flavour differs from the exact integers.
+
+    `graph` is an integer graph, `x` int8 [n, ...]. Runs ONNX Runtime; its version and the processor matter.
+
+    Raises:
+        Unsupported: the graph can't be written as QDQ.
+        MissingExtra: onnx or onnxruntime is not installed.
+    """
+    with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
+        made = QdqOnnxEmitter().emit(graph, load_target("generic-c"), Path(scratch)).run(x)
+    return float((made != run_integer(graph, x)).mean())
 
 
 def random_inputs(graph: Graph, n: int, seed: int = 0) -> Array:

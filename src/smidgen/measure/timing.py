@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,24 +21,44 @@ LEAST_REPEATS = 100
 WARM_UP = 10
 
 
+@dataclass(frozen=True)
+class Timings:
+    """Seconds [repeats] of alternatives that took turns: entry i of all of them is from the same moment."""
+
+    seconds: Mapping[str, FloatArray]
+
+    def latency(self, name: str) -> list[Measurement]:
+        """`latency_ms` (median) and `latency_p95_ms`; `spread` is the interquartile range."""
+        ms = self.seconds[name] * 1e3
+        p50, p95 = np.quantile(ms, [0.5, 0.95])
+        return [
+            Measurement("latency_ms", float(p50), "ms", "measured", len(ms), _spread(ms)),
+            Measurement("latency_p95_ms", float(p95), "ms", "measured", len(ms), _spread(ms)),
+        ]
+
+    def speedup(self, slow: str, fast: str) -> Measurement:
+        """How many times longer `slow` takes than `fast`: the median of ratios of neighbouring calls."""
+        ratios = self.seconds[slow] / self.seconds[fast]
+        return Measurement("speedup", float(np.median(ratios)), "×", "measured", len(ratios), _spread(ratios))
+
+
 def latency(call: Call, repeats: int = 200) -> list[Measurement]:
     """`latency_ms` (median) and `latency_p95_ms` of single calls; `spread` is the interquartile range.
 
     Raises ValueError for fewer than 100 repeats.
     """
-    return latencies({"": call}, repeats)[""]
+    return interleaved({"": call}, repeats).latency("")
 
 
-def latencies(calls: Mapping[str, Call], repeats: int = 200) -> dict[str, list[Measurement]]:
-    """`latency` of several alternatives, taken in turns."""
-    return {name: _summary(times) for name, times in _interleaved(calls, repeats).items()}
-
-
-def speedup(slow: Call, fast: Call, repeats: int = 200) -> Measurement:
-    """How many times longer `slow` takes than `fast`: the median of ratios of neighbouring calls."""
-    times = _interleaved({"slow": slow, "fast": fast}, repeats)
-    ratios = times["slow"] / times["fast"]
-    return Measurement("speedup", float(np.median(ratios)), "×", "measured", repeats, _spread(ratios))
+def interleaved(calls: Mapping[str, Call], repeats: int = 200) -> Timings:
+    """Time several alternatives in turns, after a warm-up. Raises ValueError for fewer than 100 repeats."""
+    if repeats < LEAST_REPEATS:
+        raise ValueError(f"{repeats} repeats are too few for a median and a 95th percentile")
+    for call in calls.values():
+        for _ in range(WARM_UP):
+            call()
+    rounds = [[_seconds(call) for call in calls.values()] for _ in range(repeats)]
+    return Timings(dict(zip(calls, np.array(rounds).T, strict=True)))
 
 
 def throughput(
@@ -58,32 +79,11 @@ def throughput(
     return best
 
 
-def _interleaved(calls: Mapping[str, Call], repeats: int) -> dict[str, FloatArray]:
-    """Seconds [repeats] of each alternative."""
-    if repeats < LEAST_REPEATS:
-        raise ValueError(f"{repeats} repeats are too few for a median and a 95th percentile")
-    for call in calls.values():
-        for _ in range(WARM_UP):
-            call()
-    rounds = [[_seconds(call) for call in calls.values()] for _ in range(repeats)]
-    return dict(zip(calls, np.array(rounds).T, strict=True))
-
-
 def _seconds(call: Call) -> float:
     # A call below the clock's resolution counts as one tick, so that ratios stay finite.
     start = time.perf_counter_ns()
     call()
     return max(time.perf_counter_ns() - start, 1) / 1e9
-
-
-def _summary(seconds: FloatArray) -> list[Measurement]:
-    ms, repeats = seconds * 1e3, len(seconds)
-    p50, p95 = np.quantile(ms, [0.5, 0.95])
-    spread = _spread(ms)
-    return [
-        Measurement("latency_ms", float(p50), "ms", "measured", repeats, spread),
-        Measurement("latency_p95_ms", float(p95), "ms", "measured", repeats, spread),
-    ]
 
 
 def _spread(values: FloatArray) -> float:

@@ -1,0 +1,236 @@
+"""The portable flavour of ONNX: QuantizeLinear and DequantizeLinear around float operators (QDQ).
+
+What other tools expect of a quantized network: runtimes fuse a float operator between the pairs into an
+integer kernel of their own, or simply run it in float. Weights are int8 with one scale a channel, biases
+int32, values uint8 (q + 128), because ONNX Runtime fuses no int8 values on x86; the ports are int8.
+
+It is NOT exact, and can't be: scales are float32 instead of 16-bit multipliers, QuantizeLinear rounds half to
+even instead of half up, and a fused kernel may round elsewhere again. A first layer differs by a step in some
+values of a million, and deep networks amplify that. `measure.agreement.mismatch_rate` counts the outputs that
+differ from the exact integers; docs/NUMERICS.md says more. ONNX Runtime's int8 kernels may moreover saturate
+on x86 processors without VNNI. The exact flavour is `emit.onnx`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from smidgen.emit.emitter import Emitter, Problem
+from smidgen.emit.onnx import value_problems, weight_problems
+from smidgen.emit.onnx_artifact import OnnxArtifact, save, target_problems
+from smidgen.emit.onnx_float import pool_problems, write_float
+from smidgen.emit.onnx_island import island_problems
+from smidgen.emit.onnx_layout import Carried
+from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
+from smidgen.emit.onnx_ops import grid_of
+from smidgen.emit.onnx_real_ops import REAL_RULES, clipped, write_real
+from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
+from smidgen.formats import Grid
+from smidgen.graph import Graph, Node, Value
+from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.numerics import Array
+from smidgen.run.reference import executable
+from smidgen.targets.target import Target
+
+INT8 = (-128, 127)
+
+
+@dataclass(frozen=True)
+class QdqOnnxEmitter(Emitter):
+    """Writes `model.onnx`. `float_boundary`: inputs and outputs are float32 instead of int8."""
+
+    exact: ClassVar[bool] = False
+
+    float_boundary: bool = False
+
+    def check(self, graph: Graph, target: Target) -> list[Problem]:
+        if any(value.grid and value.dtype != "float32" for value in graph.values.values()):
+            problems = [problem for node in graph.nodes for problem in _node_problems(graph, node)]
+        else:
+            problems = [
+                Problem(graph.name, "nothing in it is quantized", "Quantize it, or export float ONNX")
+            ]
+        return problems + value_problems(graph) + target_problems(target)
+
+    def emit(self, graph: Graph, target: Target, folder: Path) -> OnnxArtifact:
+        """Write `folder/model.onnx`, whole or not at all.
+
+        Raises:
+            Unsupported: naming every node that can't be expressed.
+            MissingExtra: the package onnx is not installed.
+        """
+        self.require(graph, target)
+        return save(qdq_model(graph, self.float_boundary), folder)
+
+
+def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
+    """The graph as an `onnx.ModelProto`, without checking that it can be expressed."""
+    require_onnx()
+    writer = _Qdq(graph, float_boundary)
+    inputs = [writer.input(name) for name in graph.inputs]
+    for node in graph.nodes:
+        if node.op != "q.decode":  # its consumers hold the integers
+            writer.node(node)
+    outputs = [writer.output(name) for name in graph.outputs]
+    return finished(writer.w, graph, inputs, outputs, "qdq")
+
+
+class _Qdq:
+    """One file being written. Integers are carried as bytes q + 128, dequantized once a layout."""
+
+    def __init__(self, graph: Graph, float_boundary: bool) -> None:
+        self.graph, self.float_boundary = graph, float_boundary
+        self.w = OnnxWriter()
+        self.carried = Carried(self.w)
+        self._reals: dict[str, str] = {}
+
+    def input(self, name: str) -> Any:
+        value, given = self.graph.values[name], self.w.unique(name)
+        if value.dtype == "float32":
+            self.carried.put(name, given)
+            return port(given, value, "float32")
+        real = given
+        if not self.float_boundary:
+            real = self._signed("DequantizeLinear", given, value, f"{name}.real")
+        self.carried.put(name, self.quantized(real, grid_of(value), f"{name}.bytes"))
+        return port(given, value, "float32" if self.float_boundary else "int8")
+
+    def output(self, name: str) -> Any:
+        value = self.graph.values[name]
+        if value.dtype == "float32":
+            made = self.w.op("Identity", [self.carried.get(name, len(value.shape), False)], name)
+            return port(made, value, "float32")
+        if self.float_boundary:
+            return port(self.w.op("Identity", [self.real(name, False)], name), value, "float32")
+        return port(self._signed("QuantizeLinear", self.real(name, False), value, name), value, "int8")
+
+    def node(self, node: Node) -> None:
+        if node.op == "dequantize":
+            self.carried.put(node.output, self.real(node.inputs[0], False))
+        elif node.op == "quantize":
+            rank = len(self.graph.values[node.output].shape)
+            x = self.carried.get(node.inputs[0], rank, False)
+            grid = grid_of(self.graph.values[node.output])
+            x = self.bounded(x, grid, grid.qmin, grid.qmax, node.output)
+            self.carried.put(node.output, self.quantized(x, grid, f"{node.output}.bytes"))
+        elif not node.op.startswith("q."):
+            write_float(self.w, self.graph, node, self.carried)
+        elif node.op == "q.table":
+            self._table(node)
+        else:
+            self._rule(node)
+
+    # Between int8 and real numbers
+
+    def quantized(self, x: str, grid: Grid, out: str) -> str:
+        return self.w.op("QuantizeLinear", [x, *self._grid(grid, np.uint8)], out)
+
+    def real(self, value: str, first: bool) -> str:
+        """The value in float32, in a layout."""
+        declared = self.graph.values[value]
+        x, grid = self.carried.get(value, len(declared.shape), first), grid_of(declared)
+        if x not in self._reals:
+            self._reals[x] = self.w.op("DequantizeLinear", [x, *self._grid(grid, np.uint8)], f"{x}.real")
+        return self._reals[x]
+
+    def bounded(self, x: str, grid: Grid, lo: int, hi: int, out: str) -> str:
+        """`x` within [lo, hi] steps. QuantizeLinear saturates at the bytes by itself; zero is a ReLU."""
+        if (lo, hi) == INT8:
+            return x
+        if (lo, hi) == (grid.zero, INT8[1]):
+            return self.w.op("Relu", [x], f"{out}.bounded")
+        least, most = ((q - grid.zero) * grid.scale for q in (lo, hi))
+        return clipped(self.w, x, least, most, f"{out}.bounded")
+
+    def _signed(self, kind: str, x: str, value: Value, out: str) -> str:
+        """Between an int8 port and real numbers."""
+        return self.w.op(kind, [x, *self._grid(grid_of(value), np.int8)], out)
+
+    def _grid(self, grid: Grid, dtype: type[np.int8] | type[np.uint8]) -> list[str]:
+        zero = grid.zero + (BIAS_TO_UNSIGNED if dtype is np.uint8 else 0)
+        return [self.w.constant(grid.scale, np.float32, "scale"), self.w.constant(zero, dtype, "zero")]
+
+    # Operators
+
+    def _rule(self, node: Node) -> None:
+        """The float operator and its rounding."""
+        grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
+        params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
+        lowest = (INT8[0] - grid.zero) * grid.scale
+        y, first = write_real(self.w, self.graph, node, self.carried, self.real, params, lowest)
+        y = self.bounded(y, grid, attrs.get("lo", INT8[0]), attrs.get("hi", INT8[1]), node.output)
+        self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
+
+    def _weights(self, node: Node) -> Mapping[str, str]:
+        """int8 weights and int32 biases behind DequantizeLinear.
+
+        A channel's weight scale follows from its multiplier, (M / 2^s) * s_y / s_x, so that the real ratio is
+        the one that the integers use, whatever the weight's format.
+        """
+        name = stored_weight(self.graph, node)
+        assert name is not None, "check() lists products without a stored weight"
+        whole, bias, multiplier, shift = (
+            executable(self.graph.weights[weight])
+            for weight in (name, *(node.params[role] for role in ("bias", "multiplier", "shift")))
+        )
+        if node.op == "q.conv":
+            whole = np.moveaxis(whole, -1, 1)
+        s_x = grid_of(self.graph.values[node.inputs[0]]).scale
+        s_y = grid_of(self.graph.values[node.output]).scale
+        ratio = np.ldexp(multiplier.astype(np.float64), -shift.astype(np.int64)) * s_y / s_x
+        # ONNX wants positive scales; a ratio of 0 makes every product vanish, as does the smallest number.
+        scale = np.maximum(ratio, np.finfo(np.float32).tiny).astype(np.float32)
+        scale = np.broadcast_to(scale, (len(whole),))
+        return {
+            "weight": self._constant(whole.astype(np.int8), scale, name),
+            "bias": self._constant(
+                np.broadcast_to(bias, scale.shape).astype(np.int32),
+                scale * np.float32(s_x),
+                node.params["bias"],
+            ),
+        }
+
+    def _constant(self, whole: Array, scale: Array, name: str) -> str:
+        operands = [
+            self.w.constant(whole, whole.dtype, name),
+            self.w.constant(scale, np.float32, f"{name}.scale"),
+            self.w.constant(np.zeros(scale.shape), whole.dtype, f"{name}.zero"),
+        ]
+        return self.w.op("DequantizeLinear", operands, f"{name}.real", axis=0)
+
+    def _table(self, node: Node) -> None:
+        """The function that the table was made from, where one is found; else the table itself."""
+        values, w = self.graph.values, self.w
+        x, y = grid_of(values[node.inputs[0]]), grid_of(values[node.output])
+        table = executable(self.graph.weights[node.params["table"]])
+        function = known_function(table, x, y)
+        if function:
+            bounds = {"lo": y.qmin, "hi": y.qmax}
+            self._rule(Node(node.name, function, node.inputs, node.outputs, attrs=bounds))
+            return
+        stored = w.constant(table.astype(np.int64) + BIAS_TO_UNSIGNED, np.uint8, f"{node.name}.table")
+        given = self.carried.get(node.inputs[0], len(values[node.output].shape), False)
+        index = w.cast(given, np.int32, f"{node.output}.index")
+        self.carried.put(node.output, w.op("Gather", [stored, index], f"{node.output}.bytes"))
+
+
+def known_function(table: Array, x: Grid, y: Grid) -> str | None:
+    """The activation whose table from grid `x` to grid `y` this is."""
+    points = (np.arange(INT8[0], INT8[1] + 1, dtype=np.float64) - x.zero) * x.scale
+    matching = (op for op, f in ACTIVATION_FUNCTIONS.items() if np.array_equal(y.quantize(f(points)), table))
+    return next(matching, None)
+
+
+def _node_problems(graph: Graph, node: Node) -> list[Problem]:
+    if node.op == "island":
+        return island_problems(node)
+    if node.op in ("quantize", "dequantize", "q.decode"):
+        return []
+    if node.op != "q.table" and node.op.removeprefix("q.") not in REAL_RULES:
+        return [Problem(node.name, f"no rule for {node.op}", "Lower the network again")]
+    return [*(weight_problems(graph, node) if node.op.startswith("q.") else []), *pool_problems(node)]

@@ -1,0 +1,193 @@
+"""Real-valued operators in float32 ONNX, one function each: shared by the float and the QDQ flavour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from smidgen.emit.onnx_layout import Carried, in_order, placed
+from smidgen.emit.onnx_ops import Site, aligned, padded, pads
+from smidgen.emit.onnx_writer import OnnxWriter
+from smidgen.graph import Graph, Node
+
+Operand = Callable[[str, bool], str]
+
+
+@dataclass(frozen=True)
+class RealSite(Site):
+    """A node being written in float32.
+
+    Attributes:
+        params: ONNX names of its weights by role; the weight of a convolution is [O, I/groups, *k].
+        first: inputs and output are channels first.
+        lowest: what padding under a maximum holds.
+    """
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    first: bool = False
+    lowest: float = -np.inf
+
+    @property
+    def rank(self) -> int:
+        """Axes of one sample of the first input."""
+        return len(self.inputs[0].shape)
+
+    def optional(self, role: str) -> list[str]:
+        return [self.params[role]] if role in self.params else []
+
+
+RealRule = Callable[[OnnxWriter, RealSite], str]
+
+
+def write_real(
+    w: OnnxWriter,
+    graph: Graph,
+    node: Node,
+    carried: Carried,
+    operand: Operand,
+    params: Mapping[str, str],
+    lowest: float = -np.inf,
+) -> tuple[str, bool]:
+    """Append `node`; (ONNX name of its float32 result, whether that is channels first).
+
+    `operand(value, first)` names a float32 input in the layout.
+    """
+    op = node.op.removeprefix("q.")
+    data = node.inputs[:1] if op in ("linear", "conv") else node.inputs
+    inputs = tuple(graph.values[name] for name in data)
+    first = carried.prefers_first(op, node, inputs)
+    names = tuple(operand(name, first) for name in data)
+    output = graph.values[node.output]
+    site = RealSite(node, {}, inputs, output, names, f"{node.output}.value", params, first, lowest)
+    return REAL_RULES[op](w, site), first and _keeps_channels(site)
+
+
+def _keeps_channels(site: RealSite) -> bool:
+    """Whether the output of a channels-first operator is channels first as well: a mean may drop axes."""
+    if len(site.output.shape) < 2:
+        return False
+    dropped = site.node.op.endswith("mean") and not site.attrs["keepdims"]
+    return not (dropped and site.rank - 1 in site.attrs["axes"])
+
+
+def _linear(w: OnnxWriter, site: RealSite) -> str:
+    operands = [site.names[0], site.params["weight"]]
+    if site.rank == 1:
+        return w.op("Gemm", [*operands, *site.optional("bias")], site.out, transB=1)
+    turned = w.op("Transpose", [operands[1]], f"{site.out}.weight", perm=[1, 0])
+    product = w.op("MatMul", [operands[0], turned], f"{site.out}.product")
+    bias = site.optional("bias")
+    return w.op("Add", [product, *bias], site.out) if bias else product
+
+
+def _conv(w: OnnxWriter, site: RealSite) -> str:
+    a = site.attrs
+    return w.op(
+        "Conv",
+        [site.names[0], site.params["weight"], *site.optional("bias")],
+        site.out,
+        strides=list(a["stride"]),
+        pads=pads(a["padding"]),
+        dilations=list(a["dilation"]),
+        group=a["groups"],
+    )
+
+
+def wide_padding(node: Node) -> bool:
+    """Whether a pool's padding is as wide as its window, which ONNX's own padding may not be."""
+    pairs = zip(node.attrs["kernel"], node.attrs["padding"], strict=True)
+    return any(max(pair) >= kernel for kernel, pair in pairs)
+
+
+def _max_pool(w: OnnxWriter, site: RealSite) -> str:
+    a = site.attrs
+    x, around = site.names[0], pads(a["padding"])
+    if wide_padding(site.node):
+        x = padded(w, x, [(0, 0), *a["padding"]], np.float32(site.lowest), f"{site.out}.padded")
+        around = [0] * len(around)
+    kernel = list(a["kernel"])
+    return w.op("MaxPool", [x], site.out, kernel_shape=kernel, strides=list(a["stride"]), pads=around)
+
+
+def _avg_pool(w: OnnxWriter, site: RealSite) -> str:
+    a = site.attrs
+    return w.op(
+        "AveragePool",
+        [site.names[0]],
+        site.out,
+        kernel_shape=list(a["kernel"]),
+        strides=list(a["stride"]),
+        pads=pads(a["padding"]),
+        count_include_pad=int(a["count_padding"]),
+    )
+
+
+def _mean(w: OnnxWriter, site: RealSite) -> str:
+    axes = sorted(placed(axis, site.rank, site.first) for axis in site.attrs["axes"])
+    return w.op("ReduceMean", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
+
+
+def _softmax(w: OnnxWriter, site: RealSite) -> str:
+    return w.op("Softmax", [site.names[0]], site.out, axis=-1)
+
+
+def _concat(w: OnnxWriter, site: RealSite) -> str:
+    return w.op("Concat", list(site.names), site.out, axis=placed(site.attrs["axis"], site.rank, site.first))
+
+
+def _reshape(w: OnnxWriter, site: RealSite) -> str:
+    """A dimension of 0 keeps the batch as it is."""
+    shape = w.constant([0, *site.output.shape], np.int64, f"{site.out}.shape")
+    return w.op("Reshape", [site.names[0], shape], site.out)
+
+
+def _transpose(w: OnnxWriter, site: RealSite) -> str:
+    return w.op("Transpose", [site.names[0]], site.out, perm=[0, *(axis + 1 for axis in site.attrs["perm"])])
+
+
+def _pad(w: OnnxWriter, site: RealSite) -> str:
+    around = in_order(site.attrs["pads"], site.first)
+    return padded(w, site.names[0], around, np.float32(site.attrs.get("value", 0.0)), site.out)
+
+
+def _relu6(w: OnnxWriter, site: RealSite) -> str:
+    return clipped(w, site.names[0], 0.0, 6.0, site.out)
+
+
+def clipped(w: OnnxWriter, x: str, lo: float, hi: float, out: str) -> str:
+    """`x` limited to [lo, hi]."""
+    limits = [w.constant(bound, np.float32, f"{out}.bound") for bound in (lo, hi)]
+    return w.op("Clip", [x, *limits], out)
+
+
+def _named(kind: str, **attrs: float) -> RealRule:
+    return lambda w, site: w.op(kind, aligned(w, site), site.out, **attrs)
+
+
+# Numbers as in graph/activations.py. HardSigmoid's defaults differ, so they are written out.
+ACTIVATIONS: Mapping[str, RealRule] = {
+    "relu": _named("Relu"),
+    "relu6": _relu6,
+    "sigmoid": _named("Sigmoid"),
+    "tanh": _named("Tanh"),
+    "hardsigmoid": _named("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hardswish": _named("HardSwish"),
+}
+REAL_RULES: Mapping[str, RealRule] = {
+    **ACTIVATIONS,
+    "linear": _linear,
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "mean": _mean,
+    "softmax": _softmax,
+    "add": _named("Add"),
+    "mul": _named("Mul"),
+    "concat": _concat,
+    "reshape": _reshape,
+    "transpose": _transpose,
+    "pad": _pad,
+    "requantize": lambda w, site: site.names[0],
+}
