@@ -71,6 +71,16 @@ def test_folding_leaves_a_shared_weight_alone() -> None:
     assert np.allclose(run_float(plain, x8), run_float(graph, x8))
 
 
+def test_folding_leaves_rounded_weights_alone() -> None:
+    b = GraphBuilder("rounded")
+    x = b.input("x", (3, 2))
+    h = b.conv(x, Affine.fit(np.ones((2, 1, 2), np.float32), 4))
+    twice = {"gamma": np.full(2, 2.0), "beta": np.ones(2), "mean": np.zeros(2), "variance": np.ones(2)}
+    graph = b.graph(b.op("batch_norm", [h], twice, epsilon=0.0))
+    ones = np.ones((1, 3, 2), np.float32)
+    assert np.allclose(run_float(canonical(graph), ones), run_float(graph, ones))
+
+
 def test_a_clamp_is_fused_only_when_nothing_else_reads_the_layer() -> None:
     b = GraphBuilder("branch")
     x = b.input("x", (4,))

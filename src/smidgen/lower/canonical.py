@@ -44,12 +44,13 @@ def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
 
 
 def _foldable(graph: Graph, node: Node) -> Node | None:
-    """The linear layer in front that nothing else reads and whose weights nothing else uses."""
+    """The linear layer in front that nothing else reads, with float weights that nothing else uses."""
     before = graph.producer(node.inputs[0])
     if before is None or before.op not in ("linear", "conv") or before.output in graph.outputs:
         return None
     shared = any(len(graph.users(name)) > 1 for name in before.params.values())
-    return None if shared or len(graph.consumers(before.output)) > 1 else before
+    rounded = graph.weights[before.params["weight"]].integers() is not None
+    return None if shared or rounded or len(graph.consumers(before.output)) > 1 else before
 
 
 def _fold(graph: Graph, node: Node, before: Node, scale: Vector, shift: Vector) -> Graph:
