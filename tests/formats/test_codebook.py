@@ -110,7 +110,8 @@ def test_only_nonzero_weights_have_an_index() -> None:
 
 
 def test_stored_bytes_are_indices_centroids_and_one_scale() -> None:
-    assert Codebook.fit(W, 4).stored_bytes() == W.size // 2 + 16 + 2
+    fmt = Codebook.fit(W, 4)
+    assert fmt.stored_bytes() == W.size // 2 + fmt.centroids.size + 2
 
 
 def test_a_bit_count_that_does_not_exist_is_refused() -> None:

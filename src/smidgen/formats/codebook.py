@@ -4,7 +4,7 @@
 
 Integer kernels multiply with the centroids themselves, so sharing costs no precision that int8 has.
 
-Ref: Han, Mao, Dally 2016 (arXiv 1510.00149), section 3: k-means with linear initialization, trained centroids.
+Ref: Han, Mao, Dally 2016 (arXiv 1510.00149), section 3: k-means from a linear start, trained centroids.
 There the centroids are floats; here they lie on an int8 grid, so that a network of them runs in integers.
 """
 

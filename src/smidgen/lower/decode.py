@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
 from smidgen.formats.packing import pack_bits
 from smidgen.formats.sparse import INNER
@@ -83,4 +85,6 @@ def _values(fmt: Format) -> Format:
 def _stream(site: CallSite, weight: str, leaf: Leaf | None) -> Pointer | None:
     if leaf is None:
         return None
-    return site.constants.pointer(f"{weight}.{leaf.name.removeprefix(INNER)}", pack_bits(leaf))
+    role, packed = leaf.name.removeprefix(INNER), pack_bits(leaf)
+    # Centroids are looked up as they are: a table of int8, not a stream to unpack.
+    return site.constants.pointer(f"{weight}.{role}", packed.view(np.int8) if role == "centroids" else packed)

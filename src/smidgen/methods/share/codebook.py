@@ -16,7 +16,7 @@ from smidgen.methods.step import Context, Stage, Step
 
 @dataclass(frozen=True)
 class WeightSharing(Step):
-    """Weights share at most 2^bits values a layer, activations lie on affine grids; BatchNorm is folded first.
+    """At most 2^bits values a layer for all its weights, affine grids for activations; BatchNorm is folded.
 
     k-means over a layer's weights (pruned ones left out) chooses the values; a later `tune.fit` trains them,
     with the members of each fixed. Indices of skewed frequency are what makes the coded file small.
