@@ -129,16 +129,15 @@ def test_a_centroids_gradient_is_the_sum_over_its_members() -> None:
     upstream = np.random.default_rng(1).normal(size=W.shape).astype(np.float32)
     (twin.weight() * torch.from_numpy(upstream)).sum().backward()
     sums = [upstream[fmt.indices == k].sum() for k in range(fmt.centroids.size)]
-    # The parameter is an offset in units of the mean centroid.
-    assert np.allclose(twin.offset.grad.numpy() / twin.unit.numpy(), sums, rtol=1e-4, atol=1e-4)
+    assert np.allclose(twin.centroids.grad.numpy(), sums, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [1e-4, 0.3, 5.0])
 def test_a_trained_twin_freezes_to_exactly_its_weight(size: float) -> None:
     for seed in range(20):
         twin = Codebook.fit(W, 4).twin()
-        moved = np.random.default_rng(seed).normal(size=twin.offset.numel()) * size
-        twin.offset.data = torch.from_numpy(moved.astype(np.float32))
+        moved = np.random.default_rng(seed).normal(size=twin.centroids.numel()) * size
+        twin.centroids.data += torch.from_numpy(moved.astype(np.float32))
         frozen = twin.freeze()
         assert np.array_equal(twin.weight().detach().numpy(), frozen.decode())
         assert np.array_equal(frozen.twin().freeze().decode(), frozen.decode())
@@ -147,14 +146,14 @@ def test_a_trained_twin_freezes_to_exactly_its_weight(size: float) -> None:
 def test_training_changes_no_membership() -> None:
     fmt = Codebook.fit(W, 3)
     twin = fmt.twin()
-    twin.offset.data += torch.linspace(-0.2, 0.2, fmt.centroids.size)
+    twin.centroids.data += torch.linspace(-0.2, 0.2, fmt.centroids.size)
     assert np.array_equal(twin.freeze().indices, fmt.indices)
 
 
 def test_small_moves_add_up_though_the_forward_pass_is_rounded() -> None:
     twin = Codebook.fit(W, 3).twin()
     before = twin.weight().detach()
-    twin.offset.data += 1e-5
+    twin.centroids.data += 1e-5
     assert torch.equal(twin.weight(), before)
     assert not np.array_equal(twin.freeze().latent, Codebook.fit(W, 3).latent)
 
@@ -162,7 +161,7 @@ def test_small_moves_add_up_though_the_forward_pass_is_rounded() -> None:
 def test_centroids_that_meet_become_one() -> None:
     fmt = Codebook.fit(W, 2)
     twin = fmt.twin()
-    twin.offset.data = (twin.start[1] - twin.start) / twin.unit * torch.tensor([1.0, 0.0, 0.0, 0.0])
+    twin.centroids.data[0] = twin.centroids.data[1]
     assert twin.freeze().centroids.size == 3
 
 

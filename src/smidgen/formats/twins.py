@@ -122,40 +122,31 @@ class CodebookTwin(Twin):
     """Trained centroids with fixed members: a centroid's gradient is the sum of its members' gradients.
 
     The forward pass uses the centroids on the int8 grid, as a file will hold them; the gradient passes the
-    rounding straight through. What is trained is each centroid's `offset` in units of the mean size of a
-    centroid, because an optimizer that normalizes gradients moves every parameter by the same amount.
+    rounding straight through.
     Ref: Han, Mao, Dally 2016 (arXiv 1510.00149), section 3.3.
     """
 
-    start: Tensor
-    unit: Tensor
     indices: Tensor
     scale: Tensor
 
     def __init__(self, fmt: Codebook) -> None:
         super().__init__()
         self.shape = fmt.shape
-        self.register_buffer("start", torch.from_numpy(fmt.latent_centroids.copy()))
-        self.register_buffer("unit", torch.from_numpy(np.abs(fmt.latent_centroids)).mean())
+        self.centroids = nn.Parameter(torch.from_numpy(fmt.latent_centroids.copy()))
         self.register_buffer("indices", torch.from_numpy(fmt.indices.ravel().astype(np.int64)))
         self.register_buffer("scale", torch.from_numpy(fmt.scale.copy()))
-        self.offset = nn.Parameter(torch.zeros(fmt.centroids.size))
 
     def weight(self) -> Tensor:
-        latent = self._latent_centroids()
-        largest = latent.detach().abs().max()
+        largest = self.centroids.detach().abs().max()
         reached = largest <= INT8_MAX * self.scale
         scale = torch.where(reached, self.scale, bfloat16_up_of(largest / INT8_MAX))
         # Divided in float64, as `snapped` does, so that both round the same way.
-        steps = latent.double() / scale.double()
+        steps = self.centroids.double() / scale.double()
         rounded = torch.clamp(round_half_up_ste(steps), -INT8_MAX, INT8_MAX).float() * scale
         return rounded.index_select(0, self.indices).reshape(self.shape)
 
-    def _latent_centroids(self) -> Tensor:
-        return self.start + self.unit * self.offset
-
     def freeze(self) -> Codebook:
-        latent = self._latent_centroids().detach().cpu().numpy()
+        latent = self.centroids.detach().cpu().numpy().copy()
         indices = self.indices.cpu().numpy().astype(np.uint8).reshape(self.shape)
         return snapped(indices, latent, scale_for(latent, self.scale.cpu().numpy().copy()))
 

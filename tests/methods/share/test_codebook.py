@@ -97,6 +97,16 @@ def test_trained_centroids_keep_their_members(trained: Graph, data: Splits) -> N
     assert not np.array_equal(untuned.latent, tuned.latent)
 
 
+def test_pruning_and_sharing_train_together(trained: Graph, data: Splits) -> None:
+    steps = (GlobalMagnitude(sparsity=0.6, schedule="gradual"), WeightSharing(4, 4), Fit(epochs=8, lr=5e-3))
+    graph = Recipe(steps).apply(trained, Context(data, trained))
+    weights = [fmt for fmt in graph.weights.values() if isinstance(fmt, Sparse)]
+    kept = sum(int(fmt.mask.sum()) for fmt in weights) / sum(fmt.mask.size for fmt in weights)
+    assert kept == pytest.approx(0.4, abs=0.01)
+    assert {fmt.label for fmt in weights} == {"sparse(codebook4)"}
+    assert accuracy(graph, data) > 0.8
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.95])
 def test_reference_native_plan_expanded_plan_and_file_agree(
     sparsity: float, trained: Graph, data: Splits, tmp_path: Path
