@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -188,10 +189,11 @@ def test_an_index_beyond_the_codebook_is_refused() -> None:
         from_parts(meta, {**leaves, "symbols": symbols})
 
 
-def test_centroids_out_of_order_are_refused() -> None:
+@pytest.mark.parametrize("change", [lambda c: c[::-1], lambda c: np.zeros_like(c), lambda c: c - c[0] - 128])
+def test_centroids_out_of_order_or_range_are_refused(change: Callable[[np.ndarray], np.ndarray]) -> None:
     meta, leaves = parts()
-    with pytest.raises(BadFile, match="ascending"):
-        from_parts(meta, {**leaves, "centroids": leaves["centroids"][::-1]})
+    with pytest.raises(BadFile, match="ascend within"):
+        from_parts(meta, {**leaves, "centroids": change(leaves["centroids"].astype(np.int64))})
 
 
 def test_a_scale_that_is_not_positive_is_refused() -> None:

@@ -38,7 +38,7 @@ class Codebook(Format):
 
     Attributes:
         indices: uint8, the weight's shape, each below the number of centroids.
-        centroids: int8 [k], 1 <= k <= 256, strictly ascending.
+        centroids: int8 [k] within -127..127, 1 <= k <= 256, strictly ascending.
         scale: float32 [1], a positive bfloat16 value.
         float_centroids: float32 [k], unrounded centroids that training continues from; never stored.
     """
@@ -114,8 +114,8 @@ class Codebook(Format):
         if symbols.size and (symbols.min() < 0 or symbols.max() >= entries):
             raise BadFile("codebook", f"index {symbols.max()}", f"the codebook has {entries} entries")
         centroids = leaf_of(leaves, "centroids", entries).astype(np.int64)
-        if np.any(np.diff(centroids) <= 0) or centroids[0] < -128 or centroids[-1] > INT8_MAX:
-            raise BadFile("codebook", "centroids that are not int8 in ascending order")
+        if np.any(np.diff(centroids) <= 0) or np.abs(centroids).max() > INT8_MAX:
+            raise BadFile("codebook", "centroids that do not ascend within -127..127")
         scale = scales_of(leaves, 1, "codebook")
         return cls(symbols.astype(np.uint8).reshape(shape), centroids.astype(np.int8), scale)
 
