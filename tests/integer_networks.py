@@ -10,10 +10,21 @@ from smidgen.graph import Graph
 from smidgen.lower import lower
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
-from smidgen.methods.step import Context
+from smidgen.methods.share.codebook import WeightSharing
+from smidgen.methods.step import Context, Step
 from tests.networks import kitchen_sink, noise_like, small_cnn
 
-NETWORKS = ("sink", "int8", "int4", "groups", "asymmetric", "sparse", "very sparse")
+NETWORKS = (
+    "sink",
+    "int8",
+    "int4",
+    "groups",
+    "asymmetric",
+    "sparse",
+    "very sparse",
+    "codebook",
+    "sparse codebook",
+)
 
 
 @cache
@@ -28,12 +39,14 @@ def integer_network(name: str) -> Graph:
         "asymmetric": AffineQuantization(bits=5, symmetric=False),
         "sparse": AffineQuantization(bits=4),
         "very sparse": AffineQuantization(bits=4),
+        "codebook": WeightSharing(4, 4),
+        "sparse codebook": WeightSharing(4, 4),
     }
-    sparsity = {"sparse": 0.5, "very sparse": 0.95}.get(name, 0.0)
+    sparsity = {"sparse": 0.5, "very sparse": 0.95, "sparse codebook": 0.8}.get(name, 0.0)
     return integers_of(small_cnn(), settings[name], sparsity)
 
 
-def integers_of(graph: Graph, quantization: AffineQuantization | None = None, sparsity: float = 0.0) -> Graph:
+def integers_of(graph: Graph, quantization: Step | None = None, sparsity: float = 0.0) -> Graph:
     """`graph` quantized after calibration on noise, pruned before if asked, and lowered."""
     ctx = Context(noise_like(graph), graph)
     if sparsity:

@@ -8,7 +8,7 @@ import pytest
 
 import smidgen.formats
 from smidgen.codec.streams import decode_stream, encode_stream
-from smidgen.formats import Affine, Dense, Format, Integer, Sparse, from_parts, to_parts
+from smidgen.formats import Affine, Codebook, Dense, Format, Integer, Sparse, from_parts, to_parts
 from smidgen.formats.base import format_class
 
 RNG = np.random.default_rng(0)
@@ -26,8 +26,15 @@ EXAMPLES: dict[str, list[Format]] = {
         )
         for rule in ("minmax", "mse")
     ],
+    "Codebook": [
+        *(Codebook.fit(W, bits, rounds) for bits in (1, 3, 4, 8) for rounds in (0, 20)),
+        Codebook.fit(np.zeros_like(W), 4),
+        Codebook.fit(np.zeros((0,), np.float32), 4),
+    ],
     "Sparse": [
-        Sparse(np.abs(W) > t, inner) for t in (0.0, 1.0, 99.0) for inner in (Dense(W), Affine.fit(W, 4))
+        Sparse(np.abs(W) > t, inner)
+        for t in (0.0, 1.0, 99.0)
+        for inner in (Dense(W), Affine.fit(W, 4), Codebook.fit(W, 4, members=np.abs(W) > t))
     ],
     "Integer": [Integer(RNG.integers(0, 200, (7,)).astype(t)) for t in ("uint8", "int16", "uint16", "int32")],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import BadFile
-from smidgen.formats import Affine, Format, Leaf, Sparse
+from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
 from smidgen.formats.packing import pack_bits, unpack_bits
 from smidgen.graph import Graph
 from smidgen.lower.schedule import expand_weights, schedule
-from smidgen.run.native import native_plan
+from smidgen.run.native import load, native_plan, serialize
 from tests.kernels.one_node import one_node, random_int8, random_ratios
 
 seeds = st.integers(0, 2**32 - 1)
@@ -32,8 +33,16 @@ def affine(draw) -> Affine:
 
 
 @st.composite
+def codebook(draw) -> Codebook:
+    """Any number of shared values, 1 to 256."""
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))
+    weight = np.random.default_rng(draw(seeds)).normal(size=shape).astype(np.float32)
+    return Codebook.fit(weight, draw(st.integers(1, 8)))
+
+
+@st.composite
 def stored(draw) -> Format:
-    fmt = draw(affine())
+    fmt = draw(st.one_of(affine(), codebook()))
     if not draw(st.booleans()):
         return fmt
     density = draw(st.sampled_from([0.0, 0.02, 0.2, 0.7, 1.0]))
@@ -72,10 +81,18 @@ def test_decoding_gives_the_integers_of_the_format(fmt: Format) -> None:
     np.testing.assert_array_equal(decoded(fmt), whole.values)
 
 
-@pytest.mark.parametrize(("density", "kernel"), [(0.01, "smg_decode_gaps"), (0.5, "smg_decode_mask")])
-def test_both_sparse_encodings_are_decoded(density: float, kernel: str) -> None:
+@pytest.mark.parametrize(
+    ("fit", "density", "kernel"),
+    [
+        (Affine.fit, 0.01, "smg_decode_gaps"),
+        (Affine.fit, 0.5, "smg_decode_mask"),
+        (Codebook.fit, 0.01, "smg_decode_codebook_gaps"),
+        (Codebook.fit, 0.5, "smg_decode_codebook_mask"),
+    ],
+)
+def test_both_sparse_encodings_are_decoded(fit: Callable[..., Format], density: float, kernel: str) -> None:
     rng = np.random.default_rng(3)
-    fmt = Sparse(rng.random((30, 40)) < density, Affine.fit(rng.normal(size=(30, 40)).astype(np.float32), 3))
+    fmt = Sparse(rng.random((30, 40)) < density, fit(rng.normal(size=(30, 40)).astype(np.float32), 3))
     graph = expand_weights(linear(fmt))
     assert kernel in {call.kernel for call in schedule(graph).calls}
     np.testing.assert_array_equal(decoded(fmt), fmt.integers().values)
@@ -98,6 +115,31 @@ def test_constants_of_a_stored_weight_are_its_packed_leaves() -> None:
     assert constants["weight.symbols"].tobytes() == pack_bits(leaves["symbols"]).tobytes()
     assert constants["weight.multiples"].tobytes() == pack_bits(leaves["multiples"]).tobytes()
     assert "weight.int8" not in constants
+
+
+def test_constants_of_shared_weights_are_packed_indices_and_the_codebook() -> None:
+    fmt = Codebook.fit(np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32), 3)
+    constants = {c.name: c.array for c in schedule(expand_weights(linear(fmt))).constants}
+    leaves = {leaf.name: leaf for leaf in fmt.leaves()}
+    assert constants["weight.symbols"].tobytes() == pack_bits(leaves["symbols"]).tobytes()
+    assert constants["weight.centroids"].tobytes() == fmt.centroids.tobytes()
+    assert "weight.int8" not in constants
+
+
+@pytest.mark.parametrize("change", [{"entries": 9}, {"bits": 9}, {"count": 161}])
+def test_a_program_that_reads_beyond_a_codebook_is_refused(change: dict[str, int]) -> None:
+    fmt = Codebook.fit(np.random.default_rng(0).normal(size=(8, 20)).astype(np.float32), 3)
+    program = schedule(expand_weights(linear(fmt)))
+    decode = next(call for call in program.calls if call.kernel == "smg_decode_codebook")
+    wrong = replace(decode, args=tuple({**dict(decode.args), **change}.items()))
+    calls = tuple(wrong if call is decode else call for call in program.calls)
+    with pytest.raises(BadFile, match="do not fit its memory"):
+        load("wrong", *serialize(replace(program, calls=calls)))
+
+
+def test_a_codebook_larger_than_its_tensor_is_not_expanded() -> None:
+    graph = linear(Codebook.fit(np.random.default_rng(0).normal(size=(6, 20)).astype(np.float32), 8))
+    assert expand_weights(graph) is graph
 
 
 def test_eight_bit_weights_are_not_expanded() -> None:

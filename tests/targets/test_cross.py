@@ -76,6 +76,14 @@ def test_fewer_bits_take_less_flash_and_more_ram(tmp_path: Path) -> None:
     assert half["ram_bytes"] > whole["ram_bytes"]
 
 
+def test_shared_weights_take_less_flash_than_int8(tmp_path: Path) -> None:
+    whole, shared, sparse = (
+        sizes(integer_network(name), tmp_path / name)["flash_bytes"]
+        for name in ("int8", "codebook", "sparse codebook")
+    )
+    assert sparse < shared < whole
+
+
 def test_a_wider_network_adds_its_weights_and_no_code(tmp_path: Path) -> None:
     narrow, wide = (
         sizes(integers_of(mlp.build((16,), 4, sizes=(width,))), tmp_path / str(width)) for width in (8, 24)
@@ -96,7 +104,7 @@ def test_the_second_candidate_reuses_compiled_kernels(
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "cache").rglob("*.o")} == made
 
 
-@pytest.mark.parametrize("name", ["sink", "int4", "very sparse"])
+@pytest.mark.parametrize("name", ["sink", "int4", "very sparse", "codebook", "sparse codebook"])
 def test_an_emulated_cortex_m4_computes_the_same_bytes(name: str, tmp_path: Path) -> None:
     graph = integer_network(name)
     x = random_integers(graph, 1)

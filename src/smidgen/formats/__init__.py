@@ -2,6 +2,7 @@
 
 from smidgen.formats.affine import Affine
 from smidgen.formats.base import Format, IntegerWeights, Leaf, from_parts, to_parts
+from smidgen.formats.codebook import Codebook
 from smidgen.formats.dense import Dense
 from smidgen.formats.grid import Grid
 from smidgen.formats.integer import Integer
@@ -9,6 +10,7 @@ from smidgen.formats.sparse import Sparse
 
 __all__ = [
     "Affine",
+    "Codebook",
     "Dense",
     "Format",
     "Grid",

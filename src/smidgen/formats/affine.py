@@ -21,6 +21,7 @@ from smidgen.errors import BadFile
 from smidgen.formats.base import Format, IntegerWeights, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
 from smidgen.formats.ranges import RangeRule, row_ranges
+from smidgen.formats.scales import scale_leaf, scales_of
 from smidgen.numerics import Array, bfloat16_up, round_half_up
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Affine(Format):
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
             Leaf("symbols", self.symbols.ravel(), self.bits, signed=True),
-            Leaf("scale", (self.scale.view(np.uint32) >> np.uint32(16)).astype(np.uint16), 16, signed=False),
+            scale_leaf(self.scale),
         ]
         if self.zero is not None:
             found.append(Leaf("zero", self.zero, self.bits, signed=True))
@@ -149,9 +150,7 @@ class Affine(Format):
         symbols = leaf_of(leaves, "symbols", math.prod(shape))
         if symbols.size and (symbols.min() < -limit or symbols.max() >= limit):
             raise BadFile("affine", f"a symbol outside {bits} bits")
-        scale = (leaf_of(leaves, "scale", scales).astype(np.uint32) << np.uint32(16)).view(np.float32)
-        if not np.all(np.isfinite(scale) & (scale > 0)):
-            raise BadFile("affine", "a scale that is not a positive number")
+        scale = scales_of(leaves, scales, "affine")
         zero = leaf_of(leaves, "zero", scales).astype(np.int8) if meta.get("asymmetric") else None
         multiples = None
         if group:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from smidgen.formats.affine import Affine, qmax_of, requantized
 from smidgen.formats.base import Format
+from smidgen.formats.codebook import INT8_MAX, Codebook, scale_for, snapped
 from smidgen.formats.dense import Dense
 from smidgen.formats.sparse import Sparse
 from smidgen.numerics import bfloat16_up
@@ -63,6 +64,12 @@ def round_half_up_ste(x: Tensor) -> Tensor:
     return rounded
 
 
+def bfloat16_up_of(x: Tensor) -> Tensor:
+    """`numerics.bfloat16_up` in torch: the smallest bfloat16 values >= x >= 0, held in float32."""
+    up: Tensor = ((x.view(torch.int32) + 0xFFFF) >> 16) << 16
+    return up.view(torch.float32)
+
+
 class AffineTwin(Twin):
     """Latent weights and a learned step size per channel (or tensor).
 
@@ -104,13 +111,44 @@ class AffineTwin(Twin):
 
     def _stored_scale(self) -> Tensor:
         """The step as the file will hold it: bfloat16, rounded up."""
-        bits = self._scale().detach().clamp_min(1e-9).view(torch.int32)
-        up: Tensor = ((bits + 0xFFFF) >> 16) << 16
-        return up.view(torch.float32)
+        return bfloat16_up_of(self._scale().detach().clamp_min(1e-9))
 
     def freeze(self) -> Affine:
         scale = bfloat16_up(np.maximum(self._scale().detach().cpu().numpy(), 1e-9))
         return requantized(replace(self.fmt, scale=scale), self.latent.detach().cpu().numpy())
+
+
+class CodebookTwin(Twin):
+    """Trained centroids with fixed members: a centroid's gradient is the sum of its members' gradients.
+
+    The forward pass uses the centroids on the int8 grid, as a file will hold them; the gradient passes the
+    rounding straight through.
+    Ref: Han, Mao, Dally 2016 (arXiv 1510.00149), section 3.3.
+    """
+
+    indices: Tensor
+    scale: Tensor
+
+    def __init__(self, fmt: Codebook) -> None:
+        super().__init__()
+        self.shape = fmt.shape
+        self.centroids = nn.Parameter(torch.from_numpy(fmt.latent_centroids.copy()))
+        self.register_buffer("indices", torch.from_numpy(fmt.indices.ravel().astype(np.int64)))
+        self.register_buffer("scale", torch.from_numpy(fmt.scale.copy()))
+
+    def weight(self) -> Tensor:
+        largest = self.centroids.detach().abs().max()
+        reached = largest <= INT8_MAX * self.scale
+        scale = torch.where(reached, self.scale, bfloat16_up_of(largest / INT8_MAX))
+        # Divided in float64, as `snapped` does, so that both round the same way.
+        steps = self.centroids.double() / scale.double()
+        rounded = torch.clamp(round_half_up_ste(steps), -INT8_MAX, INT8_MAX).float() * scale
+        return rounded.index_select(0, self.indices).reshape(self.shape)
+
+    def freeze(self) -> Codebook:
+        latent = self.centroids.detach().cpu().numpy().copy()
+        indices = self.indices.cpu().numpy().astype(np.uint8).reshape(self.shape)
+        return snapped(indices, latent, scale_for(latent, self.scale.cpu().numpy().copy()))
 
 
 class SparseTwin(Twin):

@@ -3,17 +3,50 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-from smidgen.formats import Affine, Format, Leaf, Sparse
+import numpy as np
+
+from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
 from smidgen.formats.packing import pack_bits
 from smidgen.formats.sparse import INNER
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """What expands one kind of values: a kernel for all weights, for a bit mask, and for relative indices."""
+
+    whole: str
+    mask: str
+    gaps: str
+    args: dict[str, int]
+    streams: tuple[str, ...]
+
+
+def decoder_of(fmt: Format) -> Decoder | None:
+    """The decoder for a format, `Sparse` or not; None where no kernel expands it."""
+    values, count = _values(fmt), math.prod(fmt.shape)
+    if isinstance(values, Codebook):
+        args = {"count": count, "bits": values.bits, "entries": values.centroids.size}
+        kernels = ("decode_codebook", "decode_codebook_mask", "decode_codebook_gaps")
+        return Decoder(*kernels, args, ("symbols", "centroids"))
+    if isinstance(values, Affine):
+        args = {
+            "count": count,
+            "row": count // values.scale.size,
+            "group": values.group_size or 1,
+            "bits": values.bits,
+        }
+        streams = ("symbols", "zero", "multiples")
+        return Decoder("decode_packed", "decode_mask", "decode_gaps", args, streams)
+    return None
+
+
 def decodable(fmt: Format) -> bool:
-    """Whether a kernel expands this format: `Affine`, or `Sparse` around it."""
-    return isinstance(fmt.inner if isinstance(fmt, Sparse) else fmt, Affine)
+    """Whether a kernel expands this format: `Affine`, `Codebook`, or `Sparse` around one."""
+    return isinstance(_values(fmt), Affine | Codebook)
 
 
 def worth_expanding(fmt: Format) -> bool:
@@ -28,30 +61,30 @@ def decode_calls(site: CallSite) -> list[Call]:
     """The call that expands one stored weight."""
     name = site.node.params["weight"]
     fmt = site.graph.weights[name]
-    affine = fmt.inner if isinstance(fmt, Sparse) else fmt
-    if not isinstance(affine, Affine):
-        raise site.refuse(f"no kernel expands {fmt.label}", "affine weights, sparse or not, are expanded")
+    decoder = decoder_of(fmt)
+    if decoder is None:
+        expected = "affine and codebook weights, sparse or not, are expanded"
+        raise site.refuse(f"no kernel expands {fmt.label}", expected)
     leaves = {leaf.name.removeprefix(INNER): leaf for leaf in fmt.leaves()}
-    count = math.prod(fmt.shape)
-    # `scale` has one entry a row; it is folded into the layer's multipliers and stays out of the program.
-    args = {
-        "count": count,
-        "row": count // affine.scale.size,
-        "group": affine.group_size or 1,
-        "bits": affine.bits,
-    }
-    streams = [_stream(site, name, leaves.get(role)) for role in ("symbols", "zero", "multiples")]
+    # `scale` is folded into the layer's multipliers and stays out of the program.
+    streams = [_stream(site, name, leaves.get(role)) for role in decoder.streams]
     if not isinstance(fmt, Sparse):
-        return [site.call("decode_packed", args, *streams, site.output())]
-    positions, args["stored"] = fmt.positions, leaves["symbols"].symbols.size
-    kernel = "decode_mask"
+        return [site.call(decoder.whole, decoder.args, *streams, site.output())]
+    positions = fmt.positions
+    args, kernel = {**decoder.args, "stored": leaves["symbols"].symbols.size}, decoder.mask
     if positions.name == "gaps":
         args |= {"gap_bits": positions.bits, "gap_count": positions.symbols.size}
-        kernel = "decode_gaps"
+        kernel = decoder.gaps
     return [site.call(kernel, args, *streams, _stream(site, name, positions), site.output())]
+
+
+def _values(fmt: Format) -> Format:
+    return fmt.inner if isinstance(fmt, Sparse) else fmt
 
 
 def _stream(site: CallSite, weight: str, leaf: Leaf | None) -> Pointer | None:
     if leaf is None:
         return None
-    return site.constants.pointer(f"{weight}.{leaf.name.removeprefix(INNER)}", pack_bits(leaf))
+    role, packed = leaf.name.removeprefix(INNER), pack_bits(leaf)
+    # Centroids are looked up as they are: a table of int8, not a stream to unpack.
+    return site.constants.pointer(f"{weight}.{role}", packed.view(np.int8) if role == "centroids" else packed)

@@ -197,6 +197,27 @@ typedef struct {
 void smg_decode_gaps(const smg_decode_gaps_args *a, const uint8_t *symbols, const uint8_t *zeros,
                      const uint8_t *multiples, const uint8_t *gaps, int8_t *y);
 
+/* Stored weights that share values: y[i] = table[symbol i], `symbols` unsigned and `bits` wide (1..8),
+ * `table` [entries], 1..256 of them (a symbol beyond it means 0). Sparse streams are those of the kernels
+ * above. */
+typedef struct {
+    int32_t count, bits, entries;
+} smg_decode_codebook_args;
+void smg_decode_codebook(const smg_decode_codebook_args *a, const uint8_t *symbols, const int8_t *table,
+                         int8_t *y);
+
+typedef struct {
+    int32_t count, bits, entries, stored;
+} smg_decode_codebook_mask_args;
+void smg_decode_codebook_mask(const smg_decode_codebook_mask_args *a, const uint8_t *symbols,
+                              const int8_t *table, const uint8_t *mask, int8_t *y);
+
+typedef struct {
+    int32_t count, bits, entries, stored, gap_bits, gap_count;
+} smg_decode_codebook_gaps_args;
+void smg_decode_codebook_gaps(const smg_decode_codebook_gaps_args *a, const uint8_t *symbols,
+                              const int8_t *table, const uint8_t *gaps, int8_t *y);
+
 /* The `index`-th symbol of a stream, `bits` wide (1..8). */
 static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t bits) {
     const uint64_t at = (uint64_t)index * (uint32_t)bits;
@@ -221,6 +242,13 @@ static inline int8_t smg_weight(int32_t q, int32_t i, int32_t row, int32_t group
     if (multiples != NULL)
         q *= smg_unsigned(multiples, i / row * ((row + group - 1) / group) + i % row / group, 4) + 1;
     return smg_saturate(q, -128, 127);
+}
+
+/* The table's entry for symbol `index`; see smg_decode_codebook. */
+static inline int8_t smg_entry(const uint8_t *symbols, int32_t index, int32_t bits, const int8_t *table,
+                               int32_t entries) {
+    const int32_t symbol = smg_unsigned(symbols, index, bits);
+    return symbol < entries ? table[symbol] : 0;
 }
 
 #ifdef __cplusplus

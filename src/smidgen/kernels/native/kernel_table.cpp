@@ -183,7 +183,7 @@ bool fits(const smg_pad_args &a, const Span *p) {
            holds(p[1], padded);
 }
 
-// What the three decoders share; `symbols` of them are stored.
+// What the three affine decoders share; `symbols` of them are stored.
 template <class Decode> bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
     if (!all_in(1, LIMIT, {a.count, a.row, a.group}) || !all_in(1, 8, {a.bits}) ||
         !all_in(0, a.count, {symbols}))
@@ -208,6 +208,26 @@ bool fits(const smg_decode_gaps_args &a, const Span *p) {
            all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[3], a.gap_count, a.gap_bits);
 }
 
+// The same for the three decoders of shared values.
+template <class Decode> bool codebook_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
+    return all_in(1, LIMIT, {a.count}) && all_in(1, 8, {a.bits}) && all_in(1, 256, {a.entries}) &&
+           all_in(0, a.count, {symbols}) && bits_fit(p[0], symbols, a.bits) && holds(p[1], a.entries) &&
+           holds(y, a.count);
+}
+
+bool fits(const smg_decode_codebook_args &a, const Span *p) {
+    return codebook_fits(a, a.count, p, p[2]);
+}
+
+bool fits(const smg_decode_codebook_mask_args &a, const Span *p) {
+    return codebook_fits(a, a.stored, p, p[3]) && bits_fit(p[2], a.count, 1);
+}
+
+bool fits(const smg_decode_codebook_gaps_args &a, const Span *p) {
+    return codebook_fits(a, a.stored, p, p[3]) && all_in(1, 8, {a.gap_bits}) &&
+           all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[2], a.gap_count, a.gap_bits);
+}
+
 // A kernel's signature gives its argument struct and pointers; nothing is written twice.
 template <auto function, class Args, class... Pointers, size_t... I>
 constexpr Kernel entry(const char *name, void (*)(const Args *, Pointers...), std::index_sequence<I...>) {
@@ -227,11 +247,26 @@ constexpr Kernel entry(const char *name, void (*signature)(const Args *, Pointer
 #define KERNEL(name) entry<name>(#name, name)
 
 const Kernel TABLE[] = {
-    KERNEL(smg_q_linear),     KERNEL(smg_q_conv),  KERNEL(smg_q_depthwise),   KERNEL(smg_q_max_pool),
-    KERNEL(smg_q_avg_pool),   KERNEL(smg_q_mean),  KERNEL(smg_q_add),         KERNEL(smg_q_mul),
-    KERNEL(smg_q_requantize), KERNEL(smg_q_table), KERNEL(smg_q_softmax),     KERNEL(smg_copy),
-    KERNEL(smg_transpose),    KERNEL(smg_pad),     KERNEL(smg_decode_packed), KERNEL(smg_decode_mask),
+    KERNEL(smg_q_linear),
+    KERNEL(smg_q_conv),
+    KERNEL(smg_q_depthwise),
+    KERNEL(smg_q_max_pool),
+    KERNEL(smg_q_avg_pool),
+    KERNEL(smg_q_mean),
+    KERNEL(smg_q_add),
+    KERNEL(smg_q_mul),
+    KERNEL(smg_q_requantize),
+    KERNEL(smg_q_table),
+    KERNEL(smg_q_softmax),
+    KERNEL(smg_copy),
+    KERNEL(smg_transpose),
+    KERNEL(smg_pad),
+    KERNEL(smg_decode_packed),
+    KERNEL(smg_decode_mask),
     KERNEL(smg_decode_gaps),
+    KERNEL(smg_decode_codebook),
+    KERNEL(smg_decode_codebook_mask),
+    KERNEL(smg_decode_codebook_gaps),
 };
 
 } // namespace

@@ -14,12 +14,9 @@ from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import with_grids
+from smidgen.methods.calibrated import with_calibrated_grids
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Stage, Step
-from smidgen.probe.calibration import calibrate
-
-BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -61,17 +58,10 @@ class AffineQuantization(Step):
             raise ValueError(f"first_last_bits must be 0 or 2 to 8, not {self.first_last_bits}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
-        data = ctx.need_data(self.name)
-        graph = canonical(graph)
-        calibration = data.train.take(ctx.rng().permutation(len(data.train))[: self.samples])
-        grids = calibrate(
-            graph,
-            (batch.x for batch in calibration.batches(BATCH)),
-            self.activation_bits,
-            self.activation_rule,
-            ctx.seed,
+        graph = with_calibrated_grids(
+            canonical(graph), ctx, self.name, self.activation_bits, self.activation_rule, self.samples
         )
-        return with_grids(graph.with_weights(self._quantized(graph)), grids)
+        return graph.with_weights(self._quantized(graph))
 
     def space(self, graph: Graph) -> Space:
         return {
