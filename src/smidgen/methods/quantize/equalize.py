@@ -25,12 +25,13 @@ class Equalize(Step):
     """For layers A, B with ReLU between: row i of A and its bias / s, column i of B * s, s = sqrt(r_A / r_B).
 
     r_A, r_B are the largest |w| of channel i in the two; afterwards both are sqrt(r_A r_B), so that one scale
-    a tensor serves all channels. ReLU(x / s) = ReLU(x) / s keeps the function, up to float rounding. Pairs are
-    swept until no scale moves any more. Convolutions (grouped and depthwise too) and linear layers pair up
-    across ReLU, pooling, means over positions, zero padding, reshapes and transposes, wherever only B reads
-    what A makes; BatchNorm is folded first. ReLU6 clamps at a fixed value, so it ends a chain, as do residual
-    additions. Worth most with `granularity: tensor`; with a scale per channel only activations gain.
-    Ref: Nagel et al. 2019 (arXiv 1906.04721), section 4.1, eq. 9 to 11.
+    a tensor serves all channels. ReLU(x / s) = ReLU(x) / s keeps the function, up to float rounding. Pairs
+    are swept until no scale moves any more. Convolutions (grouped and depthwise too) and linear layers pair
+    up across ReLU, pooling, means over positions, zero padding, reshapes and transposes, wherever only B
+    reads what A makes; BatchNorm is folded first. ReLU6 clamps at a fixed value, so it ends a chain (Nagel et
+    al. put ReLU in its place, which is another function), as do residual additions. Meant for
+    `granularity: tensor`; a scale per channel already fits the rows of A.
+    Ref: Nagel et al. 2019 (arXiv 1906.04721), section 4.1.
 
     Attributes:
         sweeps: the most passes over all pairs, at least 1.
@@ -90,7 +91,8 @@ def scales(graph: Graph, pair: Pair) -> Vector:
     np.maximum.at(column_ranges, pair.channels, np.abs(read).max(axis=(1, 2), initial=0.0))
     live = (row_ranges > 0) & (column_ranges > 0)
     ratio = np.divide(row_ranges, column_ranges, out=np.ones_like(row_ranges), where=live)
-    return np.clip(np.sqrt(ratio), *RANGE_OF_SCALES)
+    scale: Vector = np.clip(np.sqrt(ratio), *RANGE_OF_SCALES)
+    return scale
 
 
 def scaled(graph: Graph, pair: Pair, scale: Vector) -> Graph:
@@ -115,8 +117,8 @@ def _by_input(graph: Graph, node: Node) -> npt.NDArray[np.float64]:
     weight = graph.weights[node.params["weight"]].decode().astype(np.float64)
     groups, per_group = _groups(node), weight.shape[-1]
     parts = weight.reshape(groups, weight.shape[0] // groups, -1, per_group)
-    by_input: npt.NDArray[np.float64] = parts.transpose(0, 3, 1, 2)
-    return by_input.reshape(groups * per_group, *parts.shape[1:3])
+    by_input: Vector = parts.transpose(0, 3, 1, 2).reshape(groups * per_group, *parts.shape[1:3])
+    return by_input
 
 
 def _rows(graph: Graph, node: Node, factors: Vector) -> Vector:
