@@ -60,8 +60,9 @@ class Setup:
 SETUPS = {"watch": Setup(15, 3e-3, 32, 10_000), "mnist": Setup(6, 2e-3, 64, 12_000)}
 READING = """\
 Test accuracy in percent of the integers in the written file, read again and run by the native plan; mean ±
-standard deviation over {seeds} seeds (initial weights, order of samples). Differences are paired: same network,
-same test samples. Three seeds show a direction, not significance. A claim "holds" if the mean is on its side."""
+standard deviation over {seeds} seeds (initial weights, order of samples). Differences are paired: same
+network, same test samples. Three seeds show a direction, not significance. A claim "holds" if the mean is on
+its side by more than the standard error over seeds, is "open" within it, and else "does not hold"."""
 
 
 def rounding(bits: int) -> dict[str, tuple[Step, ...]]:
@@ -191,7 +192,7 @@ def over_seeds(runs: Runs, task: str, what: str, field: str = "test") -> list[fl
 
 
 def spread(values: list[float], form: str = ".1f") -> str:
-    return f"{mean(values):{form}} ± {stdev(values):{form}}"
+    return f"{mean(values):{form}} ± {stdev(values):.1f}"
 
 
 def gains(runs: Runs, task: str, what: str, over: str) -> list[float]:
@@ -201,6 +202,12 @@ def gains(runs: Runs, task: str, what: str, over: str) -> list[float]:
 
 def verdict(holds: bool) -> str:
     return "holds" if holds else "does not hold"
+
+
+def judged(gain: list[float]) -> str:
+    if abs(mean(gain)) <= stdev(gain) / math.sqrt(len(gain)):
+        return "open"
+    return verdict(mean(gain) > 0)
 
 
 def rounding_lines(runs: Runs, task: str) -> Iterator[str]:
@@ -220,7 +227,7 @@ def rounding_lines(runs: Runs, task: str) -> Iterator[str]:
     for what, over in claims:
         for bits in BITS:
             gain = gains(runs, task, f"{bits}/{what}", f"{bits}/{over}")
-            yield f"- {what} − {over} at {bits} bits: {mean(gain):+.1f} ± {stdev(gain):.1f} points, {verdict(mean(gain) > 0)}."
+            yield f"- {what} − {over} at {bits} bits: {spread(gain, '+.1f')} points: {judged(gain)}."
 
 
 def mixed_lines(runs: Runs, task: str) -> Iterator[str]:
@@ -231,8 +238,9 @@ def mixed_lines(runs: Runs, task: str) -> Iterator[str]:
             r = runs[f"{task}/{seed}/mixed/{points}/{errors}"]
             bits, (inner, ends) = " ".join(map(str, r["bits"])), r["uniform_bits"]
             yield (
-                f"| {named(points, errors)} | {seed} | {bits} | {r['mixed_bytes']:,} | {r['mixed']:.1f} | "
-                f"{r['seconds']:.0f} | {inner} ({ends or inner}) | {r['uniform_bytes']:,} | {r['uniform']:.1f} |"
+                f"| {named(points, errors)} | {seed} | {bits} | {r['mixed_bytes']:,} | {r['mixed']:.1f} "
+                f"| {r['seconds']:.0f} | {inner} ({ends or inner}) | {r['uniform_bytes']:,} "
+                f"| {r['uniform']:.1f} |"
             )
     yield ""
     for points, errors in TOLERANCES:
@@ -241,7 +249,7 @@ def mixed_lines(runs: Runs, task: str) -> Iterator[str]:
         wins = sum(x["mixed_bytes"] < x["uniform_bytes"] for x in r)
         drop, other = (mean(x["float"] - x[kind] for x in r) for kind in ("mixed", "uniform"))
         yield (
-            f"- {named(points, errors)}: mixed files are {size:+.1f}% the size of uniform ones, smaller with {wins} "
+            f"- {named(points, errors)}: mixed files are {size:+.1f}% against uniform ones, smaller with {wins} "
             f"of {len(r)} seeds, so smaller {verdict(wins == len(r))}; test drop from float {drop:.1f} points "
             f"(uniform {other:.1f}), so at most 1 point {verdict(drop <= 1)}."
         )
@@ -267,8 +275,8 @@ def page(runs: Runs, tasks: list[str]) -> str:
             "",
             *rounding_lines(runs, task),
             "",
-            "Mixed bits against the smallest uniform file within the same tolerance (a scale a channel, bits of "
-            "the layers in order):",
+            "Mixed bits against the smallest uniform file within the same tolerance (a scale a channel, bits "
+            "of the layers in order):",
             "",
             *mixed_lines(runs, task),
         ]

@@ -16,6 +16,8 @@ from smidgen.formats import Affine
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.learn.fit import FitSettings, fit
 from smidgen.lower import lower
+from smidgen.methods.distill.logits import Logits
+from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize._descent import descend
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.mixed import MixedPrecision
@@ -172,6 +174,14 @@ def test_quantized_network_is_left_alone_and_told(trained: Graph, data: Splits) 
     quantized = AffineQuantization().apply(trained, ctx)
     assert MixedPrecision().apply(quantized, ctx) is quantized
     assert ctx.notes == ["quantize.mixed: no layer holds float weights, nothing changes"]
+
+
+def test_declarations_wait_for_the_training_that_follows(trained: Graph, data: Splits) -> None:
+    ctx = Context(data, trained)
+    declared = Logits().apply(GlobalMagnitude(0.5, schedule="gradual").apply(trained, ctx), ctx)
+    mixed = MixedPrecision(evaluation_samples=100).apply(declared, ctx)
+    assert mixed.pending == declared.pending
+    assert len(mixed.pending) == 2
 
 
 @pytest.mark.parametrize(
