@@ -249,9 +249,9 @@ def mixed_lines(runs: Runs, task: str) -> Iterator[str]:
         wins = sum(x["mixed_bytes"] < x["uniform_bytes"] for x in r)
         drop, other = (mean(x["float"] - x[kind] for x in r) for kind in ("mixed", "uniform"))
         yield (
-            f"- {named(points, errors)}: mixed files are {size:+.1f}% against uniform ones, smaller with {wins} "
-            f"of {len(r)} seeds, so smaller {verdict(wins == len(r))}; test drop from float {drop:.1f} points "
-            f"(uniform {other:.1f}), so at most 1 point {verdict(drop <= 1)}."
+            f"- {named(points, errors)}: mixed files are {size:+.1f}% against uniform ones, smaller with "
+            f"{wins} of {len(r)} seeds, so smaller {verdict(wins == len(r))}; test drop from float {drop:.1f} "
+            f"points (uniform {other:.1f}), so at most 1 point {verdict(drop <= 1)}."
         )
 
 

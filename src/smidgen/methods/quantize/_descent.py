@@ -47,7 +47,8 @@ def best_move(sizes: Sizes, judge: Judge, bits: Bits, right: int, floor: int) ->
     """
     best: Move | None = None
     for saved, name in _by_saving(sizes, bits):
-        needed = floor if best is None else max(floor, right - _most_lost(best, saved))
+        # Who saves less and is cheaper loses fewer answers than `best`, so stays above the floor too.
+        needed = floor if best is None else right - _most_lost(best, saved)
         found = judge({**bits, name: bits[name] - 1}, needed)
         if found is None:
             continue
