@@ -61,10 +61,11 @@ SETUPS = {"watch": Setup(15, 3e-3, 32, 10_000), "mnist": Setup(6, 2e-3, 64, 12_0
 READING = """\
 Test accuracy in percent of the integers in the written file, read again and run by the native plan; mean ±
 standard deviation over {seeds} seeds (initial weights, order of samples). Differences are paired: same
-network, same test samples. Three seeds show a direction, not significance. A claim "holds" if the mean is on
-its side by more than the standard error over seeds, is "open" within it, and else "does not hold"; smaller means with every seed. This rule for verdicts was set
-while the first runs came in, the claims before. Bits are chosen on validation, whose accuracy is optimistic
-afterwards: that is what a drop on test beyond the tolerance shows."""
+network, same test samples. Three seeds show a direction, not significance. A claim "holds" if the mean is
+on its side by more than the standard error over seeds, is "open" within it, and else "does not hold";
+"smaller" means with every seed. This rule for verdicts was set while the first runs came in, the claims
+before. Bits are chosen on validation, whose accuracy is optimistic afterwards: that is what a drop on test
+beyond the tolerance shows."""
 
 
 def rounding(bits: int) -> dict[str, tuple[Step, ...]]:
