@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,7 +13,12 @@ from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
-from smidgen.methods.calibrated import with_calibrated_grids
+from smidgen.methods.post_training import (
+    calibration_samples,
+    quantized_weights,
+    weight_names,
+    with_activation_grids,
+)
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Stage, Step
 
@@ -58,10 +62,10 @@ class AffineQuantization(Step):
             raise ValueError(f"first_last_bits must be 0 or 2 to 8, not {self.first_last_bits}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
-        graph = with_calibrated_grids(
-            canonical(graph), ctx, self.name, self.activation_bits, self.activation_rule, self.samples
-        )
-        return graph.with_weights(self._quantized(graph))
+        samples = calibration_samples(self.name, ctx, self.samples)
+        graph = canonical(graph)
+        gridded = with_activation_grids(graph, samples, self.activation_bits, self.activation_rule, ctx.seed)
+        return gridded.with_weights(self._quantized(graph))
 
     def space(self, graph: Graph) -> Space:
         return {
@@ -72,17 +76,10 @@ class AffineQuantization(Step):
         }
 
     def _quantized(self, graph: Graph) -> dict[str, Format]:
-        layers = [node for node in graph.nodes if node.op in ("linear", "conv")]
-        names = list(dict.fromkeys(node.params["weight"] for node in layers))
+        names = weight_names(graph)
         ends = {names[0], names[-1]} if self.first_last_bits and names else set()
-        return {
-            name: graph.weights[name].map_dense(
-                self._fit(self.first_last_bits if name in ends else self.bits)
-            )
-            for name in names
-        }
+        bits = {name: self.first_last_bits if name in ends else self.bits for name in names}
+        return quantized_weights(graph, bits, self._fit)
 
-    def _fit(self, bits: int) -> Callable[[npt.NDArray[np.float32]], Format]:
-        return lambda dense: Affine.fit(
-            dense, bits, self.granularity, self.symmetric, self.rule, self.group_size
-        )
+    def _fit(self, dense: npt.NDArray[np.float32], bits: int) -> Format:
+        return Affine.fit(dense, bits, self.granularity, self.symmetric, self.rule, self.group_size)

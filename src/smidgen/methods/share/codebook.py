@@ -9,7 +9,7 @@ from smidgen.formats import Codebook, Format, Sparse
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
-from smidgen.methods.calibrated import with_calibrated_grids
+from smidgen.methods.post_training import calibration_samples, with_activation_grids
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Stage, Step
 
@@ -50,8 +50,9 @@ class WeightSharing(Step):
             raise ValueError("iterations must be 0 or more, samples at least 1")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
-        graph = with_calibrated_grids(
-            canonical(graph), ctx, self.name, self.activation_bits, self.activation_rule, self.samples
+        samples = calibration_samples(self.name, ctx, self.samples)
+        graph = with_activation_grids(
+            canonical(graph), samples, self.activation_bits, self.activation_rule, ctx.seed
         )
         shared = self._shared(graph)
         if all(fmt.label == graph.weights[name].label for name, fmt in shared.items()):

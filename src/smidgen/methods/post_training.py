@@ -1,0 +1,47 @@
+"""What the post-training techniques share: calibration samples, grids of activations, weights on grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.data.dataset import Dataset
+from smidgen.formats import Format
+from smidgen.formats.ranges import RangeRule
+from smidgen.graph import Graph
+from smidgen.lower.grids import with_grids
+from smidgen.methods.step import Context
+from smidgen.probe.calibration import calibrate
+
+BATCH = 64
+WEIGHTED = ("linear", "conv")
+Fit = Callable[[npt.NDArray[np.float32], int], Format]  # float weights [O, ...], bits -> quantized
+
+
+def calibration_samples(step: str, ctx: Context, count: int) -> Dataset:
+    """`count` samples of the training split, drawn by the context's seed. Raises BadInput without data."""
+    train = ctx.need_data(step).train
+    return train.take(ctx.rng().permutation(len(train))[:count])
+
+
+def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: RangeRule, seed: int) -> Graph:
+    """`graph` (canonical, float) with a grid for every activation, calibrated on `samples`."""
+    return with_grids(
+        graph, calibrate(graph, (batch.x for batch in samples.batches(BATCH)), bits, rule, seed)
+    )
+
+
+def weight_names(graph: Graph) -> tuple[str, ...]:
+    """Weights of linear and conv layers in the order of the layers, tied ones once."""
+    return tuple(dict.fromkeys(node.params["weight"] for node in graph.nodes if node.op in WEIGHTED))
+
+
+def quantized_weights(graph: Graph, bits: Mapping[str, int], fit: Fit) -> dict[str, Format]:
+    """The weights named in `bits`, each on a grid of so many bits."""
+    return {name: _quantized(graph.weights[name], width, fit) for name, width in bits.items()}
+
+
+def _quantized(weight: Format, bits: int, fit: Fit) -> Format:
+    return weight.map_dense(lambda dense: fit(dense, bits))
