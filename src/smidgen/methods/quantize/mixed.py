@@ -18,13 +18,13 @@ from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
 from smidgen.lower.lowering import lower
 from smidgen.measure.accuracy import predict
-from smidgen.methods.quantize._descent import Bits, descend
 from smidgen.methods.post_training import (
     calibration_samples,
     quantized_weights,
     weight_names,
     with_activation_grids,
 )
+from smidgen.methods.quantize._descent import Bits, descend
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.run.float_ops import run_float
