@@ -117,7 +117,7 @@ class Affine(Format):
 
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
-            Leaf("symbols", self.symbols.ravel(), self.bits, signed=True),
+            Leaf("symbols", self.symbols.ravel(), self.bits, signed=True, shape=self.shape),
             Leaf("scale", (self.scale.view(np.uint32) >> np.uint32(16)).astype(np.uint16), 16, signed=False),
         ]
         if self.zero is not None:
