@@ -35,8 +35,8 @@ HOW = (
     "All sizes in bytes and measured. `smidgen` is the whole stream, header and table included; `entropy` is "
     "the empirical zero-order entropy without any table; `allowed` is the claim: entropy + 0.5% + 64 bytes + "
     "½(A−1)·log2(n) bits, for n symbols of A kinds; `huffman`, `rans`, `context` are our coders; the "
-    "shortest, or raw packing, is `smidgen`; `range coder` is constriction's, given the exact frequencies for "
-    "nothing; `zlib` is Huffman-only, one byte a symbol. Speeds count a symbol as a byte: "
+    "shortest, or raw packing, is `smidgen`; `range coder` is constriction's, given the exact frequencies "
+    "for nothing; `zlib` is Huffman-only, one byte a symbol. Speeds count a symbol as a byte: "
     f"median ± interquartile range over {REPEATS} runs on one thread; encoding includes the search for the "
     "best table and context."
 )
@@ -146,8 +146,8 @@ def main() -> None:
     ours, tables = sum(row["smidgen"] for row in rows), sum(min(row["huffman"], row["rans"]) for row in rows)
     verdict = (
         f"{len(rows) - len(late)} of {len(rows)} streams are within the claim. The context coder wins "
-        f"{len(context)} of them; all together take {100 * (1 - ours / tables):.2f}% less than by the better of "
-        "the two coders with tables."
+        f"{len(context)} of them; they take {100 * (1 - ours / tables):.2f}% less than by the better "
+        "coder with a table."
     )
     write_results("codec", title, rows, f"{HOW}\n\n**{verdict}**", outside_the_claim=late)
 
