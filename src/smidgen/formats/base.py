@@ -23,13 +23,15 @@ class Leaf:
     """One stream of integers, the unit that the codec writes and that a device keeps in flash.
 
     `symbols` is a flat integer array; `bits` (1..32) is the width of one symbol when packed without
-    entropy coding, two's complement if `signed`.
+    entropy coding, two's complement if `signed`. `shape` of the tensor that the symbols fill in C order, if
+    they fill one: a hint for the codec, which finds neighbours by it; not stored.
     """
 
     name: str
     symbols: Array
     bits: int
     signed: bool
+    shape: tuple[int, ...] = ()
 
     @property
     def packed_bytes(self) -> int:

@@ -97,7 +97,7 @@ class Codebook(Format):
 
     def leaves(self) -> tuple[Leaf, ...]:
         return (
-            Leaf("symbols", self.indices.ravel(), self.bits, signed=False),
+            Leaf("symbols", self.indices.ravel(), self.bits, signed=False, shape=self.shape),
             Leaf("centroids", self.centroids, 8, signed=True),
             scale_leaf(self.scale),
         )

@@ -52,7 +52,7 @@ class Dense(Format):
         return self.array
 
     def leaves(self) -> tuple[Leaf, ...]:
-        return (Leaf("symbols", self.array.view(np.uint32).ravel(), 32, signed=False),)
+        return (Leaf("symbols", self.array.view(np.uint32).ravel(), 32, signed=False, shape=self.shape),)
 
     def meta(self) -> dict[str, Any]:
         return {"shape": list(self.shape)}

@@ -44,7 +44,7 @@ class Integer(Format):
 
     def leaves(self) -> tuple[Leaf, ...]:
         signed = self.array.dtype.kind == "i"
-        return (Leaf("symbols", self.array.ravel(), self.array.dtype.itemsize * 8, signed),)
+        return (Leaf("symbols", self.array.ravel(), self.array.dtype.itemsize * 8, signed, self.shape),)
 
     def meta(self) -> dict[str, Any]:
         return {"shape": list(self.shape), "dtype": self.dtype}

@@ -58,14 +58,14 @@ class Sparse(Format):
     def positions(self) -> Leaf:
         """The smaller of the bit mask (named `mask`) and the relative indices (named `gaps`)."""
         flat = self.mask.ravel()
-        mask = Leaf("mask", flat.astype(np.uint8), 1, signed=False)
+        mask = Leaf("mask", flat.astype(np.uint8), 1, signed=False, shape=self.shape)
         gaps = [Leaf("gaps", gaps_from_mask(flat, bits), bits, signed=False) for bits in GAP_BITS]
         return min([mask, *gaps], key=lambda leaf: leaf.packed_bytes)
 
     def leaves(self) -> tuple[Leaf, ...]:
         flat = self.mask.ravel()
         inner = (
-            replace(leaf, symbols=leaf.symbols[flat]) if leaf.name == "symbols" else leaf
+            replace(leaf, symbols=leaf.symbols[flat], shape=()) if leaf.name == "symbols" else leaf
             for leaf in self.inner.leaves()
         )
         return (self.positions, *(replace(leaf, name=INNER + leaf.name) for leaf in inner))

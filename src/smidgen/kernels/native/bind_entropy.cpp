@@ -9,6 +9,7 @@
 
 extern "C" {
 #include "smg_bits.h"
+#include "smg_context.h"
 #include "smg_huffman.h"
 #include "smg_rans.h"
 }
@@ -140,6 +141,30 @@ static int rans_decode(nb::bytes data, unsigned width, uint32_t offset, Out out)
     return smg_rans_decode(bytes_of(data), data.size(), width, offset, out.shape(0), work.get(), target);
 }
 
+// Empty bytes: more than `capacity` would be needed.
+static nb::bytes context_encode(In<uint32_t> differences, size_t capacity, unsigned limit, unsigned left,
+                                unsigned sides, unsigned columns, unsigned scale, unsigned row) {
+    if (limit > SMG_CONTEXT_LIMIT_MAX || left > 7 || sides > 2 || columns > 7 || scale > 31 ||
+        row > SMG_CONTEXT_ROW_MAX || (columns && !row))
+        throw std::invalid_argument(
+            "limit is 0..6, left and columns 0..7, sides 0..2, scale 0..31, row 1..4096");
+    smg_context_settings settings = {static_cast<uint16_t>(row),    static_cast<uint8_t>(limit),
+                                     static_cast<uint8_t>(left),    static_cast<uint8_t>(sides),
+                                     static_cast<uint8_t>(columns), static_cast<uint8_t>(scale)};
+    auto work = std::make_unique<smg_context_workspace>();
+    std::unique_ptr<uint8_t[]> buffer(new uint8_t[capacity]); // large, mostly unused: not cleared
+    size_t size = smg_context_encode(differences.data(), differences.shape(0), &settings, work.get(),
+                                     buffer.get(), capacity);
+    return to_bytes(buffer.get(), size);
+}
+
+static int context_decode(nb::bytes data, uint32_t offset, Out out) {
+    smg_output target = output_of(out);
+    auto work = std::make_unique<smg_context_workspace>();
+    nb::gil_scoped_release unlocked;
+    return smg_context_decode(bytes_of(data), data.size(), offset, out.shape(0), work.get(), target);
+}
+
 void bind_entropy(nb::module_ &m) {
     nb::class_<Table>(m, "TokenTable")
         .def(nb::init<In<uint32_t>, In<uint8_t>, In<uint8_t>, In<uint16_t>, unsigned, int>())
@@ -149,4 +174,6 @@ void bind_entropy(nb::module_ &m) {
     m.def("unpack_bits", &unpack_bits);
     m.def("huffman_decode", &huffman_decode);
     m.def("rans_decode", &rans_decode);
+    m.def("context_encode", &context_encode);
+    m.def("context_decode", &context_decode);
 }
