@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import progress, write_results, write_text
+from benchmarks.common import progress, write_results
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph
@@ -25,6 +25,7 @@ from smidgen.learn.fit import float_logits
 from smidgen.lower import lower
 from smidgen.measure.accuracy import predict
 from smidgen.methods import Context, Recipe
+from smidgen.report.model import write_whole
 from smidgen.run.native import native_plan
 from smidgen.search.paired import t_interval
 from smidgen.tasks import load_task
@@ -89,7 +90,7 @@ def one(number: int, seed: int) -> dict[str, Any]:
         base[name] = accuracy(float_logits(graph, part.x).argmax(axis=1), part)
     rows = {name: artifact(graph, recipe, data, seed) for name, recipe in RECIPES.items()}
     found = {"recipes": RECIPES, "float32": base, "rows": rows}
-    write_text(kept, json.dumps(found))
+    write_whole(kept, json.dumps(found))
     return found
 
 

@@ -23,7 +23,6 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import write_text
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph
@@ -36,6 +35,7 @@ from smidgen.methods.quantize.equalize import Equalize
 from smidgen.methods.quantize.mixed import MixedPrecision
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
+from smidgen.report.model import write_whole
 from smidgen.run.native import NativePlan, native_plan
 from smidgen.tasks.task import load_task
 
@@ -163,7 +163,7 @@ def run(tasks: list[str], path: Path) -> Runs:
     runs: Runs = json.loads(path.read_text()) if path.exists() else {}
     for key, job in ((k, j) for task in tasks for seed in SEEDS for k, j in jobs(task, seed, runs)):
         runs[key] = job
-        write_text(path, json.dumps(runs, indent=1) + "\n")
+        write_whole(path, json.dumps(runs, indent=1) + "\n")
         print(key, job, flush=True)
     return runs
 
@@ -295,7 +295,7 @@ def main(tasks: list[str]) -> None:
     runs = run(tasks, RESULTS / "post_training.json")
     last = f"mixed/{TOLERANCES[-1][0]}/{TOLERANCES[-1][1]}"
     done = [task for task in SETUPS if all(f"{task}/{seed}/{last}" in runs for seed in SEEDS)]
-    write_text(RESULTS / "post_training.md", page(runs, done))
+    write_whole(RESULTS / "post_training.md", page(runs, done))
 
 
 if __name__ == "__main__":

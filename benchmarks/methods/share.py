@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, cpu_name, write_text
+from benchmarks.common import RESULTS
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Splits
 from smidgen.formats import Dense, Integer
@@ -35,6 +35,8 @@ from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Context, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models import mlp
+from smidgen.report.environment import cpu_name
+from smidgen.report.model import write_whole
 from smidgen.run.native import native_plan
 from smidgen.tasks.task import load_task
 
@@ -156,7 +158,7 @@ def run(seeds: tuple[int, ...]) -> Runs:
         runs |= common_rows(begin, data, seed)
         for key, step in todo.items():
             runs[key] = variant(begin, step, data, seed)
-            write_text(FILE, json.dumps(runs, indent=1) + "\n")
+            write_whole(FILE, json.dumps(runs, indent=1) + "\n")
             print(key, runs[key], flush=True)
     return runs
 
@@ -243,7 +245,7 @@ def page(runs: Runs) -> str:
 def main(seeds: tuple[int, ...]) -> None:
     torch.set_num_threads(1)
     if runs := complete(run(seeds)):
-        write_text(RESULTS / "methods/share.md", page(runs))
+        write_whole(RESULTS / "methods/share.md", page(runs))
 
 
 if __name__ == "__main__":

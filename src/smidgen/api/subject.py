@@ -126,20 +126,13 @@ def _kept_network(task: Task, training: Fit, splits: Splits, kept: Path, report:
         if (kept.parent / "run.json").exists():
             found, remedy = "it holds a run of another task, training or data", "Choose another --out"
             raise BadInput(str(kept.parent), found, f"{task.name} was asked for", remedy)
-        from smidgen.learn.fit import FitSettings, fit
-
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             where, found = str(kept.parent), f"it can't be written ({problem.strerror})"
             raise BadInput(where, found, "", "Choose another --out") from problem
-        settings = FitSettings(training.epochs, training.lr, training.batch_size)
-        trained = fit(
-            task.model(1.0, 0),
-            splits,
-            settings,
-            seed=0,
-            report=lambda fraction, message: report(fraction, f"the uncompressed network: {message}"),
+        trained = task.baseline(
+            splits, report=lambda fraction, message: report(fraction, f"the uncompressed network: {message}")
         )
         write_smg(kept, [trained], origin)
     return read_smg(kept).graph

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.ops import ACTIVATIONS
+from smidgen.load.names import unused
 from smidgen.load.reshape_groups import regroup
 
 Perm = tuple[int, ...]
@@ -178,7 +179,7 @@ class _Sweep:
         if is_reshape(move, shape):
             return self._reshaped(base, tuple(shape[axis] for axis in move))
         if (base, move) not in self._moved:
-            name = self._unique(f"{base}.transposed")
+            name = unused(self._names, f"{base}.transposed")
             self._moved[base, move] = self.new.op("transpose", [base], name=name, perm=move)
         return self._moved[base, move]
 
@@ -195,7 +196,7 @@ class _Sweep:
         if self.new.shape(origin) == shape:
             return origin
         if (origin, shape) not in self._shaped:
-            name = self._unique(f"{origin}.reshaped")
+            name = unused(self._names, f"{origin}.reshaped")
             self._shaped[origin, shape] = self.new.op("reshape", [origin], name=name, shape=flexible(shape))
             self._unreshaped[name] = origin
         return self._shaped[origin, shape]
@@ -214,18 +215,11 @@ class _Sweep:
             kept = changed is None or role not in changed
             fmt: Format = self.graph.weights[name] if kept or changed is None else Dense(changed[role])
             shared = len(self.graph.users(name)) > 1
-            params[role] = self.new.weight(name if kept or not shared else self._unique(name), fmt)
+            params[role] = self.new.weight(name if kept or not shared else unused(self._names, name), fmt)
         return self.new.append(replace(node, params=params))
 
     def _plain(self, name: str) -> View:
         return View(name, identity(len(self.new.shape(name))))
-
-    def _unique(self, stem: str) -> str:
-        name, copy = stem, 2
-        while name in self._names:
-            name, copy = f"{stem}.{copy}", copy + 1
-        self._names.add(name)
-        return name
 
 
 def identity(rank: int) -> Perm:

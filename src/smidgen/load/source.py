@@ -16,6 +16,7 @@ import numpy.typing as npt
 from smidgen.errors import BadInput
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
+from smidgen.load.names import unused
 from smidgen.numerics import Array
 
 Pairs = Sequence[tuple[int, int]]
@@ -49,7 +50,7 @@ class Source:
         self._names: set[str] = set()
 
     def input(self, name: str, shape: Sequence[int]) -> str:
-        return self.builder.input(self._unique(name), shape)
+        return self.builder.input(unused(self._names, name), shape)
 
     def shape(self, value: str) -> tuple[int, ...]:
         return self.builder.shape(value)
@@ -65,7 +66,7 @@ class Source:
         params: Mapping[str, str] | None = None,
         **attrs: Any,
     ) -> str:
-        return self.builder.op(op, inputs, params, self._unique(name), **attrs)
+        return self.builder.op(op, inputs, params, unused(self._names, name), **attrs)
 
     def weight(self, constant: Constant, fallback: str, array: Array | None = None) -> str:
         """Store a constant (or `array`, the form of it that the graph needs) and return its name.
@@ -233,20 +234,13 @@ class Source:
         self, inputs: Sequence[str], shapes: Sequence[Sequence[int]], name: str, **attrs: Any
     ) -> tuple[str, ...]:
         """A node that runs in its source's runtime; see `run.islands`."""
-        unique = self._unique(name)
+        unique = unused(self._names, name)
         several = [unique, *(f"{unique}.{i}" for i in range(1, len(shapes)))]
         attrs["shapes"] = tuple(tuple(shape) for shape in shapes)
         return self.builder.append(Node(unique, "island", tuple(inputs), tuple(several), {}, attrs))
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         return self.builder.graph(outputs)
-
-    def _unique(self, stem: str) -> str:
-        name, copy = stem, 2
-        while name in self._names:
-            name, copy = f"{stem}.{copy}", copy + 1
-        self._names.add(name)
-        return name
 
 
 def aligned(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:

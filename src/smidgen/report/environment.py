@@ -23,7 +23,7 @@ def environment_of(command: Sequence[str], seeds: Sequence[int], data_digest: st
     return Environment(
         command=shlex.join(command),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        cpu=f"{_cpu_name()}, {os.cpu_count()} logical cores",
+        cpu=f"{cpu_name()}, {os.cpu_count()} logical cores",
         platform=f"{platform.system()} {platform.machine()}",
         seeds=tuple(seeds),
         data_digest=data_digest,
@@ -31,7 +31,8 @@ def environment_of(command: Sequence[str], seeds: Sequence[int], data_digest: st
     )
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """The processor's own name, as far as the system tells it."""
     try:
         lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

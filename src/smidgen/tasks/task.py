@@ -62,12 +62,18 @@ class Task:
         """The task's architecture with fresh weights."""
         return self.build(self.input_shape, self.classes, width, seed)
 
-    def baseline(self, splits: Splits, width: float = 1.0, seed: int = 0) -> Graph:
+    def baseline(
+        self,
+        splits: Splits,
+        width: float = 1.0,
+        seed: int = 0,
+        report: Callable[[float, str], None] = lambda fraction, message: None,
+    ) -> Graph:
         """The uncompressed network at `width`, trained with the default settings."""
         from smidgen.learn.fit import FitSettings, fit
 
         chosen = FitSettings(self.training.epochs, self.training.learning_rate, self.training.batch_size)
-        return fit(self.model(width, seed), splits, chosen, seed=seed)
+        return fit(self.model(width, seed), splits, chosen, seed=seed, report=report)
 
 
 def task_names() -> tuple[str, ...]:
