@@ -13,12 +13,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from smidgen.api import Compressed
+    from smidgen.data.dataset import Splits
     from smidgen.graph import Graph
     from smidgen.methods import Recipe
     from smidgen.targets.target import Target
 
 SOURCE = typer.Argument(help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2.")
-DATA = typer.Option(None, "--data", help="x.npz (arrays x, y) or package.module:function. Not for tasks.")
+DATA = typer.Option(
+    None,
+    "--data",
+    help="x.npz (arrays x, y), .parquet, a folder of class folders with images or recordings, or "
+    "package.module:function. Options follow a ?, as in d.parquet?image=img&label=cls. Not for tasks.",
+)
+METRIC = typer.Option(
+    "",
+    "--metric",
+    help="accuracy, balanced_accuracy, f1, auc; r2, rmse, mse, mae; package.module:function. "
+    "Default: accuracy for integer labels, r2 (percent) for float targets.",
+)
+LOSS = typer.Option(
+    "", "--loss", help="cross_entropy; mse, mae; package.module:function. Default: by the targets."
+)
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
 FILES = {
     "report.html": "the frontier and every candidate; open it in a browser",
@@ -38,7 +53,11 @@ def compress(
     budget: str = typer.Option(
         "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB."
     ),
-    max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
+    max_drop: float | None = typer.Option(
+        None,
+        "--max-drop",
+        help="Largest loss on validation: points (default 1), or in the unit of rmse, mse, mae (no default).",
+    ),
     time: str | None = typer.Option(
         None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m, none with --trials."
     ),
@@ -46,10 +65,17 @@ def compress(
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
+    metric: str = METRIC,
+    loss: str = LOSS,
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
     Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
+    Options of --data, after a ? and joined by &: columns of a table image, audio, label, group, split (told
+    by their names if not given); resize=32x32, channels=1 or 3, layout=chw for images; samples=16000 to cut
+    or zero-pad recordings. Nothing is resized, cut or converted unless asked for. Without --data, weights alone
+    are compressed and accuracy stays unknown.
 
     Examples:
 
@@ -58,6 +84,8 @@ def compress(
       smidgen compress model.onnx --data data.npz --max-drop 0.5
 
       smidgen compress model.pt2 --data mypackage.data:load --trials 50
+
+      smidgen compress model.onnx --data "photos?resize=32x32" --metric f1
     """
     from rich.console import Console
 
@@ -72,21 +100,32 @@ def compress(
             target=target,
             budget=budget,
             max_drop=max_drop,
+            metric=metric,
+            loss=loss,
             time=time,
             trials=trials,
             seeds=seeds,
             out=out,
             methods=method,
+            say=live.say,
             progress=live.search,
             report=live.step,
             command=["smidgen", *sys.argv[1:]],
         )
     console = Console()
     print_report(done.report, console, layers=False)
-    _print_files(done, ["--data", data] if data else ["--task", source], target, console)
+    _print_files(done, _measured_on(source, data, metric), target, console)
     if done.result.interrupted:
         raise typer.Exit(130)
     done.result.require_chosen()
+
+
+def _measured_on(source: str, data: str | None, metric: str) -> list[str]:
+    """The options by which `smidgen measure` judges as this run did."""
+    from smidgen.tasks.task import task_names
+
+    found = ["--data", data] if data else ["--task", source] if source in task_names() else []
+    return [*found, "--metric", metric] if metric and found else found
 
 
 def _print_files(done: Compressed, measured_on: list[str], target: str, console: Console) -> None:
@@ -114,7 +153,7 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [])
+    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [], "", "")
 
 
 def apply(
@@ -122,6 +161,8 @@ def apply(
     source: str = SOURCE,
     data: str | None = DATA,
     target: str = TARGET,
+    metric: str = METRIC,
+    loss: str = LOSS,
     seed: int = typer.Option(0, "--seed", min=0, help="Training seed."),
     out: Path = typer.Option(Path("out"), "--out", "-o", help="Folder for the artifact."),
 ) -> None:
@@ -145,15 +186,16 @@ def apply(
     device, steps = load_target(target), _read_recipe(recipe)
     require_packages(device)
     with Live(Console(stderr=True)) as live:
-        subject = api.prepare(source, data, out, None, live.step)
-        ctx = Context(subject.data, subject.graph, seed, live.step)
+        subject = api.prepare(source, data, out, None, live.step, metric, loss)
+        given = None if subject.data.synthetic else subject.data
+        ctx = Context(given, subject.graph, seed, live.step)
         lowered = lower(steps.apply(subject.graph, ctx))
         _require_fit(lowered, device)
         files = api.write_artifact(lowered, steps, device, subject.data.validation, out)
     console = Console()
     for note in ctx.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    _print_measurements(lowered, files[0], subject.data.validation, device, console)
+    _print_measurements(lowered, files[0], subject.data, device, console)
     written = ", ".join(path.name for path in files)
     console.print(f"{out}/: {written} ({artifact_class(lowered)})", highlight=False, markup=False)
 
@@ -178,14 +220,18 @@ def _require_fit(graph: Graph, device: Target) -> None:
         CEmitter().require(graph, device)
 
 
-def _print_measurements(graph: Graph, file: Path, part: Any, device: Target, console: Console) -> None:
+def _print_measurements(graph: Graph, file: Path, data: Splits, device: Target, console: Console) -> None:
     from smidgen import api
     from smidgen.cli.tables import measurement_table
-    from smidgen.measure.accuracy import accuracy
+    from smidgen.data.metrics import metric_for
+    from smidgen.measure.accuracy import score
     from smidgen.measure.artifact import measurements_of
 
-    found = [accuracy(api.open(file).predict(part.x), part.y), *measurements_of(graph, file, device)]
-    console.print(measurement_table(found, f"{file} on {device.name}, accuracy on validation"))
+    judge, part = metric_for(data), data.validation
+    own = score(judge, judge.predictions(api.open(file).outputs(part.x)), part.y)
+    on = "random inputs (not accuracy)" if data.synthetic else "validation"
+    found = [own, *measurements_of(graph, file, device)]
+    console.print(measurement_table(found, f"{file} on {device.name}, {judge.name} on {on}"))
 
 
 def report(

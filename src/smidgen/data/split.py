@@ -14,12 +14,17 @@ Index = npt.NDArray[np.int64]
 
 
 def split(
-    data: Dataset, classes: int, validation_fraction: float = 0.15, test_fraction: float = 0.15, seed: int = 0
+    data: Dataset,
+    classes: int | None,
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    seed: int = 0,
 ) -> Splits:
     """Divide `data` into three disjoint parts that together hold every row.
 
     With `data.groups`, no group is in two parts (subjects of the test set are unseen in training); parts are
-    then as near to their fractions as whole groups allow. Without, every class is spread by the fractions.
+    then as near to their fractions as whole groups allow. Without, every class is spread by the fractions;
+    rows with values for targets (`classes` None) are dealt in random order.
 
     Raises:
         BadInput: a fraction outside (0, 1), nothing left to train on, or too few rows or groups.
@@ -36,7 +41,8 @@ def hold_out(data: Dataset, fractions: Sequence[float], seed: int) -> tuple[Inde
         raise BadInput("split", f"fractions {shown}", "each must be above 0 and their sum below 1")
     rng = np.random.default_rng(seed)
     if data.groups is None:
-        part_of_row = _by_class(data.y, (rest, *fractions), rng)
+        classes = data.y if data.y.dtype.kind in "iu" else np.zeros(len(data), dtype=np.int64)
+        part_of_row = _by_class(classes.astype(np.int64), (rest, *fractions), rng)
     else:
         part_of_row = _by_group(data.groups, (rest, *fractions), rng)
     return tuple(np.flatnonzero(part_of_row == part) for part in range(len(fractions) + 1))

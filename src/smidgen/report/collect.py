@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.codec.container import read_smg
+from smidgen.data.metrics import Metric
 from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
@@ -18,6 +19,7 @@ from smidgen.report.layers import layers_of
 from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score
 from smidgen.run.native import native_plan
 from smidgen.search import outcome as found
+from smidgen.search import paired
 from smidgen.search.outcome import Evaluated
 from smidgen.search.result import Result
 from smidgen.targets.target import Target
@@ -31,7 +33,6 @@ class About:
     target: Target
     description: str = ""
     caveats: str = ""
-    metric: str = "accuracy"
 
 
 def collect(result: Result, about: About, environment: Environment, notes: Sequence[Note] = ()) -> Report:
@@ -42,7 +43,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         task=about.task,
         description=about.description,
         caveats=about.caveats,
-        metric=about.metric,
+        metric=result.goal.metric.name,
         target=target.name,
         target_description=target.description,
         size_axis="flash_bytes" if target.size_axis == "flash_bytes" else "file_bytes",
@@ -89,9 +90,9 @@ def _uncompressed(result: Result) -> Point:
         id="uncompressed",
         label="float32",
         kind="uncompressed",
-        measurements=_costs(result.reference),
-        validation=Score(mean=result.reference.accuracy),
-        test=Score(mean=result.reference_test.accuracy) if result.reference_test else None,
+        measurements=_costs(result.reference, result.goal.metric),
+        validation=_score([result.reference], result.goal.metric),
+        test=_score([result.reference_test], result.goal.metric) if result.reference_test else None,
     )
 
 
@@ -103,10 +104,10 @@ def _point(result: Result, point: found.Point) -> Point:
         kind=point.kind,
         recipe=str(point.candidate.recipe),
         recipe_yaml=point.candidate.recipe.to_yaml(),
-        measurements=_costs(point.runs[0]),
-        validation=_score(point.runs),
-        test=_score(point.test) if point.test else None,
-        drop=Drop(points=drop.points, low=drop.low, high=drop.high) if drop else None,
+        measurements=_costs(point.runs[0], result.goal.metric),
+        validation=_score(point.runs, result.goal.metric),
+        test=_score(point.test, result.goal.metric) if point.test else None,
+        drop=_drop(drop, result.goal.metric) if drop else None,
         on_frontier=any(p.key == point.key for p in result.frontier),
         chosen=result.chosen is not None and result.chosen.key == point.key,
         artifact=_relative(point.artifact, result.folder),
@@ -114,14 +115,19 @@ def _point(result: Result, point: found.Point) -> Point:
     )
 
 
-def _costs(run: Evaluated) -> tuple[Measurement, ...]:
-    """All measurements but accuracy, which a report keeps by split and with its spread over seeds."""
-    return tuple(m for m in run.measurements.values() if m.name != "accuracy")
+def _costs(run: Evaluated, metric: Metric) -> tuple[Measurement, ...]:
+    """All measurements but the metric's, which a report keeps by split and with its spread over seeds."""
+    return tuple(m for m in run.measurements.values() if m.name != metric.name)
 
 
-def _score(runs: Sequence[Evaluated]) -> Score:
-    values = [run.accuracy for run in runs]
-    return Score(mean=math.fsum(values) / len(values), sd=found.deviation(values), seeds=len(values))
+def _score(runs: Sequence[Evaluated], metric: Metric) -> Score:
+    values = [metric.shown(run.accuracy) for run in runs]
+    mean, sd = math.fsum(values) / len(values), found.deviation(values)
+    return Score(mean=mean, sd=sd, seeds=len(values), unit=metric.unit, better=metric.better)
+
+
+def _drop(drop: paired.Drop, metric: Metric) -> Drop:
+    return Drop(points=drop.points, low=drop.low, high=drop.high, unit=metric.unit, better=metric.better)
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from smidgen.report.labels import ARTIFACT_CLASSES, cost_label, format_limit, format_score, format_value
+from smidgen.report.labels import (
+    ARTIFACT_CLASSES,
+    cost_label,
+    format_limit,
+    format_score,
+    format_value,
+    metric_label,
+)
 from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import Point, Report
 from smidgen.report.summary import headline, sentences
@@ -55,7 +62,7 @@ def _accuracy_tile(report: Report, chosen: Point) -> Markup:
     before = report.uncompressed.test if test else report.uncompressed.validation
     return tag(
         "div",
-        tag("h3", f"{report.metric.capitalize()}, {'test' if test else 'validation'}"),
+        tag("h3", f"{metric_label(report.metric)}, {'test' if test else 'validation'}"),
         tag("p", format_score(score), class_="number"),
         how("measured"),
         tag("p", f"uncompressed {format_score(before)}", class_="before") if before else None,

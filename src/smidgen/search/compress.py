@@ -12,6 +12,7 @@ from typing import Any
 from smidgen import __version__
 from smidgen.codec.container import pack_smg
 from smidgen.data.dataset import Splits
+from smidgen.data.metrics import metric_for
 from smidgen.graph import Graph
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
@@ -22,7 +23,7 @@ from smidgen.search.evaluate import ArtifactEvaluator
 from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
-from smidgen.search.space import RecipeSpace
+from smidgen.search.space import RecipeSpace, usable_methods
 from smidgen.search.starts import starting_recipes
 from smidgen.targets.target import Target
 
@@ -36,7 +37,7 @@ class Job:
         data: its splits; test is opened once, at the end.
         target: the device; its flash and RAM complete the budget.
         budget: upper limits.
-        max_drop: largest mean paired drop in validation accuracy, percentage points.
+        max_drop: largest mean paired drop on validation, percentage points or in the metric's own unit.
         training: how the network was trained, the baselines' training too.
         methods: names of the steps to search over (None: all).
         widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
@@ -57,9 +58,13 @@ class Job:
     @property
     def goal(self) -> Goal:
         """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
+        times = () if self.data.synthetic else ("latency_ms",)
         memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
         return Goal(
-            self.budget.within(**memory), (self.target.size_axis, "ram_bytes", "latency_ms"), self.max_drop
+            self.budget.within(**memory),
+            (self.target.size_axis, "ram_bytes", *times),
+            self.max_drop,
+            metric_for(self.data),
         )
 
 
@@ -82,13 +87,13 @@ def compress(
     job.graph.check()
     run = RunFolder(folder)
     with run.locked():
-        space = RecipeSpace(job.graph, job.methods)
+        space = RecipeSpace(job.graph, usable_methods(job.methods, job.data))
         run.claim(settings_of(job, limits, space))
         starts = [r for r in starting_recipes() if space.holds(r)]
         searcher = EvolutionarySearcher(
             space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
         )
-        baselines = baseline_candidates(job.widths) if job.widths else []
+        baselines = baseline_candidates(job.widths) if job.widths and not job.data.synthetic else []
         return Search(
             _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
         ).run()
@@ -100,6 +105,8 @@ def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
         "version": __version__,
         "model": hashlib.sha256(pack_smg([job.graph])).hexdigest()[:16],
         "data": job.data.digest,
+        "metric": job.data.metric,
+        "loss": job.data.loss,
         "target": job.target.model_dump(mode="json"),
         "budget": job.budget.limits(),
         "training": asdict(job.training),

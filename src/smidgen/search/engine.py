@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from smidgen.data.metrics import ACCURACY, Metric
 from smidgen.errors import MissingExtra
 from smidgen.search.clock import Clock
-from smidgen.search.outcome import Candidate, Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Labels
+from smidgen.search.outcome import Array, Candidate, Evaluated, Failed, Outcome, Point, Rejected
 from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
 from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
 from smidgen.search.run_folder import RunFolder
@@ -26,8 +26,8 @@ class Evaluator(Protocol):
     """Builds and measures candidates. Deterministic in (candidate, seed), times aside."""
 
     @property
-    def labels(self) -> Labels:
-        """The validation split's labels [n]."""
+    def labels(self) -> Array:
+        """The validation split's targets [n, ...]: labels or values."""
 
     def reference(self, test: bool) -> Evaluated:
         """The uncompressed network on the validation split (or the test split)."""
@@ -62,6 +62,7 @@ class Progress:
     elapsed_s: float
     left_s: float | None
     best: Point | None
+    metric: Metric = ACCURACY
 
 
 class Search:
@@ -141,7 +142,7 @@ class Search:
             frontier=frontier_of(points, self._goal.costs),
             chosen=chosen,
             beaten_by=beaten_by(chosen, points, self._goal),
-            drops=drops_of(points, self._reference, self._evaluator.labels),
+            drops=drops_of(points, self._reference, self._evaluator.labels, self._goal.metric),
             interrupted=interrupted,
             elapsed_s=self._clock.elapsed_s,
         )
@@ -253,5 +254,6 @@ class Search:
                 elapsed_s=self._clock.elapsed_s,
                 left_s=None if self._limits.time_s is None else self._clock.left_s,
                 best=self._chosen(),
+                metric=self._goal.metric,
             )
         )

@@ -21,13 +21,18 @@ _Z_975 = 1.960
 
 @dataclass(frozen=True)
 class Drop:
-    """Percentage points lost (negative: gained), with a 95% interval."""
+    """What is lost (negative: gained), with a 95% interval: percentage points where the metric's `unit` is %,
+    else in the metric's own unit.
+    """
 
     points: float
     low: float
     high: float
+    unit: str = "%"
 
     def __str__(self) -> str:
+        if self.unit != "%":
+            return f"{self.points:+.4g} [{self.low:+.4g}, {self.high:+.4g}]"
         return f"{self.points:+.2f} points [{self.low:+.2f}, {self.high:+.2f}]"
 
 

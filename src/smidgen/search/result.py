@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.data.metrics import ACCURACY, Metric
 from smidgen.errors import BudgetError
 from smidgen.search.budget import Budget
+from smidgen.search.drops import mean_drop, paired_drop
 from smidgen.search.frontier import dominates, non_dominated
-from smidgen.search.outcome import Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Drop, Labels, mean_drop, paired_drop
+from smidgen.search.outcome import Array, Evaluated, Failed, Outcome, Point, Rejected
+from smidgen.search.paired import Drop
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,13 @@ class Goal:
     """What is asked for.
 
     `costs` are measurement names, the size axis first; `max_drop` is the largest mean paired drop in
-    validation accuracy, in percentage points.
+    validation, percentage points or in the metric's own unit.
     """
 
     budget: Budget
     costs: tuple[str, ...]
     max_drop: float = 1.0
+    metric: Metric = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -73,18 +76,22 @@ def frontier_of(points: Sequence[Point], costs: Sequence[str]) -> tuple[Point, .
     return tuple(sorted((points[i] for i in keep), key=lambda p: (p.cost(costs[0]), -p.accuracy)))
 
 
-def drops_of(points: Sequence[Point], reference: Evaluated, labels: Labels) -> dict[str, Drop]:
+def drops_of(
+    points: Sequence[Point], reference: Evaluated, targets: Array, metric: Metric = ACCURACY
+) -> dict[str, Drop]:
     """Paired validation drops from the reference, by key."""
     return {
-        p.key: paired_drop(reference.predictions, [r.predictions for r in p.runs], labels) for p in points
+        p.key: paired_drop(metric, reference.predictions, [r.predictions for r in p.runs], targets)
+        for p in points
     }
 
 
-def choose(points: Sequence[Point], goal: Goal, reference: Evaluated, labels: Labels) -> Point | None:
+def choose(points: Sequence[Point], goal: Goal, reference: Evaluated, targets: Array) -> Point | None:
     """The smallest compressed point that fits the budget and loses at most `max_drop`; ties by accuracy."""
 
     def eligible(p: Point) -> bool:
-        drop = mean_drop(reference.predictions, [run.predictions for run in p.runs], labels)
+        found = [run.predictions for run in p.runs]
+        drop = mean_drop(goal.metric, reference.predictions, found, targets)
         return p.kind == "compressed" and not goal.budget.fits(p.measurements) and drop <= goal.max_drop
 
     return min(filter(eligible, points), key=lambda p: (p.cost(goal.costs[0]), -p.accuracy), default=None)
@@ -104,7 +111,8 @@ def _shortfall(result: Result) -> tuple[str, str, str]:
     budget, own = result.goal.budget, [p for p in result.points if p.kind == "compressed"]
     if not own:
         return _unbuilt(result)
-    wanted = f"at most {result.goal.max_drop:g} points may be lost"
+    points = " points" if result.goal.metric.unit == "%" else ""
+    wanted = f"at most {result.goal.max_drop:g}{points} of {result.goal.metric.name} may be lost"
     fitting = [p for p in own if not budget.fits(p.measurements)]
     if not fitting:
         closest = min(own, key=lambda p: budget.excess(p.measurements))

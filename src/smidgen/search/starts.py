@@ -6,6 +6,7 @@ from smidgen.methods.distill.logits import Logits
 from smidgen.methods.prune.channels import Channels
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.quantize.weights import WeightQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Step
 from smidgen.methods.tune.fit import Fit
@@ -18,6 +19,7 @@ def starting_recipes() -> list[Recipe]:
     """The quickest first, then what usually gains most, so that a short search has tried that."""
     return [
         Recipe((AffineQuantization(bits=8),)),
+        *(Recipe((WeightQuantization(bits, rule="mse"),)) for bits in (8, 6, 4)),
         _trained(AffineQuantization(bits=4)),
         _trained(GlobalMagnitude(sparsity=0.9), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(Channels(ratio=0.5), RECOVERY, AffineQuantization(bits=4)),

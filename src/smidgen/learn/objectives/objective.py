@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from smidgen.learn.twin import GraphTwin
 
 Logs = Mapping[str, float]
-Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64
+Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64 or [n, k] float32
 
 
 class Objective(ABC):

@@ -12,7 +12,7 @@ import numpy as np
 from smidgen.graph import Graph
 from smidgen.graph.coupling import ChannelGroup, Unit, channel_groups, remove
 from smidgen.methods.space import Choice, Range, Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 from smidgen.numerics import FloatArray
 
 Importance = Literal["l1", "l2", "batch_norm"]
@@ -36,6 +36,7 @@ class Channels(Step):
     """
 
     stage: ClassVar[Stage] = Stage.SHAPE
+    needs: ClassVar[Needs] = "nothing"
 
     ratio: float = 0.25
     importance: Importance = "l2"
