@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +106,8 @@ def compress(
     folder = Path(out) if out is not None else _folder_for(source)
     subject = prepare(source, data, folder, example_input, report, metric, loss)
     judge = metric_for(subject.data)
+    if subject.data.synthetic:
+        limits = replace(limits, seeds=limits.seeds[:1])  # nothing is trained, so seeds change nothing
     about_data = tuple(f"Data: {note}" for note in (*subject.data.notes, *judged_by(subject.data, judge)))
     for text in about_data:
         say(text)
@@ -123,10 +125,6 @@ def compress(
     report(0.0, "writing the report")
     about = About(subject.name, device, subject.description, subject.caveats)
     notes = [Note(level="info", text=text) for text in about_data]
-    if subject.data.synthetic:
-        notes.append(
-            Note(level="warning", text="Accuracy is unknown: no data were given", remedy="Pass --data")
-        )
     document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest), notes)
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)

@@ -39,7 +39,8 @@ FILES = {
     "report.html": "the frontier and every candidate; open it in a browser",
     "report.json": "the same for programs",
     "frontier.png": "the frontier as a picture",
-    "chosen/model.smg": "the chosen network, with model.golden to verify it",
+    "chosen/model.smg": "the chosen network",
+    "chosen/model.golden": "what it computes, to verify it",
     "chosen/model.onnx": "the same integers as ONNX",
     "chosen/c": "the same as a C99 project that tests itself",
     "chosen/recipe.yaml": "how it was made",
@@ -74,8 +75,8 @@ def compress(
 
     Options of --data, after a ? and joined by &: columns of a table image, audio, label, group, split (told
     by their names if not given); resize=32x32, channels=1 or 3, layout=chw for images; samples=16000 to cut
-    or zero-pad recordings. Nothing is resized, cut or converted unless asked for. Without --data, weights alone
-    are compressed and accuracy stays unknown.
+    or zero-pad recordings. Nothing is resized, cut or converted unless asked for. Without --data, weights
+    alone are compressed and accuracy stays unknown.
 
     Examples:
 
@@ -138,7 +139,8 @@ def _print_files(done: Compressed, measured_on: list[str], target: str, console:
     if not model.exists():
         return
     console.print("Next", style="bold")
-    for arguments in (["inspect"], ["verify"], ["measure", *measured_on, "--target", target]):
+    verify = [["verify"]] if model.with_suffix(".golden").exists() else []
+    for arguments in (["inspect"], *verify, ["measure", *measured_on, "--target", target]):
         line = shlex.join(["smidgen", arguments[0], str(model), *arguments[1:]])
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 

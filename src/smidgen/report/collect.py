@@ -22,6 +22,7 @@ from smidgen.search import outcome as found
 from smidgen.search import paired
 from smidgen.search.outcome import Evaluated
 from smidgen.search.result import Result
+from smidgen.search.space import TRAINING
 from smidgen.targets.target import Target
 
 
@@ -151,7 +152,8 @@ def _notes(result: Result, graph: Graph | None) -> list[Note]:
     if result.chosen:
         said = dict.fromkeys(text for run in result.chosen.runs for text in run.notes)
         notes += [Note(level="info", text=text) for text in said]
-        if len(result.chosen.runs) == 1:
+        trained = any(step.name == TRAINING for step in result.chosen.candidate.recipe.steps)
+        if trained and len(result.chosen.runs) == 1:
             text = f"The chosen point was trained with {plural(1, 'seed')}: its spread is not known"
             notes.append(Note(level="warning", text=text, remedy="Give the search more time or more seeds"))
     return notes

@@ -25,6 +25,7 @@ from smidgen.report.labels import (
 )
 from smidgen.report.model import BASELINES, Point, Report, Score
 
+DATA_FREE = "agreement"  # the metric of runs without data
 Split = Literal["test", "validation"]
 Tone = Literal["good", "neutral", "bad"]
 
@@ -152,6 +153,9 @@ def _rivals(report: Report, chosen: Point) -> list[Point]:
 
 def _against_baselines(report: Report, chosen: Point) -> Sentence:
     baselines = [p for p in report.points if p.kind in BASELINES]
+    if report.metric == DATA_FREE:
+        text = "Accuracy is unknown: no data were given, and random inputs do not resemble real ones"
+        return Sentence(f"{text}. Check the network on your own data.", "bad")
     if not baselines:
         return Sentence(
             "No baseline was trained, so nothing says that a smaller network would not do as well.", "bad"

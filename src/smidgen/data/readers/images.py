@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from smidgen.data.readers.media import Blob, check_size
 from smidgen.data.readers.request import Request
-from smidgen.errors import BadInput, MissingExtra
+from smidgen.errors import BadInput, MissingExtra, SmidgenError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 MAX_PIXELS = 64_000_000  # of one image, from its header, before anything is decoded
@@ -48,7 +48,7 @@ class ImageDecoder:
                 ) as image:
                     _check(name, image, self.channels)
                     array = self._converted(image)
-        except BadInput:
+        except SmidgenError:
             raise
         except Exception as problem:  # decoders of damaged files raise all kinds
             raise BadInput(

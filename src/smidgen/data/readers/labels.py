@@ -40,7 +40,8 @@ def encode(parts: Parts) -> tuple[dict[str, Array], Array]:
 
 def _encoded_text(parts: Parts, where: str) -> tuple[dict[str, Array], tuple[str, ...]]:
     for array in parts.values():
-        if odd := next((value for value in array if not isinstance(value, str)), None):
-            raise BadInput(where, f"a label is a {type(odd).__name__}", "labels are numbers or text")
+        odd = [value for value in array if not isinstance(value, str)]
+        if odd:
+            raise BadInput(where, f"a label is a {type(odd[0]).__name__}", "labels are numbers or text")
     numbered, names = encode(parts)
     return numbered, tuple(map(str, names))

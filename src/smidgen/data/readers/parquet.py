@@ -137,7 +137,8 @@ def _part(
     if decode is None:
         for name, column in _tables(files, columns.plain):
             rest[name].append(column)
-        x = np.stack([np.concatenate(rest[name]).astype(np.float32) for name in columns.features], axis=1)
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused later
+            x = np.stack([np.concatenate(rest[n]).astype(np.float32) for n in columns.features], axis=1)
     else:
         count = sum(_open(file).metadata.num_rows for file in files)
         x = stack(_cells(files, columns, rest), count, decode, where, remedy)
@@ -197,7 +198,9 @@ def _by_split(whole: Raw, path: Path) -> dict[str, Raw]:
     said = np.array([str(value).lower() for value in whole["split"]])
     unknown = sorted(set(said) - set(PARTS))
     if unknown or "train" not in said:
-        found = f"the split column says {unknown[0]!r}" if unknown else "the split column never says train"
+        found = (
+            f"the split column says {str(unknown[0])!r}" if unknown else "the split column never says train"
+        )
         raise BadInput(str(path), found, f"{', '.join(PARTS)} are known")
     part_of_row = np.array([PARTS[value] for value in said])
     return {

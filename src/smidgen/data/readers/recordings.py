@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from smidgen.data.readers.media import Blob, check_size
 from smidgen.data.readers.request import Request
-from smidgen.errors import BadInput, MissingExtra
+from smidgen.errors import BadInput, MissingExtra, SmidgenError
 
 MAX_FRAMES = 60_000_000  # of one recording, from its header: twenty minutes at 48 kHz
 REMEDY = "Add ?samples=N to cut or zero-pad every recording to N samples"
@@ -37,7 +37,7 @@ class AudioDecoder:
                 self._check(name, file)
                 limit = min(self.samples or file.frames, file.frames)
                 frames = file.read(limit, dtype="float32", always_2d=True)
-        except BadInput:
+        except SmidgenError:
             raise
         except Exception as problem:  # decoders of damaged files raise all kinds
             raise BadInput(
