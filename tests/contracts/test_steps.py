@@ -122,6 +122,12 @@ def test_step_changes_the_graph_or_says_why_not(name: str, data: Splits) -> None
 
 
 @EACH
+def test_step_that_needs_nothing_works_without_data(name: str) -> None:
+    if make(name).needs == "nothing":
+        make(name).apply(small_cnn(), Context(None, small_cnn())).check()
+
+
+@EACH
 def test_step_composes_with_int8_and_training(name: str, data: Splits) -> None:
     int8 = () if name == AffineQuantization.name else (AffineQuantization(),)
     steps = sorted((make(name), *int8), key=lambda step: step.stage)

@@ -96,6 +96,7 @@ def compress(
     from smidgen.report.model import Note
     from smidgen.search.compress import Job
     from smidgen.search.compress import compress as search
+    from smidgen.search.space import usable_methods
     from smidgen.targets import load_target
 
     device = load_target(target)
@@ -106,6 +107,7 @@ def compress(
     folder = Path(out) if out is not None else _folder_for(source)
     subject = prepare(source, data, folder, example_input, report, metric, loss)
     judge = metric_for(subject.data)
+    allowed_drop, usable = _allowed_drop(max_drop, judge), usable_methods(methods or None, subject.data)
     if subject.data.synthetic:
         limits = replace(limits, seeds=limits.seeds[:1])  # nothing is trained, so seeds change nothing
     about_data = tuple(f"Data: {note}" for note in (*subject.data.notes, *judged_by(subject.data, judge)))
@@ -116,9 +118,9 @@ def compress(
         subject.data,
         device,
         allowed,
-        _allowed_drop(max_drop, judge),
+        allowed_drop,
         subject.training,
-        tuple(methods) if methods else None,
+        usable,
         width_model=subject.width_model,
     )
     result = search(job, limits, folder, progress, report)

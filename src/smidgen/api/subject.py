@@ -105,7 +105,8 @@ def _asked(splits: Splits, metric: str, loss: str) -> Splits:
     """With the metric and loss that were asked for. Raises BadInput if they can't be used."""
     from smidgen.data.metrics import metric_for
 
-    splits = replace(splits, metric=metric or splits.metric, loss=loss or splits.loss)
+    if metric or loss:
+        splits = replace(splits, metric=metric or splits.metric, loss=loss or splits.loss)
     metric_for(splits)
     if splits.loss:
         from smidgen.learn.objectives.choose import loss_for
