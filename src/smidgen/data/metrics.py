@@ -158,6 +158,7 @@ def _agreement(outputs: Array, targets: Array) -> float:
 
 
 ACCURACY = Metric("accuracy", "%", "higher", "classes", "labels", _accuracy)
+AGREEMENT = Metric("agreement", "%", "higher", "values", "outputs", _agreement)
 AUC = Metric("auc", "%", "higher", "classes", "outputs", _auc)
 R2 = Metric("r2", "%", "higher", "values", "outputs", _r2)
 METRICS: Mapping[str, Metric] = {
@@ -168,7 +169,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("f1", "%", "higher", "classes", "labels", _f1),
         AUC,
         R2,
-        Metric("agreement", "%", "higher", "values", "outputs", _agreement),
+        AGREEMENT,
         Metric("rmse", "", "lower", "values", "outputs", _rmse),
         Metric("mse", "", "lower", "values", "outputs", _mse),
         Metric("mae", "", "lower", "values", "outputs", _mae),

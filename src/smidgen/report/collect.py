@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from smidgen.codec.container import read_smg
-from smidgen.data.metrics import Metric
+from smidgen.data.metrics import AGREEMENT, Metric
 from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
@@ -22,7 +22,6 @@ from smidgen.search import outcome as found
 from smidgen.search import paired
 from smidgen.search.outcome import Evaluated
 from smidgen.search.result import Result
-from smidgen.search.space import TRAINING
 from smidgen.targets.target import Target
 
 
@@ -152,8 +151,7 @@ def _notes(result: Result, graph: Graph | None) -> list[Note]:
     if result.chosen:
         said = dict.fromkeys(text for run in result.chosen.runs for text in run.notes)
         notes += [Note(level="info", text=text) for text in said]
-        trained = any(step.name == TRAINING for step in result.chosen.candidate.recipe.steps)
-        if trained and len(result.chosen.runs) == 1:
+        if result.goal.metric is not AGREEMENT and len(result.chosen.runs) == 1:
             text = f"The chosen point was trained with {plural(1, 'seed')}: its spread is not known"
             notes.append(Note(level="warning", text=text, remedy="Give the search more time or more seeds"))
     return notes

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smidgen.data.metrics import AGREEMENT
 from smidgen.measurement import Measurement
 from smidgen.report.labels import (
     cost_label,
@@ -25,7 +26,6 @@ from smidgen.report.labels import (
 )
 from smidgen.report.model import BASELINES, Point, Report, Score
 
-DATA_FREE = "agreement"  # the metric of runs without data
 Split = Literal["test", "validation"]
 Tone = Literal["good", "neutral", "bad"]
 
@@ -153,7 +153,7 @@ def _rivals(report: Report, chosen: Point) -> list[Point]:
 
 def _against_baselines(report: Report, chosen: Point) -> Sentence:
     baselines = [p for p in report.points if p.kind in BASELINES]
-    if report.metric == DATA_FREE:
+    if report.metric == AGREEMENT.name:
         text = "Accuracy is unknown: no data were given, and random inputs do not resemble real ones"
         return Sentence(f"{text}. Check the network on your own data.", "bad")
     if not baselines:
