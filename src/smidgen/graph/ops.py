@@ -169,12 +169,37 @@ def _island(
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
+def _scan(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    raise NotImplementedError("graph.scan infers the shapes of a scan from its body")
+
+
+def _slice(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """Elements start, start + step, … before stop of one axis; 0 <= start < stop <= size, step >= 1."""
+    axis, start, stop, step = (attrs[key] for key in ("axis", "start", "stop", "step"))
+    shape = inputs[0]
+    if not 0 <= axis < len(shape) or not 0 <= start < stop <= shape[axis] or step < 1:
+        raise ValueError(f"[{start}:{stop}:{step}] of axis {axis} does not lie inside")
+    kept = len(range(start, stop, step))
+    return (tuple(kept if i == axis else n for i, n in enumerate(shape)),)
+
+
+def _embedding(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    return ((*inputs[0], params["weight"][1]),)
+
+
 def _decode(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
     return (params["weight"],)
 
 
+_SLICE = ("axis", "start", "stop", "step")
 _CONV = ("stride", "padding", "dilation", "groups")
 _POOL = ("kernel", "stride", "padding")
 _REQUANTIZE = ("multiplier", "shift")
@@ -191,6 +216,7 @@ OPS: Mapping[str, Op] = {
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
     "mean": Op(_mean, attrs=("axes", "keepdims")),
     "add": Op(_broadcast),
+    "sub": Op(_broadcast),
     "mul": Op(_broadcast),
     "add_constant": Op(_channels, ("constant",), elementwise=True),
     "mul_constant": Op(_channels, ("constant",), elementwise=True),
@@ -198,6 +224,11 @@ OPS: Mapping[str, Op] = {
     "reshape": Op(_reshape, attrs=("shape",), alias=True),
     "transpose": Op(_transpose, attrs=("perm",)),
     "pad": Op(_pad, attrs=("pads", "value")),
+    "slice": Op(_slice, attrs=_SLICE),
+    # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
+    "embedding": Op(_embedding, ("weight",)),
+    # A body over the steps of a sequence: see graph/scan.py.
+    "scan": Op(_scan, attrs=("body", "kind", "reverse")),
     # A computation that could not be captured: runs in float through its source runtime.
     "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
     # Between real numbers and integers
@@ -219,4 +250,7 @@ OPS: Mapping[str, Op] = {
     "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
     "q.transpose": Op(_transpose, attrs=("perm",)),
     "q.pad": Op(_pad, attrs=("pads",)),
+    "q.slice": Op(_slice, attrs=_SLICE),
+    "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
+    "q.scan": Op(_scan, attrs=("body", "kind", "reverse")),
 }

@@ -10,6 +10,7 @@ from smidgen.graph import Graph
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
+from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
 
 
@@ -97,6 +98,27 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
     return a * b
 
 
+def _sub(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align(x)
+    return a - b
+
+
+def slice_axis(site: Site, x: Sequence[Array]) -> Array:
+    a = site.attrs
+    taken = (slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)
+    return np.ascontiguousarray(x[0][taken])
+
+
+def _embedding(site: Site, x: Sequence[Array]) -> Array:
+    """An index outside the table means its nearest row, so that no input is undefined."""
+    weight = site.weights["weight"]
+    return weight[np.clip(np.rint(x[0]).astype(np.int64), 0, len(weight) - 1)]
+
+
+def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
+    return run_scan(site, x, FLOAT_FUNCTIONS)
+
+
 def _island(site: Site, x: Sequence[Array]) -> Sequence[Array]:
     from smidgen.run.islands import run_island
 
@@ -117,6 +139,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "avg_pool": _avg_pool,
     "mean": _mean,
     "add": _add,
+    "sub": _sub,
     "mul": _mul,
     "add_constant": lambda site, x: x[0] + site.weights["constant"],
     "mul_constant": lambda site, x: x[0] * site.weights["constant"],
@@ -124,6 +147,9 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "reshape": reshape,
     "transpose": transpose,
     "pad": _pad,
+    "slice": slice_axis,
+    "embedding": _embedding,
+    "scan": _scan,
     "island": _island,
 }
 

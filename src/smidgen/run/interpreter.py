@@ -18,12 +18,16 @@ CHUNK = 128  # samples computed at once: bounds the memory of unrolled windows
 
 @dataclass(frozen=True)
 class Site:
-    """What an operator sees: its node's attributes, weights by role, and its values' declarations."""
+    """What an operator sees: its node's attributes, weights by role, and its values' declarations.
+
+    `watch` is for operators that run nodes of their own.
+    """
 
     node: Node
     weights: Mapping[str, Array]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    watch: Watch | None = None
 
     @property
     def attrs(self) -> Attrs:
@@ -40,8 +44,8 @@ def interpret(
     weights: Callable[[str], Array],
     watch: Watch | None = None,
 ) -> tuple[Array, ...]:
-    """Outputs of the graph for batched inputs. `watch(node, outputs)` sees every layer; values are freed
-    after their last use.
+    """Outputs of the graph for batched inputs. `watch(node, outputs)` sees every layer, those inside a scan
+    once a step; values are freed after their last use.
     """
     live = dict(zip(graph.inputs, inputs, strict=True))
     last_use = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
@@ -54,6 +58,7 @@ def interpret(
             {role: weights(name) for role, name in node.params.items()},
             tuple(graph.values[name] for name in node.inputs),
             tuple(graph.values[name] for name in node.outputs),
+            watch,
         )
         made = function(site, [live[name] for name in node.inputs])
         results = [made] if isinstance(made, np.ndarray) else list(made)
