@@ -35,7 +35,7 @@ def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: Range
 
 def weight_names(graph: Graph) -> tuple[str, ...]:
     """Weights of linear and conv layers in the order of the layers, tied ones once."""
-    return tuple(dict.fromkeys(node.params["weight"] for node in graph.nodes if node.op in WEIGHTED))
+    return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in WEIGHTED))
 
 
 def quantized_weights(graph: Graph, bits: Mapping[str, int], fit: Fit) -> dict[str, Format]:
