@@ -20,12 +20,12 @@ def scan_calls(site: CallSite, calls_of: Callable[[CallSite], list[Call]]) -> li
     """Set the states, then run the body's nodes (`calls_of` each) once a step."""
     node, body = site.node, body_of(site.node, site.graph.weights)
     states, turns = states_of(node), steps_of(node, site.graph.values)
+    if nested := [inner.name for inner in body.nodes if inner.op == node.op]:
+        raise site.refuse(f"{nested[0]} is a recurrence inside one", "loops are not nested")
     plan = plan_memory(body)
     at = _body_pointers(site, plan)
     calls: list[Call] = []
     for inner in body.nodes:
-        if inner.op == node.op:
-            raise site.refuse(f"{inner.name} is a recurrence inside one", "loops are not nested")
         calls += calls_of(CallSite(body, at, plan.copies, site.constants, inner))
     for state, following in zip(states, next_states_of(node), strict=True):
         if following in states and following != state:
