@@ -20,6 +20,7 @@ from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.site import CallSite, Constants
 
 Rule = Callable[[CallSite], list[Call]]
+TAKES_INT16 = ("q.trees", "q.reshape")
 ALL_RULES: Mapping[str, Rule] = {**RULES, "q.decode": decode_calls}
 
 
@@ -51,7 +52,7 @@ def schedule(graph: Graph) -> Program:
 
 def check_schedulable(graph: Graph) -> list[str]:
     """Everything that keeps `graph` from being scheduled, one `node: reason` each. Empty: nothing does."""
-    problems = [f"{name}: {why}" for name in graph.inputs if (why := _value_problem(graph.values[name]))]
+    problems = [f"{name}: {why}" for name in graph.inputs if (why := _value_problem(graph, name))]
     problems += [
         f"{name}: an input is returned as an output" for name in graph.outputs if name in graph.inputs
     ]
@@ -66,7 +67,7 @@ def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
         return [f"{node.name}: no kernel computes {node.op}"]
     values = (*node.inputs, *node.outputs)
     if found := [
-        f"{node.name}: {name} {why}" for name in values if (why := _value_problem(graph.values[name]))
+        f"{node.name}: {name} {why}" for name in values if (why := _value_problem(graph, name))
     ]:
         return found
     try:
@@ -78,12 +79,20 @@ def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     return []
 
 
-def _value_problem(value: Value) -> str:
-    if value.dtype != "int8":
+def _value_problem(graph: Graph, name: str) -> str:
+    value = graph.values[name]
+    if value.dtype != "int8" and not (value.dtype == "int16" and _is_wide_input(graph, name)):
         return f"is {value.dtype}, kernels take int8"
     if value.batched and value.grid is None:
         return "has no grid"
     return "" if value.size else "is empty"
+
+
+def _is_wide_input(graph: Graph, name: str) -> bool:
+    """Whether only operators that take 16 bits read the value: trees, and reshapes on the way to them."""
+    readers, maker = graph.consumers(name), graph.producer(name)
+    made_wide = maker is None or maker.op == "q.reshape"
+    return made_wide and name not in graph.outputs and all(node.op in TAKES_INT16 for node in readers)
 
 
 def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from smidgen.formats import Grid
 from smidgen.formats.ranges import RangeRule, row_ranges
 from smidgen.graph import Graph, Node
-from smidgen.lower.grids import FIXED, grid_owners
+from smidgen.lower.grids import fixed_grids, grid_owners
 from smidgen.numerics import Array
 from smidgen.run.float_ops import run_float
 
@@ -55,7 +55,7 @@ def calibrate(
 ) -> dict[str, Grid]:
     """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...]."""
     rng = np.random.default_rng(seed)
-    fixed = {n.output for n in graph.nodes if n.op in FIXED}
+    fixed = fixed_grids(graph)
     wanted = {owner for owner in grid_owners(graph).values() if owner not in fixed}
     ranges = {name: Range() for name in sorted(wanted)}
 
@@ -65,7 +65,7 @@ def calibrate(
                 ranges[name].update(array, rng)
 
     for batch in batches:
-        for name in graph.inputs[:1]:
+        for name in wanted.intersection(graph.inputs[:1]):
             ranges[name].update(batch, rng)
         run_float(graph, batch, watch)
     return {name: found.grid(bits, rule) for name, found in ranges.items()}

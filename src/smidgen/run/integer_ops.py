@@ -11,7 +11,7 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.float_ops import align, concat, reshape, transpose
+from smidgen.run.float_ops import align, concat, reshape, transpose, tree_sums
 from smidgen.run.interpreter import Function, Site
 from smidgen.run.windows import convolve, window_counts, windows
 
@@ -131,4 +131,5 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.reshape": reshape,
     "q.transpose": transpose,
     "q.pad": _pad,
+    "q.trees": lambda site, x: _finish(site, tree_sums(site, x[0])),
 }

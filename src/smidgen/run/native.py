@@ -17,7 +17,6 @@ from smidgen.lower.program import Call, Pointer, Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
 
-Int8 = npt.NDArray[np.int8]
 INT32_MAX = 2**31 - 1
 CONSTANT_ALIGNMENT_BYTES = 16
 
@@ -41,10 +40,10 @@ class NativePlan:
         self._plan = load(program.name, *serialize(program))
 
     def run(self, x: Array | Sequence[Array]) -> Any:
-        """Outputs int8 [n, ...] for inputs int8 [n, ...]; a tuple of arrays where there are several outputs.
+        """Outputs [n, ...] for inputs [n, ...] of the ports' types; a tuple of arrays where there are several outputs.
 
         Raises:
-            BadInput: not one int8 array [n, *shape] for each input.
+            BadInput: not one array [n, *shape] of its type for each input.
         """
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
@@ -52,8 +51,8 @@ class NativePlan:
         self._plan.run(list(inputs), list(outputs), n)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def trace(self, x: Array | Sequence[Array]) -> dict[str, Int8]:
-        """Every node's output for one sample (inputs int8 [1, ...]), by node name, without batch axis."""
+    def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
+        """Every node's output for one sample (inputs [1, ...]), by node name, without batch axis."""
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "a trace takes one")
@@ -64,10 +63,11 @@ class NativePlan:
             values[node.output] = self._traced(node, by_node, values)
         return {node.name: values[node.output] for node in self.graph.nodes}
 
-    def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Int8]) -> Int8:
-        shape = self.graph.values[node.output].shape
+    def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Array]) -> Array:
+        value = self.graph.values[node.output]
+        shape = value.shape
         if node.name in by_node:
-            return np.frombuffer(by_node[node.name], dtype=np.int8).reshape(shape)
+            return np.frombuffer(by_node[node.name], dtype=value.dtype).reshape(shape)
         assert OPS[node.op].alias, "only reshapes run no kernel"
         return values[node.inputs[0]].reshape(shape)
 
@@ -82,7 +82,7 @@ class NativePlan:
         return self.run(inputs), sums
 
     def layer_seconds(self, x: Array | Sequence[Array], repeats: int = 50) -> dict[str, float]:
-        """Median seconds a node for one sample (inputs int8 [1, ...]), by node name; reshapes take none."""
+        """Median seconds a node for one sample (inputs [1, ...]), by node name; reshapes take none."""
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "layers are timed on one")
@@ -93,10 +93,10 @@ class NativePlan:
             found[call.node] = found.get(call.node, 0.0) + float(seconds)
         return found
 
-    def _outputs(self, n: int) -> tuple[Int8, ...]:
-        return tuple(np.empty((n, *port.shape), dtype=np.int8) for port in self.program.outputs)
+    def _outputs(self, n: int) -> tuple[Array, ...]:
+        return tuple(np.empty((n, *port.shape), dtype=port.dtype) for port in self.program.outputs)
 
-    def _checked(self, x: Array | Sequence[Array]) -> tuple[Int8, ...]:
+    def _checked(self, x: Array | Sequence[Array]) -> tuple[Array, ...]:
         arrays = (x,) if isinstance(x, np.ndarray) else tuple(x)
         ports = self.program.inputs
         if len(arrays) != len(ports):
@@ -104,11 +104,11 @@ class NativePlan:
         return tuple(_checked(a, port, arrays[0]) for a, port in zip(arrays, ports, strict=True))
 
 
-def _checked(array: Array, port: Port, first: Array) -> Int8:
+def _checked(array: Array, port: Port, first: Array) -> Array:
     """One input as a contiguous array; only the layout in memory is adapted. Raises BadInput."""
-    expected = f"[n, {', '.join(map(str, port.shape))}] int8 is needed"
+    expected = f"[n, {', '.join(map(str, port.shape))}] {port.dtype} is needed"
     found = f"an array {list(np.shape(array))} of {getattr(array, 'dtype', type(array).__name__)}"
-    if not isinstance(array, np.ndarray) or array.dtype != np.int8:
+    if not isinstance(array, np.ndarray) or array.dtype != port.dtype:
         raise BadInput(f"input {port.name}", found, expected, "Quantize it with the input's grid")
     if array.shape[1:] != port.shape or array.ndim == 0:
         raise BadInput(f"input {port.name}", found, expected)
