@@ -1,4 +1,4 @@
-"""Fitted scikit-learn estimators as graphs: linear models and trees, with the scalers in front folded in.
+"""Fitted scikit-learn estimators as graphs: linear models and trees, with the scalers in front of them.
 
 Inputs are feature vectors [F] as the estimator (or the pipeline) takes them. Classifiers give one output a
 class, so that the largest names the class; regressors give their value.
@@ -43,7 +43,9 @@ def load_estimator(model: Any) -> Graph:
         raise BadInput(name, "it is not fitted", "a trained model is needed", "Call fit first")
     _check_classes(last)
     gain, offset = _scaling(scalers, last.n_features_in_)
-    return _linear_graph(last, gain, offset) if name in LINEAR else tree_graph(last, gain, offset)
+    if name in READERS:
+        return tree_graph(last, gain, offset)
+    return _linear_graph(last, scalers, gain, offset)
 
 
 def _parts(model: Any) -> tuple[list[Any], Any]:
@@ -95,14 +97,18 @@ SCALERS: Mapping[str, Callable[[Any, int], tuple[Floats, Floats]]] = {
 }
 
 
-def _linear_graph(model: Any, gain: Floats, offset: Floats) -> Graph:
+def _linear_graph(model: Any, scalers: list[Any], gain: Floats, offset: Floats) -> Graph:
     weight = np.atleast_2d(np.asarray(model.coef_, np.float64))
     bias = np.broadcast_to(np.asarray(model.intercept_, np.float64), (len(weight),))
     if len(weight) == 1 and len(getattr(model, "classes_", ())) == 2:
         weight, bias = two_logits(weight, bias)
     builder = GraphBuilder(type(model).__name__)
     x = builder.input("input", (len(gain),))
-    return builder.graph(builder.linear(x, weight * gain, bias + weight @ offset, "outputs"))
+    if scalers:  # kept apart: folded in, a feature that hardly varies would coarsen its whole row of integers
+        none = np.zeros_like(gain)
+        norm = {"gamma": gain, "beta": offset, "mean": none, "variance": none + 1}
+        x = builder.op("batch_norm", [x], norm, "scaler", epsilon=0.0)
+    return builder.graph(builder.linear(x, weight, bias, "outputs"))
 
 
 def two_logits(weight: Floats, bias: Floats) -> tuple[Floats, Floats]:

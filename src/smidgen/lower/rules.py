@@ -20,6 +20,7 @@ ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
 LEAF_MAX = 2**15 - 1
 TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
+TREE_RATIO_LIMIT = 2**15
 STRUCTURE = ("feature", "children", "tree")
 
 
@@ -191,7 +192,10 @@ def trees(low: Lowering, node: Node, out: str) -> None:
     leaf, bias = (w[role].decode().astype(np.float64) for role in ("leaf", "bias"))
     largest = float(np.abs(leaf).max())
     reach = float(np.abs(bias).max()) + largest * w["tree"].shape[0]
-    step = max(largest / LEAF_MAX, reach / TREE_SUM_LIMIT) or 1.0
+    step = max(largest / LEAF_MAX, reach / TREE_SUM_LIMIT) or y.scale
+    if step / y.scale >= TREE_RATIO_LIMIT:
+        found = f"leaves reach {largest:.3g}, but sums on the calibration data only {y.scale * 2**y.bits:.3g}"
+        raise IllegalGraph(node.name, found, "leaves are int16 on one scale", "Boost with a smaller rate")
     params: dict[str, Array | str] = {role: _integers(w[role]) for role in STRUCTURE}
     params |= {
         "threshold": saturate(place, max(x.qmin - 1, -(2**15)), x.qmax).astype(np.int16),

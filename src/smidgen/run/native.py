@@ -48,7 +48,7 @@ class NativePlan:
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
         outputs = self._outputs(n)
-        self._plan.run(list(inputs), list(outputs), n)
+        self._plan.run(_bytes(inputs), _bytes(outputs), n)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
@@ -56,7 +56,7 @@ class NativePlan:
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "a trace takes one")
-        written = self._plan.trace(list(inputs), list(self._outputs(1)))
+        written = self._plan.trace(_bytes(inputs), _bytes(self._outputs(1)))
         by_node = {call.node: raw for call, raw in zip(self.program.calls, written, strict=True)}
         values = {name: a[0] for name, a in zip(self.graph.inputs, inputs, strict=True)}
         for node in self.graph.nodes:
@@ -86,8 +86,8 @@ class NativePlan:
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "layers are timed on one")
-        outputs = list(self._outputs(1))
-        runs = np.array([self._plan.times(list(inputs), outputs) for _ in range(repeats)])
+        outputs = _bytes(self._outputs(1))
+        runs = np.array([self._plan.times(_bytes(inputs), outputs) for _ in range(repeats)])
         found: dict[str, float] = {}
         for call, seconds in zip(self.program.calls, np.median(runs, axis=0), strict=True):
             found[call.node] = found.get(call.node, 0.0) + float(seconds)
@@ -115,6 +115,11 @@ def _checked(array: Array, port: Port, first: Array) -> Array:
     if array.shape[0] != first.shape[0]:
         raise BadInput(f"input {port.name}", found, f"the first input has {first.shape[0]} samples")
     return np.ascontiguousarray(array)
+
+
+def _bytes(arrays: Sequence[Array]) -> list[Array]:
+    """The same memory as int8, which is what the plan takes whatever a port's type."""
+    return [array.view(np.int8) for array in arrays]
 
 
 # Serialization; the reader is kernels/native/plan.cpp.
