@@ -27,8 +27,8 @@ def problem_of(trees: Mapping[str, Array], features: int) -> str:
     """Why the arrays are no trees over `features` inputs; empty if they are."""
     feature, children, tree = (trees[role].astype(np.int64) for role in ("feature", "children", "tree"))
     splits, (leaves, width), outputs = len(feature), trees["leaf"].shape, len(trees["bias"])
-    if splits and not (0 <= feature.min() and feature.max() < features):
-        return f"a split compares feature {feature.max()} of {features}"
+    if splits and (feature.min() < 0 or feature.max() >= features):
+        return f"splits compare features {feature.min()} to {feature.max()} of {features}"
     first = np.append(tree[:, 0], splits)
     if first[0] != 0 or (np.diff(first) < 1).any():
         return "the trees' first splits do not ascend from 0"

@@ -30,7 +30,9 @@ def named_object(source: str) -> Any:
         return found() if inspect.isroutine(found) else found
     except Exception as problem:
         what = f"{type(problem).__name__}: {problem}"
-        raise BadInput(source, f"it can't be had ({what})", "", "Run from the folder of the module") from problem
+        raise BadInput(
+            source, f"it can't be had ({what})", "", "Run from the folder of the module"
+        ) from problem
     finally:
         sys.path.remove(os.getcwd())
 

@@ -66,9 +66,7 @@ def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     if node.op not in ALL_RULES:
         return [f"{node.name}: no kernel computes {node.op}"]
     values = (*node.inputs, *node.outputs)
-    if found := [
-        f"{node.name}: {name} {why}" for name in values if (why := _value_problem(graph, name))
-    ]:
+    if found := [f"{node.name}: {name} {why}" for name in values if (why := _value_problem(graph, name))]:
         return found
     try:
         _calls(graph, plan, Constants(), node)

@@ -40,7 +40,7 @@ class NativePlan:
         self._plan = load(program.name, *serialize(program))
 
     def run(self, x: Array | Sequence[Array]) -> Any:
-        """Outputs [n, ...] for inputs [n, ...] of the ports' types; a tuple of arrays where there are several outputs.
+        """Outputs [n, ...] for inputs [n, ...] of the ports' types; a tuple where there are several outputs.
 
         Raises:
             BadInput: not one array [n, *shape] of its type for each input.

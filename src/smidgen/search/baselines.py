@@ -58,7 +58,7 @@ def baseline_networks(
 
 
 def useful_widths(graph: Graph, widths: Sequence[float]) -> tuple[float, ...]:
-    """`widths`, or none where a narrower network would be the same: trees and single layers have no channels."""
+    """`widths`, or none where every one gives the same network: trees and single layers have no channels."""
     return tuple(widths) if channel_groups(graph) else ()
 
 
