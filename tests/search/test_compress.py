@@ -6,6 +6,7 @@ import pytest
 from smidgen.errors import BadInput
 from smidgen.measurement import Measurement
 from smidgen.methods.tune.fit import Fit
+from smidgen.search.baselines import OTHER_MODELS
 from smidgen.search.compress import Job, compress
 from smidgen.search.engine import Limits
 from smidgen.search.result import Result
@@ -46,7 +47,7 @@ def test_the_frontier_is_confirmed_and_tested(found):
 
 
 def test_baselines_are_part_of_the_search(found):
-    assert {p.candidate.base for p in found.points} == {"model", "width-0.5", "linear"}
+    assert {p.candidate.base for p in found.points} == {"model", "width-0.5", *OTHER_MODELS}
     assert not found.failed
 
 

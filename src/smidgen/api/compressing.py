@@ -57,7 +57,8 @@ def compress(
     """Search for the smallest networks that keep the accuracy, on a real device's terms.
 
     Args:
-        source: the name of a built-in task, a trained torch module, an `.onnx` or `.pt2` file, or a Graph.
+        source: the name of a built-in task, a trained torch module, a fitted scikit-learn estimator, an
+            `.onnx` or `.pt2` file, a Graph, or `package.module:function` that returns a model.
         data: an `.npz` path, `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or
             Splits; x [n, ...] in the model's own layout, y int [n]. Not for tasks.
         target: a device name or the path of a TOML file.
@@ -144,6 +145,8 @@ def _check_choices(max_drop: float, methods: Sequence[str] | None) -> None:
 
 
 def _folder_for(source: Any) -> Path:
-    """`runs/NAME`: the task, the file without its ending, or the module's class."""
+    """`runs/NAME`: the task, the file without its ending, the function, or the model's class."""
+    from smidgen.load.named import is_name
+
     named = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    return Path("runs") / Path(named).stem
+    return Path("runs") / (named.partition(":")[2] if is_name(named) else Path(named).stem)

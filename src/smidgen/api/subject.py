@@ -47,6 +47,7 @@ def prepare(
 
     `source` and `data` as in `compress`. Raises BadInput if they can't be used or do not fit together.
     """
+    from smidgen.load.named import is_name, named_object
     from smidgen.tasks.task import load_task, task_names
 
     if isinstance(source, Path):
@@ -55,9 +56,11 @@ def prepare(
         if data is not None:
             raise BadInput("data", "--data was given for a built-in task", f"task {source} brings its own")
         return _task_subject(load_task(source), folder, report)
+    if isinstance(source, str) and is_name(source):
+        source = named_object(source)
     if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
-        known = ", ".join(task_names())
-        raise BadInput("model", f"there is no task or file {source!r}", f"tasks: {known}; files: .onnx, .pt2")
+        known = f"tasks: {', '.join(task_names())}; files: .onnx, .pt2; or package.module:function"
+        raise BadInput("model", f"there is no task or file {source!r}", known)
     return _user_subject(source, data, example_input)
 
 

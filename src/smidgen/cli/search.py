@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from smidgen.methods import Recipe
     from smidgen.targets.target import Target
 
-SOURCE = typer.Argument(help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2.")
+SOURCE = typer.Argument(
+    help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2, package.module:function."
+)
 DATA = typer.Option(None, "--data", help="x.npz (arrays x, y) or package.module:function. Not for tasks.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
 FILES = {

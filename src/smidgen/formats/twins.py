@@ -18,6 +18,7 @@ from smidgen.formats.affine import Affine, qmax_of, requantized
 from smidgen.formats.base import Format
 from smidgen.formats.codebook import INT8_MAX, Codebook, scale_for, snapped
 from smidgen.formats.dense import Dense
+from smidgen.formats.integer import Integer
 from smidgen.formats.sparse import Sparse
 from smidgen.numerics import bfloat16_up
 
@@ -45,6 +46,23 @@ class DenseTwin(Twin):
 
     def freeze(self) -> Dense:
         return Dense(self.latent.detach().cpu().numpy())
+
+
+class IntegerTwin(Twin):
+    """The structure of trees: integers that training leaves as they are."""
+
+    fixed: Tensor
+
+    def __init__(self, fmt: Integer) -> None:
+        super().__init__()
+        self.fmt = fmt
+        self.register_buffer("fixed", torch.from_numpy(fmt.array.astype(np.int64)))
+
+    def weight(self) -> Tensor:
+        return self.fixed
+
+    def freeze(self) -> Integer:
+        return self.fmt
 
 
 class RoundHalfUp(torch.autograd.Function):

@@ -15,7 +15,14 @@ from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
-from smidgen.search.baselines import WIDTHS, WidthModel, baseline_candidates, baseline_networks, narrowed
+from smidgen.search.baselines import (
+    WIDTHS,
+    WidthModel,
+    baseline_candidates,
+    baseline_networks,
+    narrowed,
+    useful_widths,
+)
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Progress, Search
 from smidgen.search.evaluate import ArtifactEvaluator
@@ -88,7 +95,7 @@ def compress(
         searcher = EvolutionarySearcher(
             space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
         )
-        baselines = baseline_candidates(job.widths) if job.widths else []
+        baselines = baseline_candidates(useful_widths(job.graph, job.widths)) if job.widths else []
         return Search(
             _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
         ).run()
