@@ -69,7 +69,7 @@ def test_a_run_can_t_go_on_with_another_network(job, found):
 
 def test_a_run_can_t_go_on_with_another_sampler(job, found):
     other = Job(**{**vars(job), "sampler": "tpe"})
-    with pytest.raises(BadInput, match="sampler changed.*Choose another --out"):
+    with pytest.raises(BadInput, match=r"sampler changed.*Choose another --out"):
         compress(other, Limits(trials=5, seeds=(0, 1)), found.folder)
 
 

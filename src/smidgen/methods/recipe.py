@@ -37,10 +37,7 @@ class Recipe:
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """Run all steps; the graph is checked after each."""
-        result = graph
-        for result in self.walk(graph, ctx):
-            pass
-        return result
+        return [graph, *self.walk(graph, ctx)][-1]
 
     def walk(self, graph: Graph, ctx: Context, done: int = 0) -> Iterator[Graph]:
         """The graph after each step, checked; the first `done` steps have already made `graph`."""

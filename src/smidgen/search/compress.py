@@ -78,8 +78,8 @@ def compress(
     `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
 
     Raises:
-        BadInput: the data, the budget or the sampler can't be used, another process works in the folder, or it holds a
-            search with other settings.
+        BadInput: the data, the budget or the sampler can't be used, another process works in the folder, or
+            it holds a search with other settings.
     """
     job.data.check("data")
     job.graph.check()

@@ -53,9 +53,10 @@ class PrefixCache:
         graph, notes = (kept.graph, kept.notes) if kept else (load(), ())
         before = len(ctx.notes)
         ctx.notes.extend(notes)
-        for length, graph in enumerate(recipe.walk(graph, ctx, done), start=done + 1):
-            self._keep((base, ctx.seed, recipe.steps[:length]), graph, tuple(ctx.notes[before:]))
-        return graph, done
+        result = graph
+        for length, result in enumerate(recipe.walk(graph, ctx, done), start=done + 1):
+            self._keep((base, ctx.seed, recipe.steps[:length]), result, tuple(ctx.notes[before:]))
+        return result, done
 
     def _longest(self, base: str, seed: int, steps: tuple[Step, ...]) -> tuple[int, _Kept | None]:
         for length in range(len(steps), 0, -1):

@@ -1,6 +1,7 @@
 """Multi-objective tree-structured Parzen estimator: a density of good recipes against one of the rest.
 
-Ref: Bergstra, Bardenet, Bengio, Kégl 2011; Ozaki, Tanigaki, Watanabe, Nomura, Onishi 2022 (several objectives).
+Ref: Bergstra, Bardenet, Bengio, Kégl 2011; for several objectives: Ozaki, Tanigaki, Watanabe, Nomura,
+Onishi 2022.
 """
 
 from __future__ import annotations
