@@ -2,9 +2,9 @@
 
     gain = HV(B ∪ T) - HV(B ∪ B')
 
-B are baseline networks, T those of the method, B' the baseline once more with fresh seeds, as many and trained
-as long as T. (HV(B ∪ T) - HV(B) is never negative: any set of points looks like progress against nothing.)
-A point is a network's mean accuracy over seeds at its geometric mean cost, so no one profits from a lucky seed.
+B are baseline networks, T those of the method, B' the baseline once more with fresh seeds, as many and
+trained as long as T. (HV(B ∪ T) - HV(B) is never negative: any points look like progress against nothing.)
+A point is a network's mean accuracy over seeds at its geometric mean cost: a lucky seed does not help.
 Ref: Zitzler and Thiele 1998 (hypervolume); Blalock et al. 2020 (arXiv 2003.03033), why a verdict is needed.
 """
 
@@ -31,6 +31,8 @@ _T_95 = (
 )  # fmt: skip
 _Z_95 = 1.645
 
+Counts = npt.NDArray[np.int64]
+
 
 @dataclass(frozen=True)
 class Runs:
@@ -53,17 +55,19 @@ class Runs:
     @property
     def accuracy(self) -> FloatArray:
         """[K], mean over seeds and items, percent."""
-        return 100 * self.right.mean(axis=(1, 2), dtype=np.float64)
+        mean: FloatArray = 100 * self.right.mean(axis=(1, 2), dtype=np.float64)
+        return mean
 
     @property
     def mean_cost(self) -> FloatArray:
         """[K], geometric mean over seeds."""
-        return np.asarray(np.exp(np.log(self.cost).mean(axis=1)), np.float64)
+        mean: FloatArray = np.exp(np.log(self.cost).mean(axis=1))
+        return mean
 
 
 @dataclass(frozen=True)
 class Corner:
-    """The fixed reference of the hypervolume: what is below `accuracy` (percent) or above `cost` is of no use."""
+    """The fixed reference of the hypervolume: below `accuracy` (percent) or above `cost` nothing counts."""
 
     accuracy: float
     cost: float
@@ -98,18 +102,16 @@ def judge(baseline: Runs, fresh: Runs, technique: Runs, corner: Corner, seed: in
     spread than they are, and a normal tail is thinner than Student's. The expanded percentile takes both into
     account; it is a formula in the number of seeds, with nothing to tune. If T is the baseline in disguise, T
     and B' are exchangeable, the gain is symmetric around 0, and 5% of such methods are praised at most.
-    Ref: Hesterberg 2015 (arXiv 1411.5279), section 5.3.
+    Ref: Hesterberg 2015 (arXiv 1411.5279), the expanded percentile interval.
 
     Raises BadInput for fewer than five seeds, or runs that differ in seeds, in items, or (T, B') in number.
     """
     _check(baseline, fresh, technique)
-    seeds = technique.cost.shape[1]
+    seeds, items = technique.right.shape[1:]
     gains = np.concatenate(list(_resampled_gains(baseline, fresh, technique, corner, seed)))
-    one = np.ones((1, seeds))
-    found = _gains(baseline, fresh, technique, corner, one, np.ones((1, technique.right.shape[2])))
-    return Verdict(
-        float(found[0]), float(np.quantile(gains, expanded(seeds))), _gap(baseline, technique), seeds
-    )
+    once = np.ones((1, seeds), np.int64), np.ones((1, items), np.int64)
+    found = float(_gains(baseline, fresh, technique, corner, *once)[0])
+    return Verdict(found, float(np.quantile(gains, expanded(seeds))), _gap(baseline, technique), seeds)
 
 
 def expanded(seeds: int) -> float:
@@ -146,8 +148,8 @@ def _gains(
     fresh: Runs,
     technique: Runs,
     corner: Corner,
-    seed_counts: npt.NDArray[np.generic],
-    item_counts: npt.NDArray[np.generic],
+    seed_counts: Counts,
+    item_counts: Counts,
 ) -> FloatArray:
     """[R]: the gain where seed s and item i count `seed_counts` [R, S] and `item_counts` [R, n] times."""
     base, again, new = (_points(runs, seed_counts, item_counts) for runs in (baseline, fresh, technique))
@@ -159,14 +161,12 @@ def _gains(
     return volume(new) - volume(again)
 
 
-def _points(
-    runs: Runs, seed_counts: npt.NDArray[np.generic], item_counts: npt.NDArray[np.generic]
-) -> tuple[FloatArray, FloatArray]:
+def _points(runs: Runs, seed_counts: Counts, item_counts: Counts) -> tuple[FloatArray, FloatArray]:
     """Accuracies in percent and logarithmic costs, [R, K] each."""
     networks, seeds, items = runs.right.shape
     flat = runs.right.reshape(networks * seeds, items).astype(np.float32)  # counts below 2^24 are exact
     hits = (item_counts.astype(np.float32) @ flat.T).reshape(-1, networks, seeds).astype(np.float64)
-    accuracies = 100 * np.einsum("rks,rs->rk", hits, seed_counts) / (seeds * items)
+    accuracies = 100 * (hits * seed_counts[:, None]).sum(axis=2) / (seeds * items)
     return accuracies, seed_counts @ np.log(runs.cost).T / seeds
 
 
