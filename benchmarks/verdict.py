@@ -21,7 +21,7 @@ import numpy as np
 from rich.progress import Progress, TaskID
 
 from benchmarks.arms import Entry, arm, baseline, methods
-from benchmarks.common import RESULTS, write_results
+from benchmarks.common import RESULTS, progress, write_results
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Splits
 from smidgen.emit.smg import SmgArtifact
@@ -156,7 +156,7 @@ def part(runs: Runs, seeds: Sequence[int]) -> Runs:
 def null_praised(dense: Runs, seeds: int, trials: int) -> int:
     """How many of `trials` clones push the frontier: the baseline's seeds dealt out anew as B, B' and T."""
     praised, rng = 0, np.random.default_rng(0)
-    for trial in range(trials):
+    for trial in progress(range(trials), "null test"):
         b, again, clone = (part(dense, s) for s in rng.permutation(3 * seeds).reshape(3, seeds))
         praised += judge(b, again, clone, corner_of(b), trial).pushes
     return praised
