@@ -126,3 +126,8 @@ def test_what_was_tried_is_counted():
     assert "4 compressed candidates, 3 baselines, 1 rejected and 1 failed; 4 points on the frontier." in told(
         watch()
     )
+
+
+def test_shared_work_is_told():
+    shared = watch().model_copy(update={"reused_steps": 7})
+    assert "on the frontier. Work of 7 steps was shared between candidates." in told(shared)

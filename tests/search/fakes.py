@@ -12,10 +12,10 @@ from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Search
-from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.outcome import Candidate, Evaluated, Point
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
+from smidgen.search.samplers.nsga2 import Nsga2
 from smidgen.search.space import RecipeSpace
 
 METHODS = ("quantize.affine", "prune.global_magnitude", "distill.logits", "tune.fit")
@@ -97,5 +97,5 @@ def search(
     with folder.locked():
         folder.claim(settings or {"data": "abc"})
         space = RecipeSpace(small_graph(), METHODS)
-        searcher = EvolutionarySearcher(space, asked.costs, path / "journal.log", 0, starts())
+        searcher = Nsga2(space, asked.costs, path / "journal.log", 0, starts())
         return Search(evaluator, searcher, folder, asked, limits, **options).run()

@@ -68,6 +68,18 @@ def test_a_run_can_t_go_on_with_another_network(job, found):
         compress(other, Limits(trials=5, seeds=(0, 1)), found.folder)
 
 
+def test_a_run_can_t_go_on_with_another_sampler(job, found):
+    other = Job(**{**vars(job), "sampler": "tpe"})
+    with pytest.raises(BadInput, match=r"sampler changed.*Choose another --out"):
+        compress(other, Limits(trials=5, seeds=(0, 1)), found.folder)
+
+
+def test_an_unknown_sampler_is_refused_before_anything_is_written(job, tmp_path):
+    with pytest.raises(BadInput, match="there is no 'grid'"):
+        compress(Job(**{**vars(job), "sampler": "grid"}), Limits(trials=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_unusable_data_is_refused_before_anything_is_written(job, tmp_path):
     broken = splits()
     broken.train.x[3, 0, 0, 0] = np.nan

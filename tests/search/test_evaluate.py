@@ -75,6 +75,18 @@ def test_the_same_seed_makes_the_same_file(evaluator, tmp_path):
     assert (tmp_path / "a/model.smg").read_bytes() == (tmp_path / "b/model.smg").read_bytes()
 
 
+def test_a_candidate_that_begins_like_another_takes_its_steps_over(evaluator, tmp_path):
+    shared = evaluator()
+    recipes = ("- quantize.affine: {bits: 4}", "- quantize.affine: {bits: 4}\n- tune.fit: {epochs: 1}")
+    for name, recipe in zip("ab", recipes, strict=True):
+        (tmp_path / name).mkdir()
+        run = shared.evaluate(Candidate(Recipe.from_yaml(recipe)), 3, tmp_path / name)
+    (tmp_path / "alone").mkdir()
+    alone = evaluator().evaluate(Candidate(Recipe.from_yaml(recipes[1])), 3, tmp_path / "alone")
+    assert (run.reused_steps, alone.reused_steps) == (1, 0)
+    assert (tmp_path / "b/model.smg").read_bytes() == (tmp_path / "alone/model.smg").read_bytes()
+
+
 def test_the_test_split_is_run_from_the_file(evaluator, data, tmp_path):
     folder = tmp_path / "seed-0"
     folder.mkdir()

@@ -49,6 +49,7 @@ def compress(
     seeds: int | Sequence[int] = 3,
     out: str | Path | None = None,
     methods: Sequence[str] | None = None,
+    sampler: str = "nsga2",
     example_input: Any = None,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = quiet,
@@ -69,6 +70,7 @@ def compress(
         seeds: how many training seeds for points of the frontier (or which).
         out: run folder; calling again with the same settings goes on with its search.
         methods: steps to search over (default: all).
+        sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
         example_input: a batch for torch modules (default: the first rows of the data).
         progress: hears of every candidate; `report(fraction, message)` of trainings and other long steps.
         command: what the report says this was started with.
@@ -84,7 +86,7 @@ def compress(
 
     device = load_target(target)
     allowed, limits = budget_for(device, budget), limits_of(time, trials, seeds)
-    _check_choices(max_drop, methods)
+    _check_choices(max_drop, methods, sampler)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
     subject = prepare(source, data, folder, example_input, report)
@@ -97,6 +99,7 @@ def compress(
         subject.training,
         tuple(methods) if methods else None,
         width_model=subject.width_model,
+        sampler=sampler,
     )
     result = search(job, limits, folder, progress, report)
     report(0.0, "writing the report")
@@ -135,13 +138,15 @@ def limits_of(time: str | float | None, trials: int | None, seeds: int | Sequenc
     return Limits(trials, seconds, chosen)
 
 
-def _check_choices(max_drop: float, methods: Sequence[str] | None) -> None:
+def _check_choices(max_drop: float, methods: Sequence[str] | None, sampler: str) -> None:
     from smidgen.methods.recipe import step_class
+    from smidgen.search.samplers import sampler_class
 
     if not 0 <= max_drop <= 100:
         raise BadInput("max-drop", f"{max_drop:g} points", "0 to 100 are possible")
     for name in methods or ():
         step_class(name)
+    sampler_class(sampler)
 
 
 def _folder_for(source: Any) -> Path:

@@ -48,6 +48,7 @@ def compress(
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
+    sampler: str = typer.Option("nsga2", "--sampler", help="What proposes recipes: nsga2, tpe or random."),
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
@@ -79,6 +80,7 @@ def compress(
             seeds=seeds,
             out=out,
             methods=method,
+            sampler=sampler,
             progress=live.search,
             report=live.step,
             command=["smidgen", *sys.argv[1:]],
@@ -116,7 +118,7 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [])
+    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [], "nsga2")
 
 
 def apply(

@@ -63,6 +63,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
                 for o in result.failed
             ),
         ),
+        reused_steps=sum(run.reused_steps for p in result.points for run in p.runs),
         environment=environment,
     )
 

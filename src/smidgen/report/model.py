@@ -124,7 +124,8 @@ class Environment(_Record):
 class Report(_Record):
     """One run. `points` includes the baselines; `uncompressed` is the network that was brought.
 
-    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits.
+    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits;
+    `reused_steps` counts steps that were taken over from an earlier candidate that begins alike.
     """
 
     schema_version: Literal[1] = 1
@@ -143,6 +144,7 @@ class Report(_Record):
     layers: tuple[Layer, ...] = ()
     notes: tuple[Note, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    reused_steps: int = 0
     environment: Environment = Environment()
 
     @property

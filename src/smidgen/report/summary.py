@@ -180,7 +180,9 @@ def _tried(report: Report) -> Sentence:
     parts = [plural(built, "compressed candidate"), plural(len(report.points) - built, "baseline")]
     lost = {status: sum(d.status == status for d in report.dropped) for status in ("rejected", "failed")}
     parts += [f"{n} {status}" for status, n in lost.items() if n]
-    return Sentence(f"{_listing(parts)}; {plural(len(report.frontier), 'point')} on the frontier.")
+    reused = plural(report.reused_steps, "step")
+    saved = f" Work of {reused} was shared between candidates." if report.reused_steps else ""
+    return Sentence(f"{_listing(parts)}; {plural(len(report.frontier), 'point')} on the frontier.{saved}")
 
 
 def _closest(report: Report) -> Sentence:

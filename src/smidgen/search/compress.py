@@ -26,9 +26,10 @@ from smidgen.search.baselines import (
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Progress, Search
 from smidgen.search.evaluate import ArtifactEvaluator
-from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
+from smidgen.search.samplers import DEFAULT as DEFAULT_SAMPLER
+from smidgen.search.samplers import sampler_class
 from smidgen.search.space import RecipeSpace
 from smidgen.search.starts import starting_recipes
 from smidgen.targets.target import Target
@@ -49,6 +50,7 @@ class Job:
         widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
         width_model: (width, seed) -> the same design with fresh weights; by default channels are removed
             from `graph` and its weights drawn anew.
+        sampler: which strategy proposes recipes: a file of `samplers/`.
     """
 
     graph: Graph
@@ -60,6 +62,7 @@ class Job:
     methods: tuple[str, ...] | None = None
     widths: tuple[float, ...] = WIDTHS
     width_model: WidthModel | None = None
+    sampler: str = DEFAULT_SAMPLER
 
     @property
     def goal(self) -> Goal:
@@ -82,19 +85,18 @@ def compress(
     `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
 
     Raises:
-        BadInput: the data or the budget can't be used, another process works in the folder, or it holds a
-            search with other settings.
+        BadInput: the data, the budget or the sampler can't be used, another process works in the folder, or
+            it holds a search with other settings.
     """
     job.data.check("data")
     job.graph.check()
+    strategy = sampler_class(job.sampler)
     run = RunFolder(folder)
     with run.locked():
         space = RecipeSpace(job.graph, job.methods)
         run.claim(settings_of(job, limits, space))
         starts = [r for r in starting_recipes() if space.holds(r)]
-        searcher = EvolutionarySearcher(
-            space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
-        )
+        searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
         baselines = baseline_candidates(useful_widths(job.graph, job.widths)) if job.widths else []
         return Search(
             _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
@@ -112,6 +114,7 @@ def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
         "training": asdict(job.training),
         "widths": list(job.widths),
         "seeds": list(limits.seeds),
+        "sampler": job.sampler,
         "space": space.describe(),
     }
 

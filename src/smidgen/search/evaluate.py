@@ -29,6 +29,7 @@ from smidgen.run.float_ops import run_float
 from smidgen.search.budget import Budget
 from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
 from smidgen.search.paired import Labels
+from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
@@ -63,6 +64,7 @@ class ArtifactEvaluator:
     ) -> None:
         self._graph, self._data, self._target = graph, data, target
         self._budget, self._cache, self._bases, self._report = budget, cache, bases, report
+        self._prefixes = PrefixCache()
 
     @property
     def labels(self) -> Labels:
@@ -92,13 +94,16 @@ class ArtifactEvaluator:
 
     def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
         ctx = Context(self._data, self._graph, seed, self._report)
-        lowered = lower(candidate.recipe.apply(self._base(candidate.base, seed), ctx))
+        base = partial(self._base, candidate.base, seed)
+        compressed, reused = self._prefixes.apply(candidate.recipe, candidate.base, base, ctx)
+        lowered = lower(compressed)
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
         measured = [file_size(artifact.path), *self._costs(artifact, folder)]
         found = predict(artifact.graph, artifact.run, self._data.validation.x)
-        return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+        run = _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+        return replace(run, reused_steps=reused)
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
         artifact = SmgArtifact(point.folder / f"seed-{run.seed}" / FILE_NAME)
