@@ -70,7 +70,15 @@ def test_the_budget_is_compared_limit_by_limit():
 
 def test_a_limit_that_was_not_measured_does_not_count_as_kept():
     report = watch().model_copy(update={"budget": {"energy_uj": 5.0}})
-    assert "Does not fit the budget: Energy not measured of 5 uj." in told(report)
+    assert "Does not fit the budget: Energy not measured of 5 µJ." in told(report)
+
+
+def test_what_running_it_takes_is_said_with_the_figures_it_comes_from():
+    energy = Measurement("energy_uj", 0.42, "uJ", "modelled")
+    report = with_points(CHOSEN.model_copy(update={"measurements": (*CHOSEN.measurements, energy)}))
+    report = report.model_copy(update={"sources": {"energy_uj": "Horowitz 2014"}})
+    assert "Running it takes 420 nJ a prediction (modelled; Horowitz 2014)." in told(report)
+    assert "Running it" not in told(watch())
 
 
 def test_the_paired_interval_is_printed_as_a_change():

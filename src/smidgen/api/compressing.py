@@ -61,7 +61,7 @@ def compress(
         data: an `.npz` path, `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or
             Splits; x [n, ...] in the model's own layout, y int [n]. Not for tasks.
         target: a device name or the path of a TOML file.
-        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB`.
+        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`.
         max_drop: largest mean loss of validation accuracy, percentage points.
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.

@@ -36,7 +36,7 @@ def compress(
     data: str | None = DATA,
     target: str = TARGET,
     budget: str = typer.Option(
-        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB."
+        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB,energy=5uJ."
     ),
     max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
     time: str | None = typer.Option(

@@ -12,6 +12,7 @@ from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
 from smidgen.measure.agreement import random_inputs
+from smidgen.measure.energy import energy_table
 from smidgen.measurement import Measurement
 from smidgen.report.labels import plural
 from smidgen.report.layers import layers_of
@@ -48,6 +49,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         size_axis="flash_bytes" if target.size_axis == "flash_bytes" else "file_bytes",
         budget=result.goal.budget.limits(),
         max_drop=result.goal.max_drop,
+        sources=_sources(target),
         artifact_class=_artifact_class(graph),
         uncompressed=_uncompressed(result),
         points=tuple(_point(result, p) for p in result.points),
@@ -65,6 +67,14 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         ),
         environment=environment,
     )
+
+
+def _sources(target: Target) -> dict[str, str]:
+    sources = {"energy_uj": energy_table().source}
+    if target.price_usd_per_hour is not None:
+        stated = f"; {target.source}" if target.source else ""
+        sources["cost_per_million_usd"] = f"{target.price_usd_per_hour:g} USD an hour{stated}"
+    return sources
 
 
 def _chosen_graph(result: Result) -> Graph | None:

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the n
 Kind = Literal["compressed", "width baseline", "other model", "uncompressed"]
 ArtifactClass = Literal["integer", "weight_only", "approximate"]
 BASELINES: tuple[Kind, ...] = ("width baseline", "other model")
-SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj")
+SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj", "cost_per_million_usd")
 
 
 class _Record(BaseModel):
@@ -124,7 +124,8 @@ class Environment(_Record):
 class Report(_Record):
     """One run. `points` includes the baselines; `uncompressed` is the network that was brought.
 
-    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits.
+    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits;
+    `sources` says, by measurement, which figures from elsewhere it is computed from.
     """
 
     schema_version: Literal[1] = 1
@@ -137,6 +138,7 @@ class Report(_Record):
     size_axis: Literal["flash_bytes", "file_bytes"]
     budget: dict[str, float] = {}
     max_drop: float | None = None
+    sources: dict[str, str] = {}
     artifact_class: ArtifactClass = "integer"
     uncompressed: Point
     points: tuple[Point, ...] = ()

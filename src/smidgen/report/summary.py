@@ -75,6 +75,7 @@ def sentences(report: Report) -> tuple[Sentence, ...]:
     return (
         *_details(report, chosen),
         *_budget(report, chosen),
+        *_running_costs(report, chosen),
         _against_baselines(report, chosen),
         _tried(report),
     )
@@ -136,6 +137,17 @@ def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         parts.append(f"{cost_label(name)} {value} of {format_limit(name, limit)}{share}")
     verb = "Fits the budget" if fits else "Does not fit the budget"
     return (Sentence(f"{verb}: {', '.join(parts)}.", "good" if fits else "bad"),)
+
+
+def _running_costs(report: Report, chosen: Point) -> tuple[Sentence, ...]:
+    """What predictions take, and which figures that is computed from."""
+    units = {"energy_uj": "a prediction", "cost_per_million_usd": "a million predictions"}
+    parts = [
+        f"{_shown(found)} {per} ({found.how}; {report.sources[name]})"
+        for name, per in units.items()
+        if name in report.sources and (found := chosen.measurement(name))
+    ]
+    return (Sentence(f"Running it takes {' and '.join(parts)}."),) if parts else ()
 
 
 def _rivals(report: Report, chosen: Point) -> list[Point]:

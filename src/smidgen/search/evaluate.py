@@ -18,6 +18,8 @@ from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
+from smidgen.measure.cost import cost_per_million
+from smidgen.measure.energy import modelled_energy
 from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
@@ -75,7 +77,7 @@ class ArtifactEvaluator:
         with tempfile.TemporaryDirectory() as scratch:
             write_smg(Path(scratch) / FILE_NAME, [self._graph])
             size = file_size(Path(scratch) / FILE_NAME)
-        return _evaluated(0, found, part, [size])
+        return _evaluated(0, found, part, [size, *modelled_energy(self._graph, self._target)])
 
     def precheck(self, candidate: Candidate) -> str | None:
         if candidate.base != MODEL:
@@ -97,6 +99,10 @@ class ArtifactEvaluator:
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
         measured = [file_size(artifact.path), *self._costs(artifact, folder)]
+        measured += [
+            *modelled_energy(artifact.graph, self._target),
+            *cost_per_million(measured, self._target),
+        ]
         found = predict(artifact.graph, artifact.run, self._data.validation.x)
         return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
 
