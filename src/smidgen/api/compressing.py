@@ -44,6 +44,7 @@ def compress(
     target: str = "x86-64",
     budget: str = "",
     max_drop: float = 1.0,
+    strict_drop: bool = False,
     time: str | float | None = None,
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
@@ -63,6 +64,7 @@ def compress(
         target: a device name or the path of a TOML file.
         budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`.
         max_drop: largest mean loss of validation accuracy, percentage points.
+        strict_drop: hold the upper end of the loss's 95% interval to `max_drop`, not only its mean.
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
@@ -75,7 +77,7 @@ def compress(
     Raises:
         SmidgenError: something given can't be used; each says what and why.
     """
-    from smidgen.report.collect import About, collect
+    from smidgen.report.collect import About, collect, dependence_notes
     from smidgen.report.environment import environment_of
     from smidgen.search.compress import Job
     from smidgen.search.compress import compress as search
@@ -96,11 +98,13 @@ def compress(
         subject.training,
         tuple(methods) if methods else None,
         width_model=subject.width_model,
+        strict_drop=strict_drop,
     )
     result = search(job, limits, folder, progress, report)
     report(0.0, "writing the report")
     about = About(subject.name, device, subject.description, subject.caveats)
-    document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest))
+    environment = environment_of(command, limits.seeds, subject.data.digest)
+    document = collect(result, about, environment, dependence_notes(subject.data.validation))
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)
 

@@ -39,6 +39,9 @@ def compress(
         "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB,energy=5uJ."
     ),
     max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
+    strict_drop: bool = typer.Option(
+        False, "--strict-drop", help="Hold the upper end of the loss's 95% interval to --max-drop."
+    ),
     time: str | None = typer.Option(
         None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m, none with --trials."
     ),
@@ -72,6 +75,7 @@ def compress(
             target=target,
             budget=budget,
             max_drop=max_drop,
+            strict_drop=strict_drop,
             time=time,
             trials=trials,
             seeds=seeds,
@@ -114,7 +118,7 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [])
+    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, False, time, None, 3, out, [])
 
 
 def apply(

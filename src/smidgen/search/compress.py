@@ -37,6 +37,7 @@ class Job:
         target: the device; its flash and RAM complete the budget.
         budget: upper limits.
         max_drop: largest mean paired drop in validation accuracy, percentage points.
+        strict_drop: hold the upper end of the drop's 95% interval to `max_drop`, not only its mean.
         training: how the network was trained, the baselines' training too.
         methods: names of the steps to search over (None: all).
         widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
@@ -53,14 +54,14 @@ class Job:
     methods: tuple[str, ...] | None = None
     widths: tuple[float, ...] = WIDTHS
     width_model: WidthModel | None = None
+    strict_drop: bool = False
 
     @property
     def goal(self) -> Goal:
         """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
         memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
-        return Goal(
-            self.budget.within(**memory), (self.target.size_axis, "ram_bytes", "latency_ms"), self.max_drop
-        )
+        costs = (self.target.size_axis, "ram_bytes", "latency_ms")
+        return Goal(self.budget.within(**memory), costs, self.max_drop, self.strict_drop)
 
 
 def compress(

@@ -11,7 +11,7 @@ from typing import Protocol
 from smidgen.errors import MissingExtra
 from smidgen.search.clock import Clock
 from smidgen.search.outcome import Candidate, Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Labels
+from smidgen.search.paired import Clusters, Labels
 from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
 from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
 from smidgen.search.run_folder import RunFolder
@@ -28,6 +28,10 @@ class Evaluator(Protocol):
     @property
     def labels(self) -> Labels:
         """The validation split's labels [n]."""
+
+    @property
+    def clusters(self) -> Clusters | None:
+        """Which validation samples belong together [n], None if each stands alone."""
 
     def reference(self, test: bool) -> Evaluated:
         """The uncompressed network on the validation split (or the test split)."""
@@ -141,7 +145,7 @@ class Search:
             frontier=frontier_of(points, self._goal.costs),
             chosen=chosen,
             beaten_by=beaten_by(chosen, points, self._goal),
-            drops=drops_of(points, self._reference, self._evaluator.labels),
+            drops=drops_of(points, self._reference, self._evaluator.labels, self._evaluator.clusters),
             interrupted=interrupted,
             elapsed_s=self._clock.elapsed_s,
         )
@@ -235,7 +239,8 @@ class Search:
         return next((p for p in waiting if len(p.runs) < len(self._seeds)), None)
 
     def _chosen(self) -> Point | None:
-        return choose(points_of(self._in_order()), self._goal, self._reference, self._evaluator.labels)
+        points, evaluator = points_of(self._in_order()), self._evaluator
+        return choose(points, self._goal, self._reference, evaluator.labels, evaluator.clusters)
 
     def _in_order(self) -> tuple[Outcome, ...]:
         return tuple(sorted(self._outcomes.values(), key=lambda outcome: outcome.key))

@@ -30,7 +30,7 @@ from smidgen.numerics import Array
 from smidgen.run.float_ops import run_float
 from smidgen.search.budget import Budget
 from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
-from smidgen.search.paired import Labels
+from smidgen.search.paired import Clusters, Labels
 from smidgen.search.space import TRAINING
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
@@ -69,6 +69,10 @@ class ArtifactEvaluator:
     @property
     def labels(self) -> Labels:
         return self._data.validation.y
+
+    @property
+    def clusters(self) -> Clusters | None:
+        return self._data.validation.dependent
 
     def reference(self, test: bool) -> Evaluated:
         part = self._data.test if test else self._data.validation
