@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smidgen.targets.target import Target
 
 DEFAULT_TIME = "5m"
+MOST_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def compress(
     time: str | float | None = None,
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
+    workers: int = 1,
     out: str | Path | None = None,
     methods: Sequence[str] | None = None,
     example_input: Any = None,
@@ -68,6 +70,7 @@ def compress(
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
+        workers: how many processes build candidates at the same time. Latencies are never taken meanwhile.
         out: run folder; calling again with the same settings goes on with its search.
         methods: steps to search over (default: all).
         example_input: a batch for torch modules (default: the first rows of the data).
@@ -85,7 +88,7 @@ def compress(
 
     device = load_target(target)
     allowed, limits = budget_for(device, budget), limits_of(time, trials, seeds)
-    _check_choices(max_drop, methods)
+    _check_choices(max_drop, methods, workers)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
     subject = prepare(source, data, folder, example_input, report)
@@ -100,7 +103,7 @@ def compress(
         width_model=subject.width_model,
         strict_drop=strict_drop,
     )
-    result = search(job, limits, folder, progress, report)
+    result = search(job, limits, folder, progress, report, workers)
     report(0.0, "writing the report")
     about = About(subject.name, device, subject.description, subject.caveats)
     environment = environment_of(command, limits.seeds, subject.data.digest)
@@ -138,11 +141,13 @@ def limits_of(time: str | float | None, trials: int | None, seeds: int | Sequenc
     return Limits(trials, seconds, chosen)
 
 
-def _check_choices(max_drop: float, methods: Sequence[str] | None) -> None:
+def _check_choices(max_drop: float, methods: Sequence[str] | None, workers: int) -> None:
     from smidgen.methods.recipe import step_class
 
     if not 0 <= max_drop <= 100:
         raise BadInput("max-drop", f"{max_drop:g} points", "0 to 100 are possible")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise BadInput("workers", str(workers), f"1 to {MOST_WORKERS} are possible")
     for name in methods or ():
         step_class(name)
 

@@ -47,6 +47,12 @@ def compress(
     ),
     trials: int | None = typer.Option(None, "--trials", help="How many candidates to build."),
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
+    workers: int | None = typer.Option(
+        None,
+        "--workers",
+        envvar="SMIDGEN_WORKERS",
+        help="How many candidates to build at once. Default: physical cores, at most 4.",
+    ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
 ) -> None:
@@ -67,6 +73,7 @@ def compress(
     from smidgen import api
     from smidgen.cli.progress import Live
     from smidgen.report.terminal import print_report
+    from smidgen.search.workers import default_workers
 
     with Live(Console(stderr=True)) as live:
         done = api.compress(
@@ -79,6 +86,7 @@ def compress(
             time=time,
             trials=trials,
             seeds=seeds,
+            workers=default_workers() if workers is None else workers,
             out=out,
             methods=method,
             progress=live.search,
@@ -118,7 +126,7 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, False, time, None, 3, out, [])
+    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, False, time, None, 3, None, out, [])
 
 
 def apply(

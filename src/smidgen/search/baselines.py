@@ -47,12 +47,10 @@ def baseline_networks(
     report: Callable[[float, str], None] = silent,
 ) -> dict[str, Callable[[int], Graph]]:
     """Name -> (seed -> trained float network), as `ArtifactEvaluator` takes them."""
-    from smidgen.models import linear
-
     found: dict[str, Callable[[int], Graph]] = {
         width_name(width): partial(_trained, data, model, training, report, width) for width in widths
     }
-    return found | {LINEAR: lambda seed: linear.fit(data, seed=seed)}
+    return found | {LINEAR: partial(_linear, data)}
 
 
 def width_name(width: float) -> str:
@@ -91,6 +89,12 @@ def _initial(op: str, role: str, shape: tuple[int, ...], rng: np.random.Generato
     if role == "bias" or (op == "batch_norm" and role in ("beta", "mean")):
         return np.zeros(shape, np.float32)
     return np.ones(shape, np.float32) if op == "batch_norm" else None
+
+
+def _linear(data: Splits, seed: int) -> Graph:
+    from smidgen.models import linear
+
+    return linear.fit(data, seed=seed)
 
 
 def _trained(

@@ -24,6 +24,7 @@ from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
 from smidgen.search.space import RecipeSpace
 from smidgen.search.starts import starting_recipes
+from smidgen.search.workers import Workers
 from smidgen.targets.target import Target
 
 
@@ -70,10 +71,12 @@ def compress(
     folder: Path,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = silent,
+    workers: int = 1,
 ) -> Result:
     """Search in `folder`, or go on with the search that it holds.
 
-    `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
+    `progress` hears of every candidate, `report(fraction, message)` of the steps within one. `workers`
+    processes build candidates at the same time (`workers.py` says what that guarantees).
 
     Raises:
         BadInput: the data or the budget can't be used, another process works in the folder, or it holds a
@@ -90,9 +93,12 @@ def compress(
             space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
         )
         baselines = baseline_candidates(job.widths) if job.widths else []
-        return Search(
-            _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
-        ).run()
+        evaluator = _evaluator(job, folder, report)
+        if workers == 1:
+            return Search(evaluator, searcher, run, job.goal, limits, baselines, progress).run()
+        away = _evaluator(job, folder, silent)
+        with Workers(evaluator, away, workers, run.trials, report) as pool:
+            return Search(pool, searcher, run, job.goal, limits, baselines, progress, pool).run()
 
 
 def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:

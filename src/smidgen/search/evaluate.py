@@ -97,18 +97,31 @@ class ArtifactEvaluator:
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
 
     def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        return self.timed(self.build(candidate, seed, folder), folder)
+
+    def build(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        """All of `evaluate` but times, which want a quiet machine."""
         ctx = Context(self._data, self._graph, seed, self._report)
         lowered = lower(candidate.recipe.apply(self._base(candidate.base, seed), ctx))
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
         measured = [file_size(artifact.path), *self._costs(artifact, folder)]
-        measured += [
-            *modelled_energy(artifact.graph, self._target),
-            *cost_per_million(measured, self._target),
-        ]
+        measured += modelled_energy(artifact.graph, self._target)
         found = predict(artifact.graph, artifact.run, self._data.validation.x)
         return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+
+    def timed(self, run: Evaluated, folder: Path) -> Evaluated:
+        """`run` with the times of the artifact in `folder` (modelled ones are there already) and its cost."""
+        found = dict(run.measurements)
+        if self._target.kind == "host":
+            artifact = SmgArtifact(folder / FILE_NAME)
+            sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
+            times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
+            rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
+            found |= {m.name: m for m in (*times, rate)}
+        found |= {m.name: m for m in cost_per_million(tuple(found.values()), self._target)}
+        return replace(run, measurements=found)
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
         artifact = SmgArtifact(point.folder / f"seed-{run.seed}" / FILE_NAME)
@@ -123,11 +136,9 @@ class ArtifactEvaluator:
         return float_logits(self._graph, part.x)
 
     def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
-        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
         if self._target.kind == "host":
-            times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
-            rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
-            return [_host_ram(artifact.graph), *times, rate]
+            return [_host_ram(artifact.graph)]
+        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
         CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)
