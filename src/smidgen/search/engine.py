@@ -198,7 +198,7 @@ class Search:
         """Carry out candidates that are unknown so far; the outcomes in the same order."""
         started = time.monotonic()
         if len(candidates) > 1:
-            self._report(f"{len(candidates)} candidates at once")
+            self._report(f"building {len(candidates)} at once")
         self._ahead.prepare([(candidate, self._seeds[0]) for candidate in candidates])
         outcomes = [self._carry_out(candidate) for candidate in candidates]
         if any(isinstance(outcome, Point) for outcome in outcomes):

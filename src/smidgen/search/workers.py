@@ -162,7 +162,7 @@ class Workers:
                 folder.mkdir()
                 process.connection.send((*job, folder))
                 busy[process.connection] = (process, job, folder)
-            self._report((len(jobs) - len(left) - len(busy)) / len(jobs), f"{len(busy)} candidates at once")
+            self._report((len(jobs) - len(left) - len(busy)) / len(jobs), f"building {len(busy)} at once")
             for ready in wait(list(busy)):
                 process, job, folder = busy.pop(ready)  # type: ignore[call-overload]
                 self._made[job] = (folder, process.answer())
