@@ -40,6 +40,7 @@ class FakeEvaluator:
     """Fewer bits and more sparsity are smaller and less accurate; training repairs some of it."""
 
     labels = LABELS
+    clusters = None
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
@@ -77,8 +78,8 @@ class FakeEvaluator:
         return Evaluated(seed, float((found == LABELS).mean() * 100), found, {"file_bytes": size_measured})
 
 
-def goal(budget: str = "", max_drop: float = 1.0) -> Goal:
-    return Goal(Budget.parse(budget), ("file_bytes",), max_drop)
+def goal(budget: str = "", max_drop: float = 1.0, strict_drop: bool = False) -> Goal:
+    return Goal(Budget.parse(budget), ("file_bytes",), max_drop, strict_drop)
 
 
 def starts() -> list[Recipe]:

@@ -86,3 +86,20 @@ def test_unusable_data_is_refused_before_anything_is_written(job, tmp_path):
     with pytest.raises(BadInput, match="train sample 3 has NaN"):
         compress(Job(**{**vars(job), "data": broken}), Limits(trials=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_several_workers_make_the_same_files(job, found, tmp_path):
+    again = compress(job, Limits(trials=3, seeds=(0,)), tmp_path, workers=2)
+    one, two = (
+        {p.label: (p.artifact / "model.smg").read_bytes() for p in result.points} for result in (found, again)
+    )
+    both = one.keys() & two.keys()
+    assert len(both) >= 5  # hand-picked recipes and baselines, which no sampler has a say in
+    assert all(one[label] == two[label] for label in both)
+    assert all(p.measurements["latency_ms"].how == "measured" for p in again.points)
+
+
+def test_a_width_model_that_can_t_travel_is_refused(job, tmp_path):
+    local = Job(**{**vars(job), "width_model": lambda width, seed: fresh(width, seed)})
+    with pytest.raises(BadInput, match="Define it at the top level of a module"):
+        compress(local, Limits(trials=2), tmp_path, workers=2)

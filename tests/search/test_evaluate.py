@@ -67,6 +67,15 @@ def test_a_host_is_timed(evaluator, tmp_path):
     assert found["throughput"].value > 0
 
 
+def test_energy_is_modelled_and_the_cost_follows_from_the_throughput(evaluator, tmp_path):
+    found = evaluator().evaluate(INT8, 0, tmp_path).measurements
+    price = load_target("x86-64").price_usd_per_hour
+    expected = price / 3600 / found["throughput"].value * 1e6
+    assert found["cost_per_million_usd"].value == pytest.approx(expected)
+    assert found["energy_uj"].how == "modelled"
+    assert found["energy_uj"].value < evaluator().reference(test=False).measurements["energy_uj"].value
+
+
 def test_the_same_seed_makes_the_same_file(evaluator, tmp_path):
     candidate = Candidate(Recipe.from_yaml("- quantize.affine: {bits: 4}\n- tune.fit: {epochs: 1}"))
     for name in "ab":

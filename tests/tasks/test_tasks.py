@@ -101,6 +101,17 @@ def test_watch_windows_are_the_recordings_cut_in_overlapping_pieces() -> None:
     assert data.y[1] == recordings["y"][0]
 
 
+def test_windows_of_a_watch_recording_are_one_cluster_of_one_subject() -> None:
+    ready("watch")
+    data, recordings = watch.windows(), watch._recordings()
+    assert data.clusters is not None
+    assert np.bincount(data.clusters).tolist() == [(len(s) - 200) // 100 + 1 for s in recordings["X"]]
+    for number in np.unique(data.clusters):
+        assert len(set(data.groups[data.clusters == number])) == 1
+    validation = load_task("watch").load().validation
+    assert len(set(validation.clusters.tolist())) >= 20
+
+
 def test_folds_of_watch_test_every_subject_once() -> None:
     ready("watch")
     tested = [sorted(set(fold.test.groups.tolist())) for fold in watch.folds()]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smidgen.targets.target import Target
 
 DEFAULT_TIME = "5m"
+MOST_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,11 @@ def compress(
     target: str = "x86-64",
     budget: str = "",
     max_drop: float = 1.0,
+    strict_drop: bool = False,
     time: str | float | None = None,
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
+    workers: int = 1,
     out: str | Path | None = None,
     methods: Sequence[str] | None = None,
     sampler: str = "nsga2",
@@ -63,11 +66,13 @@ def compress(
         data: an `.npz` path, `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or
             Splits; x [n, ...] in the model's own layout, y int [n]. Not for tasks.
         target: a device name or the path of a TOML file.
-        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB`.
+        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`.
         max_drop: largest mean loss of validation accuracy, percentage points.
+        strict_drop: hold the upper end of the loss's 95% interval to `max_drop`, not only its mean.
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
+        workers: how many processes build candidates at the same time. Latencies are never taken meanwhile.
         out: run folder; calling again with the same settings goes on with its search.
         methods: steps to search over (default: all).
         sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
@@ -78,7 +83,7 @@ def compress(
     Raises:
         SmidgenError: something given can't be used; each says what and why.
     """
-    from smidgen.report.collect import About, collect
+    from smidgen.report.collect import About, collect, dependence_notes
     from smidgen.report.environment import environment_of
     from smidgen.search.compress import Job
     from smidgen.search.compress import compress as search
@@ -86,7 +91,7 @@ def compress(
 
     device = load_target(target)
     allowed, limits = budget_for(device, budget), limits_of(time, trials, seeds)
-    _check_choices(max_drop, methods, sampler)
+    _check_choices(max_drop, methods, sampler, workers)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
     subject = prepare(source, data, folder, example_input, report)
@@ -100,11 +105,13 @@ def compress(
         tuple(methods) if methods else None,
         width_model=subject.width_model,
         sampler=sampler,
+        strict_drop=strict_drop,
     )
-    result = search(job, limits, folder, progress, report)
+    result = search(job, limits, folder, progress, report, workers)
     report(0.0, "writing the report")
     about = About(subject.name, device, subject.description, subject.caveats)
-    document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest))
+    environment = environment_of(command, limits.seeds, subject.data.digest)
+    document = collect(result, about, environment, dependence_notes(subject.data.validation))
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)
 
@@ -138,12 +145,14 @@ def limits_of(time: str | float | None, trials: int | None, seeds: int | Sequenc
     return Limits(trials, seconds, chosen)
 
 
-def _check_choices(max_drop: float, methods: Sequence[str] | None, sampler: str) -> None:
+def _check_choices(max_drop: float, methods: Sequence[str] | None, sampler: str, workers: int) -> None:
     from smidgen.methods.recipe import step_class
     from smidgen.search.samplers import sampler_class
 
     if not 0 <= max_drop <= 100:
         raise BadInput("max-drop", f"{max_drop:g} points", "0 to 100 are possible")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise BadInput("workers", str(workers), f"1 to {MOST_WORKERS} are possible")
     for name in methods or ():
         step_class(name)
     sampler_class(sampler)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from smidgen.measurement import How, Measurement
 from smidgen.report.model import Drop, Kind, Score
-from smidgen.units import format_bytes, format_milliseconds
+from smidgen.units import format_bytes, format_microjoules, format_milliseconds
 
 COSTS: Mapping[str, str] = {
     "flash_bytes": "Flash",
@@ -18,6 +18,7 @@ COSTS: Mapping[str, str] = {
     "code_bytes": "Code",
     "model_bytes": "Model",
     "energy_uj": "Energy",
+    "cost_per_million_usd": "Cost per million",
 }
 KINDS: Mapping[Kind, str] = {
     "compressed": "Compressed",
@@ -50,6 +51,8 @@ def format_value(value: float, unit: str) -> str:
         return format_bytes(value)
     if unit == "ms":
         return format_milliseconds(value)
+    if unit in ("uJ", "uj"):
+        return format_microjoules(value)
     if unit == "1/s":
         return f"{_plain(value)}/s"
     return f"{_plain(value)} {unit}".rstrip()

@@ -211,4 +211,5 @@ def environment(report: Report) -> Markup:
 def legend(report: Report) -> Markup:
     """What the tags next to the numbers mean."""
     meanings = [tag("li", how(name), " ", text) for name, text in HOW.items()]
+    meanings += [tag("li", tag("b", cost_label(n)), f" from {text}") for n, text in report.sources.items()]
     return tag("section", tag("h2", "How the numbers were obtained"), tag("ul", *meanings, class_="legend"))

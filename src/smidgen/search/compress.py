@@ -32,6 +32,7 @@ from smidgen.search.samplers import DEFAULT as DEFAULT_SAMPLER
 from smidgen.search.samplers import sampler_class
 from smidgen.search.space import RecipeSpace
 from smidgen.search.starts import starting_recipes
+from smidgen.search.workers import Workers
 from smidgen.targets.target import Target
 
 
@@ -45,6 +46,7 @@ class Job:
         target: the device; its flash and RAM complete the budget.
         budget: upper limits.
         max_drop: largest mean paired drop in validation accuracy, percentage points.
+        strict_drop: hold the upper end of the drop's 95% interval to `max_drop`, not only its mean.
         training: how the network was trained, the baselines' training too.
         methods: names of the steps to search over (None: all).
         widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
@@ -63,14 +65,14 @@ class Job:
     widths: tuple[float, ...] = WIDTHS
     width_model: WidthModel | None = None
     sampler: str = DEFAULT_SAMPLER
+    strict_drop: bool = False
 
     @property
     def goal(self) -> Goal:
         """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
         memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
-        return Goal(
-            self.budget.within(**memory), (self.target.size_axis, "ram_bytes", "latency_ms"), self.max_drop
-        )
+        costs = (self.target.size_axis, "ram_bytes", "latency_ms")
+        return Goal(self.budget.within(**memory), costs, self.max_drop, self.strict_drop)
 
 
 def compress(
@@ -79,10 +81,12 @@ def compress(
     folder: Path,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = silent,
+    workers: int = 1,
 ) -> Result:
     """Search in `folder`, or go on with the search that it holds.
 
-    `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
+    `progress` hears of every candidate, `report(fraction, message)` of the steps within one. `workers`
+    processes build candidates at the same time (`workers.py` says what that guarantees).
 
     Raises:
         BadInput: the data, the budget or the sampler can't be used, another process works in the folder, or
@@ -98,9 +102,12 @@ def compress(
         starts = [r for r in starting_recipes() if space.holds(r)]
         searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
         baselines = baseline_candidates(useful_widths(job.graph, job.widths)) if job.widths else []
-        return Search(
-            _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
-        ).run()
+        evaluator = _evaluator(job, folder, report)
+        if workers == 1:
+            return Search(evaluator, searcher, run, job.goal, limits, baselines, progress).run()
+        away = _evaluator(job, folder, silent)
+        with Workers(evaluator, away, workers, run.trials, report) as pool:
+            return Search(pool, searcher, run, job.goal, limits, baselines, progress, pool).run()
 
 
 def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:

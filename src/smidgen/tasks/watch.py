@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +40,18 @@ def folds() -> Iterator[Splits]:
 
 
 def windows() -> Dataset:
-    """All windows, unscaled, overlapping by half; `groups` is the subject (1–10)."""
+    """All windows, unscaled, overlapping by half; `groups` are subjects (1–10), `clusters` recordings."""
     recordings = _recordings()
-    x, y, subjects = [], [], []
-    for signal, label, subject in zip(recordings["X"], recordings["y"], recordings["subject"]):
+    x, y, subjects, numbers = [], [], [], []
+    rows = zip(recordings["X"], recordings["y"], recordings["subject"])
+    for number, (signal, label, subject) in enumerate(rows):
         starts = range(0, len(signal) - WINDOW + 1, STEP)
         x += [signal[start : start + WINDOW] for start in starts]
         y += [label] * len(starts)
         subjects += [subject] * len(starts)
-    return Dataset(np.asarray(x, np.float32), np.asarray(y, np.int64), np.asarray(subjects, np.int64))
+        numbers += [number] * len(starts)
+    ids = (np.asarray(column, np.int64) for column in (y, subjects, numbers))
+    return Dataset(np.asarray(x, np.float32), *ids)
 
 
 def divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -> Splits:
@@ -57,7 +61,7 @@ def divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -
     mean = parts[0].x.mean(axis=(0, 1), dtype=np.float64)
     deviation = parts[0].x.std(axis=(0, 1), dtype=np.float64)
     train, held, unseen = (
-        Dataset(((part.x - mean) / deviation).astype(np.float32), part.y, part.groups) for part in parts
+        replace(part, x=((part.x - mean) / deviation).astype(np.float32)) for part in parts
     )
     return Splits(train, held, unseen, len(TASK.labels))
 
