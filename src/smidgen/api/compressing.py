@@ -144,6 +144,6 @@ def _check_choices(max_drop: float, methods: Sequence[str] | None) -> None:
 
 
 def _folder_for(source: Any) -> Path:
-    """`runs/NAME`: the task, the file without its ending, or the module's class."""
+    """`runs/NAME`: the task (a variant after `-`), the file without its ending, or the module's class."""
     named = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    return Path("runs") / Path(named).stem
+    return Path("runs") / Path(named).stem.replace(":", "-")

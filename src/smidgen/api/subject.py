@@ -47,11 +47,11 @@ def prepare(
 
     `source` and `data` as in `compress`. Raises BadInput if they can't be used or do not fit together.
     """
-    from smidgen.tasks.task import load_task, task_names
+    from smidgen.tasks.task import is_task, load_task, task_names
 
     if isinstance(source, Path):
         source = str(source)
-    if isinstance(source, str) and source in task_names():
+    if isinstance(source, str) and is_task(source):
         if data is not None:
             raise BadInput("data", "--data was given for a built-in task", f"task {source} brings its own")
         return _task_subject(load_task(source), folder, report)

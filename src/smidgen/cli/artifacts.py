@@ -120,9 +120,9 @@ def check(
 def _model_graph(model: str) -> Graph:
     from smidgen.codec.container import read_smg
     from smidgen.load import load
-    from smidgen.tasks.task import load_task, task_names
+    from smidgen.tasks.task import is_task, load_task
 
-    if model in task_names():
+    if is_task(model):
         return load_task(model).model()
     return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
 
