@@ -99,7 +99,7 @@ def compress(
     )
     result = search(job, limits, folder, progress, report)
     report(0.0, "writing the report")
-    about = About(subject.name, device, subject.description, subject.caveats)
+    about = About(subject.name, device, subject.description, subject.caveats, subject.features)
     document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest))
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)

@@ -38,6 +38,7 @@ class Subject:
     description: str = ""
     caveats: str = ""
     width_model: WidthModel | None = None
+    features: str = ""
 
 
 def prepare(
@@ -114,7 +115,8 @@ def _task_subject(task: Task, folder: Path, report: Report) -> Subject:
     splits = task.load()
     training = Fit(task.training.epochs, task.training.learning_rate, task.training.batch_size)
     graph = _kept_network(task, training, splits, folder / KEPT, report)
-    return Subject(graph, splits, task.name, training, task.description, task.caveats, task.model)
+    described = (task.name, training, task.description, task.caveats)
+    return Subject(graph, splits, *described, task.model, task.features)
 
 
 def _kept_network(task: Task, training: Fit, splits: Splits, kept: Path, report: Report) -> Graph:

@@ -285,8 +285,10 @@ def measure(
     device, net = load_target(target), api.open(file)
     found, on = [], ""
     if source or data:
-        part = (load_task(source).load() if source else load_user_data(str(data))).validation
+        task = load_task(source) if source else None
+        part = (task.load() if task else load_user_data(str(data))).validation
         found, on = [accuracy(net.predict(part.x), part.y)], ", accuracy on validation"
+        on += ", features excluded" if task and task.features else ""
     found += measurements_of(net.graph, file, device)
     Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
 

@@ -31,6 +31,7 @@ class About:
     target: Target
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
 
 
@@ -42,6 +43,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         task=about.task,
         description=about.description,
         caveats=about.caveats,
+        features=about.features,
         metric=about.metric,
         target=target.name,
         target_description=target.description,

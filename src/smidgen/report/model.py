@@ -125,12 +125,14 @@ class Report(_Record):
     """One run. `points` includes the baselines; `uncompressed` is the network that was brought.
 
     `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits.
+    `features` says what the host computes before the network (nothing: ""); no cost includes it.
     """
 
     schema_version: Literal[1] = 1
     task: str
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
     target: str
     target_description: str = ""

@@ -71,11 +71,12 @@ def sentences(report: Report) -> tuple[Sentence, ...]:
     """What follows the headline: before and after, the paired test, the budget, the strongest baselines."""
     chosen = report.chosen
     if chosen is None:
-        return (_closest(report), _tried(report))
+        return (_closest(report), *_features(report), _tried(report))
     return (
         *_details(report, chosen),
         *_budget(report, chosen),
         _against_baselines(report, chosen),
+        *_features(report),
         _tried(report),
     )
 
@@ -136,6 +137,13 @@ def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         parts.append(f"{cost_label(name)} {value} of {format_limit(name, limit)}{share}")
     verb = "Fits the budget" if fits else "Does not fit the budget"
     return (Sentence(f"{verb}: {', '.join(parts)}.", "good" if fits else "bad"),)
+
+
+def _features(report: Report) -> tuple[Sentence, ...]:
+    if not report.features:
+        return ()
+    text = f"Features excluded: computing the network's input ({report.features}) is in none of the costs."
+    return (Sentence(text),)
 
 
 def _rivals(report: Report, chosen: Point) -> list[Point]:
