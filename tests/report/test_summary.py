@@ -126,3 +126,9 @@ def test_what_was_tried_is_counted():
     assert "4 compressed candidates, 3 baselines, 1 rejected and 1 failed; 4 points on the frontier." in told(
         watch()
     )
+
+
+def test_costs_without_the_features_are_said_to_be():
+    assert "Features excluded" not in told(watch())
+    assert "Features excluded" in told(watch().model_copy(update={"features": "10 MFCCs"}))
+    assert "(10 MFCCs) is in none of the costs" in told(watch().model_copy(update={"features": "10 MFCCs"}))

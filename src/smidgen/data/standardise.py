@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from smidgen.data.dataset import Splits
 
 _ROWS_AT_ONCE = 4096
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 
 def standardised_splits(splits: Splits, channel_axes: int = 1) -> Splits:
@@ -29,17 +31,23 @@ def standardised(parts: Sequence[npt.NDArray[Any]], channel_axes: int = 1) -> li
     The last `channel_axes` axes have statistics of their own: 2 for spectrograms [n, T, F, 1], whose
     frequencies differ. What is constant becomes 0.
     """
-    train = parts[0]
-    axes = tuple(range(train.ndim - channel_axes))
-    mean, deviation = train.mean(axes, dtype=np.float64), train.std(axes, dtype=np.float64)
-    deviation[deviation == 0] = 1
-    return [_scaled(part, mean, deviation) for part in parts]
-
-
-def _scaled(x: npt.NDArray[Any], mean: npt.NDArray[Any], deviation: npt.NDArray[Any]) -> Floats:
-    """In blocks: the float64 intermediate of a whole data set can take gigabytes."""
-    scaled = np.empty(x.shape, np.float32)
-    for start in range(0, len(x), _ROWS_AT_ONCE):
-        block = slice(start, start + _ROWS_AT_ONCE)
-        scaled[block] = (x[block] - mean) / deviation
+    mean, deviation = _statistics(parts[0], tuple(range(parts[0].ndim - channel_axes)))
+    scaled = [np.empty(part.shape, np.float32) for part in parts]
+    for part, out in zip(parts, scaled):
+        for block in _blocks(part):
+            out[block] = (part[block] - mean) / deviation
     return scaled
+
+
+def _statistics(x: npt.NDArray[Any], axes: tuple[int, ...]) -> tuple[Doubles, Doubles]:
+    """Mean and deviation over `axes`, in two passes; a deviation of 0 becomes 1."""
+    mean: Doubles = x.mean(axes, dtype=np.float64)
+    squares = [np.square(x[block] - mean).sum(axes) for block in _blocks(x)]
+    deviation: Doubles = np.sqrt(np.sum(squares, axis=0) / prod(x.shape[axis] for axis in axes))
+    return mean, np.where(deviation == 0, 1, deviation)
+
+
+def _blocks(x: npt.NDArray[Any]) -> Iterator[slice]:
+    """The float64 intermediate of a whole data set can take gigabytes."""
+    for start in range(0, len(x), _ROWS_AT_ONCE):
+        yield slice(start, start + _ROWS_AT_ONCE)
