@@ -28,7 +28,7 @@ def tasks() -> None:
         mind = f"{task.caveats} {_features(task)}".rstrip()
         made.add_row(name, shape, str(task.classes), task.description, mind)
         for variant in task.variants:
-            made.add_row(f"{name}:{variant}", shape, str(task.classes), "the same with another network", "")
+            made.add_row(f"{name}:{variant}", shape, str(task.classes), "the same data, another network", "")
     Console().print(made)
 
 
