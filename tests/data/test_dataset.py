@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from smidgen.data import Dataset, Splits
+from smidgen.data.augment import TimeShift
 from smidgen.errors import BadInput
 
 
@@ -73,3 +74,11 @@ def test_good_splits_pass() -> None:
 def test_a_bad_split_is_named(part: Dataset, message: str) -> None:
     with pytest.raises(BadInput, match=f"here: .*{message}"):
         splits(test=part).check("here")
+
+
+def test_the_digest_of_splits_depends_on_how_training_varies_them() -> None:
+    plain = splits()
+    shifted = replace(plain, augmentation=TimeShift(1))
+    assert plain.digest.count("-") == 2
+    assert len({plain.digest, shifted.digest, replace(plain, augmentation=TimeShift(2)).digest}) == 3
+    assert shifted.digest == replace(splits(), augmentation=TimeShift(1)).digest

@@ -64,3 +64,10 @@ def test_unknown_costs_read_as_words(name, text):
 @pytest.mark.parametrize(("n", "text"), [(280, "280"), (72_000, "72 k"), (1_234_567, "1.23 M"), (2e9, "2 G")])
 def test_counts_are_short(n, text):
     assert labels.count(n) == text
+
+
+def test_only_costs_that_features_would_add_to_say_they_are_excluded():
+    assert labels.remark("", "latency_ms") == ""
+    assert labels.remark("10 MFCCs", "file_bytes") == ""
+    for name in ("latency_ms", "ram_bytes", "energy_uj", "flash_bytes", "throughput"):
+        assert labels.remark("10 MFCCs", name) == "features excluded"

@@ -151,3 +151,9 @@ def test_what_was_tried_is_counted():
 def test_shared_work_is_told():
     shared = watch().model_copy(update={"reused_steps": 7})
     assert "on the frontier. Work of 7 steps was shared between candidates." in told(shared)
+
+
+def test_costs_without_the_features_are_said_to_be():
+    assert "Features excluded" not in told(watch())
+    assert "Features excluded" in told(watch().model_copy(update={"features": "10 MFCCs"}))
+    assert "(10 MFCCs) is in none of the costs" in told(watch().model_copy(update={"features": "10 MFCCs"}))

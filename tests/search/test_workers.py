@@ -13,11 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from smidgen.search.evolution import EvolutionarySearcher
 
 from smidgen.errors import BadFile, BadInput, MissingExtra
 from smidgen.methods.recipe import Recipe
 from smidgen.search.engine import Limits, Search
-from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.outcome import Candidate, Evaluated
 from smidgen.search.result import Result
 from smidgen.search.run_folder import RunFolder

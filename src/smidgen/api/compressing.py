@@ -109,7 +109,7 @@ def compress(
     )
     result = search(job, limits, folder, progress, report, workers)
     report(0.0, "writing the report")
-    about = About(subject.name, device, subject.description, subject.caveats)
+    about = About(subject.name, device, subject.description, subject.caveats, subject.features)
     environment = environment_of(command, limits.seeds, subject.data.digest)
     document = collect(result, about, environment, dependence_notes(subject.data.validation))
     write_outputs(document, result, device, subject.data.validation, folder)
@@ -159,8 +159,11 @@ def _check_choices(max_drop: float, methods: Sequence[str] | None, sampler: str,
 
 
 def _folder_for(source: Any) -> Path:
-    """`runs/NAME`: the task, the file without its ending, the function, or the model's class."""
+    """`runs/NAME`: the task (a variant after `-`), the file without ending, the function, or the class."""
     from smidgen.load.named import is_name
+    from smidgen.tasks.task import is_task
 
     named = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    return Path("runs") / (named.partition(":")[2] if is_name(named) else Path(named).stem)
+    if is_name(named) and not is_task(named):
+        return Path("runs") / named.partition(":")[2]
+    return Path("runs") / Path(named).stem.replace(":", "-")

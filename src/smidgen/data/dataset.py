@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.augment import Augmentation
 from smidgen.errors import BadInput
 
 
@@ -58,12 +59,17 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, last."""
+    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, last.
+
+    Every training on them varies its batches by `augmentation`: it belongs to the data, so that compression
+    trains as the uncompressed network was trained.
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
     classes: int
+    augmentation: Augmentation | None = None
 
     def check(self, where: str) -> None:
         """Raise BadInput for an empty split, NaN or infinity, labels out of range, shapes that differ."""
@@ -98,4 +104,5 @@ class Splits:
 
     @property
     def digest(self) -> str:
-        return "-".join(part.digest for part in (self.train, self.validation, self.test))
+        parts = [part.digest for part in (self.train, self.validation, self.test)]
+        return "-".join(parts if self.augmentation is None else [*parts, repr(self.augmentation)])

@@ -34,6 +34,7 @@ class About:
     target: Target
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
 
 
@@ -45,6 +46,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         task=about.task,
         description=about.description,
         caveats=about.caveats,
+        features=about.features,
         metric=about.metric,
         target=target.name,
         target_description=target.description,

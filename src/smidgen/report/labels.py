@@ -20,6 +20,7 @@ COSTS: Mapping[str, str] = {
     "energy_uj": "Energy",
     "cost_per_million_usd": "Cost per million",
 }
+WHOLE = ("file_bytes", "model_bytes")  # costs to which computing the inputs would add nothing
 KINDS: Mapping[Kind, str] = {
     "compressed": "Compressed",
     "width baseline": "Narrower network",
@@ -43,6 +44,11 @@ ARTIFACT_CLASSES: Mapping[str, str] = {
 def cost_label(name: str) -> str:
     """`flash_bytes` -> `Flash`; an unknown name without its unit, in words."""
     return COSTS.get(name) or name.rsplit("_", 1)[0].replace("_", " ").capitalize()
+
+
+def remark(features: str, name: str) -> str:
+    """`features excluded` for a cost of a network whose input `features` (a report's) the host computes."""
+    return "features excluded" if features and name not in WHOLE else ""
 
 
 def format_value(value: float, unit: str) -> str:

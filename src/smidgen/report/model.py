@@ -134,12 +134,14 @@ class Report(_Record):
     `reused_steps` counts steps that were taken over from an earlier candidate that begins alike. With
     `strict_drop` the upper end of a drop's interval has to keep `max_drop`. `sources` says, by measurement,
     which figures from elsewhere it is computed from.
+    `features` says what the host computes before the network (nothing: ""); no cost includes it.
     """
 
     schema_version: Literal[1] = 1
     task: str
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
     target: str
     target_description: str = ""

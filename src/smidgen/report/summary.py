@@ -71,12 +71,13 @@ def sentences(report: Report) -> tuple[Sentence, ...]:
     """What follows the headline: before and after, the paired test, the budget, the strongest baselines."""
     chosen = report.chosen
     if chosen is None:
-        return (_closest(report), _tried(report))
+        return (_closest(report), *_features(report), _tried(report))
     return (
         *_details(report, chosen),
         *_budget(report, chosen),
         *_running_costs(report, chosen),
         _against_baselines(report, chosen),
+        *_features(report),
         _tried(report),
     )
 
@@ -157,6 +158,13 @@ def _running_costs(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         if name in report.sources and (found := chosen.measurement(name))
     ]
     return (Sentence(f"Running it takes {' and '.join(parts)}."),) if parts else ()
+
+
+def _features(report: Report) -> tuple[Sentence, ...]:
+    if not report.features:
+        return ()
+    text = f"Features excluded: computing the network's input ({report.features}) is in none of the costs."
+    return (Sentence(text),)
 
 
 def _rivals(report: Report, chosen: Point) -> list[Point]:

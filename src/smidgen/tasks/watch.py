@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.data.source import verify
 from smidgen.data.split import leave_out
+from smidgen.data.standardise import standardised_splits
 from smidgen.errors import MissingExtra
 from smidgen.models import cnn1d
 from smidgen.tasks.task import Task, Training
@@ -57,13 +57,8 @@ def windows() -> Dataset:
 def divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -> Splits:
     """By subject, then standardised: each channel has mean 0 and deviation 1 over the training windows."""
     assert data.groups is not None
-    parts = [data.take(index) for index in leave_out(data.groups, validation, test)]
-    mean = parts[0].x.mean(axis=(0, 1), dtype=np.float64)
-    deviation = parts[0].x.std(axis=(0, 1), dtype=np.float64)
-    train, held, unseen = (
-        replace(part, x=((part.x - mean) / deviation).astype(np.float32)) for part in parts
-    )
-    return Splits(train, held, unseen, len(TASK.labels))
+    train, held, unseen = (data.take(index) for index in leave_out(data.groups, validation, test))
+    return standardised_splits(Splits(train, held, unseen, len(TASK.labels)))
 
 
 def _recordings() -> dict[str, Any]:
