@@ -8,6 +8,7 @@ import numpy as np
 
 from smidgen.graph import Graph
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.structured import expand_structured
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
 from smidgen.run.windows import convolve, window_counts, windows
@@ -130,6 +131,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
 
 def run_float(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a float graph for float32 inputs [n, ...]. Declared grids are ignored."""
+    graph = expand_structured(graph)
     decoded = {name: fmt.decode() for name, fmt in graph.weights.items()}
     inputs = [np.asarray(a, dtype=np.float32) for a in ((x,) if isinstance(x, np.ndarray) else x)]
     return interpret_chunks(graph, inputs, FLOAT_FUNCTIONS, decoded.__getitem__, watch)[0]
