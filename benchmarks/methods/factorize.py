@@ -44,11 +44,12 @@ METHODS: dict[str, Callable[[float], Step]] = {
 }
 TRAIN_ROWS = 20_000
 HOW = """\
-LeNet-300-100 on the first {rows:,} training images of MNIST, and the 1-D CNN of the task watch. A share `keep`
-of the weights stays: factored after training (`svd`, `responses`) and fine-tuned, or the same architecture at
-the width that has as many weights, trained from scratch for as many epochs in all. Then int8 after training.
-Bytes: the whole `.smg`. Accuracy: test split, percent, of the integers in the file read back; untuned: before
-the last epochs. Mean ± standard deviation over {seeds} seeds (initial weights, order of samples).
+LeNet-300-100 on the first {rows:,} training images of MNIST, and the 1-D CNN of the task watch. A share
+`keep` of the weights stays: factored after training (`svd`, `responses`) and fine-tuned, or the same
+architecture at the width that has as many weights, trained from scratch for as many epochs in all. Then
+int8 after training. Bytes: the whole `.smg`. Accuracy: test split, percent, of the integers in the file
+read back; untuned: before the last epochs. Mean ± standard deviation over {seeds} seeds (initial weights,
+order of samples).
 
 """
 Runs = dict[str, dict[str, Any]]
