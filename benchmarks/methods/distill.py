@@ -2,7 +2,7 @@
 
     python benchmarks/methods/distill.py [seed ...]
 
-Every run is stored at once: a second start goes on from there.
+Every run is stored at once: a second start goes on with the first seed that is not done.
 """
 
 from __future__ import annotations
@@ -179,6 +179,7 @@ def main(seeds: tuple[int, ...]) -> None:
             for key, found in runs_of(scene(data, grey, seed), seed):
                 runs[key] = found
                 print(key, found, flush=True)
+                report(runs)
     report(runs)
 
 
