@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from smidgen.formats import Integer
+from smidgen.formats import Integer, LowRank
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.trees import depths
 
@@ -34,8 +34,13 @@ def _node_macs(graph: Graph, node: Node) -> int:
     if node.op not in ("linear", "conv", "q.linear", "q.conv"):
         return 0
     weight = node.params.get("weight")
-    shape = graph.weights[weight].shape if weight else graph.values[node.inputs[1]].shape
-    return graph.values[node.output].size * math.prod(shape[1:])
+    out = graph.values[node.output].size
+    stored = graph.weights[weight] if weight else None
+    if isinstance(stored, LowRank):
+        positions = out // stored.shape[0]
+        return positions * (math.prod(stored.left.shape) + math.prod(stored.right.shape))
+    shape = stored.shape if stored else graph.values[node.inputs[1]].shape
+    return out * math.prod(shape[1:])
 
 
 def _node_elements(graph: Graph, node: Node) -> int:

@@ -27,9 +27,9 @@ SMALL_MACS = 4_000_000
 
 @dataclass(frozen=True)
 class FitSettings:
-    """`lr` is the peak of a cosine schedule; `patience` epochs without a better validation accuracy stop the
-    training and bring back the best weights (0: train to the end; so does a schedule that hooks drive, whose
-    earlier states are unfinished).
+    """`lr` is the peak of a cosine schedule; `patience` epochs without a better validation accuracy (or
+    agreement, see `Objective.targets`) stop the training and bring back the best weights (0: train to the
+    end; so does a schedule that hooks drive, whose earlier states are unfinished).
     """
 
     epochs: int = 10
@@ -91,6 +91,7 @@ def _fit(
     _call(hooks, "on_fit_start", state)
     patience = 0 if hooks else settings.patience
     best = _Best(patience)
+    validation = replace(data.validation, y=objective.targets(data.validation)) if patience else None
     for epoch in range(settings.epochs):
         state.epoch = epoch
         _call(hooks, "on_epoch_start", state)
@@ -100,7 +101,7 @@ def _fit(
             raise BadInput(
                 "training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate"
             )
-        if patience and best.stop(twin, accuracy(twin, data.validation)):
+        if validation and best.stop(twin, accuracy(twin, validation)):
             break
         report((epoch + 1) / settings.epochs, message)
     best.restore(twin)

@@ -10,6 +10,7 @@ from smidgen.errors import IllegalGraph
 from smidgen.formats import Integer
 from smidgen.graph import Graph
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.structured import expand_structured
 from smidgen.graph.trees import problem_of, reached_leaves, summed
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
@@ -167,6 +168,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
 
 def run_float(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a float graph for float32 inputs [n, ...]. Declared grids are ignored."""
+    graph = expand_structured(graph)
     decoded = {
         name: fmt.array if isinstance(fmt, Integer) else fmt.decode() for name, fmt in graph.weights.items()
     }
