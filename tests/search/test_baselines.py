@@ -4,7 +4,8 @@ import pytest
 from smidgen.graph import GraphBuilder
 from smidgen.learn.fit import FitSettings
 from smidgen.run.float_ops import run_float
-from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed
+from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed, useful_widths
+from tests.random_trees import float_trees
 from tests.search.small import SHAPE, fresh, splits
 
 
@@ -50,10 +51,17 @@ def test_an_impossible_width_is_refused(width):
         narrowed(fresh(), width, seed=0)
 
 
+def test_trees_and_single_layers_have_no_narrower_networks():
+    b = GraphBuilder("single")
+    single = b.graph(b.linear(b.input("x", (4,)), np.ones((3, 4))))
+    assert useful_widths(float_trees(), (0.5,)) == useful_widths(single, (0.5,)) == ()
+    assert useful_widths(fresh(), (0.5,)) == (0.5,)
+
+
 def test_every_candidate_has_its_network_trained_like_the_user_s():
     data, widths = splits(), (0.5,)
     networks = baseline_networks(data, fresh, FitSettings(epochs=8, lr=5e-3), widths)
-    assert {c.base for c in baseline_candidates(widths)} == set(networks)
+    assert {c.base for c in baseline_candidates(data, widths)} == set(networks)
     for make in networks.values():
         logits = run_float(make(0), data.validation.x)
         assert (logits.argmax(axis=1) == data.validation.y).mean() > 0.5

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TIME = "5m"
 DEFAULT_MAX_DROP = 1.0  # percentage points
+MOST_WORKERS = 64
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,16 @@ def compress(
     target: str = "x86-64",
     budget: str = "",
     max_drop: float | None = None,
+    strict_drop: bool = False,
     metric: str = "",
     loss: str = "",
     time: str | float | None = None,
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
+    workers: int = 1,
     out: str | Path | None = None,
     methods: Sequence[str] | None = None,
+    sampler: str = "nsga2",
     example_input: Any = None,
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[Progress], None] = lambda progress: None,
@@ -63,15 +67,17 @@ def compress(
     """Search for the smallest networks that keep the accuracy, on a real device's terms.
 
     Args:
-        source: the name of a built-in task, a trained torch module, an `.onnx` or `.pt2` file, or a Graph.
+        source: the name of a built-in task, a trained torch module, a fitted scikit-learn estimator, an
+            `.onnx` or `.pt2` file, a Graph, or `package.module:function` that returns a model.
         data: a path (`.npz`, `.parquet`, a folder of class folders; see `smidgen.data.load_user_data`),
             `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or Splits; x [n, ...]
             in the model's own layout, y int [n] for classes, float [n] or [n, k] for values. Not for tasks.
             None: only what needs no data is tried, weights on grids, and accuracy stays unknown.
         target: a device name or the path of a TOML file.
-        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB`.
+        budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`.
         max_drop: largest mean loss on validation: percentage points, by default 1, or for a metric that is
             no percentage its own unit, without a default.
+        strict_drop: hold the upper end of the loss's 95% interval to `max_drop`, not only its mean.
         metric: how outputs are judged: a name of `smidgen.data.metrics.METRICS`, or
             `package.module:function` of (outputs float32 [n, k], targets), higher being better. Default:
             accuracy for classes, R² in percent for values.
@@ -80,8 +86,10 @@ def compress(
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
+        workers: how many processes build candidates at the same time. Latencies are never taken meanwhile.
         out: run folder; calling again with the same settings goes on with its search.
         methods: steps to search over (default: all).
+        sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
         example_input: a batch for torch modules (default: the first rows of the data).
         say: hears of every choice that was made about the data, once.
         progress: hears of every candidate; `report(fraction, message)` of trainings and other long steps.
@@ -91,7 +99,7 @@ def compress(
         SmidgenError: something given can't be used; each says what and why.
     """
     from smidgen.data.metrics import metric_for
-    from smidgen.report.collect import About, collect
+    from smidgen.report.collect import About, collect, dependence_notes
     from smidgen.report.environment import environment_of
     from smidgen.report.model import Note
     from smidgen.search.compress import Job
@@ -101,7 +109,7 @@ def compress(
 
     device = load_target(target)
     allowed, limits = budget_for(device, budget), limits_of(time, trials, seeds)
-    _check_choices(max_drop, methods)
+    _check_choices(max_drop, methods, sampler, workers)
     _check_data_free(source, data, device)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
@@ -122,11 +130,14 @@ def compress(
         subject.training,
         usable,
         width_model=subject.width_model,
+        sampler=sampler,
+        strict_drop=strict_drop,
     )
-    result = search(job, limits, folder, progress, report)
+    result = search(job, limits, folder, progress, report, workers)
     report(0.0, "writing the report")
-    about = About(subject.name, device, subject.description, subject.caveats)
+    about = About(subject.name, device, subject.description, subject.caveats, subject.features)
     notes = [Note(level="info", text=text) for text in about_data]
+    notes += dependence_notes(subject.data.validation)
     document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest), notes)
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)
@@ -187,9 +198,9 @@ def _allowed_drop(max_drop: float | None, metric: Metric) -> float:
 
 def _check_data_free(source: Any, data: Any, device: Target) -> None:
     """Raise BadInput where something can't do without data, before any work."""
-    from smidgen.tasks.task import task_names
+    from smidgen.tasks.task import is_task
 
-    task = isinstance(source, str) and source in task_names()
+    task = isinstance(source, str) and is_task(source)
     if data is None and not task and device.kind == "microcontroller":
         found = f"{device.name} runs integers, whose ranges are measured on data"
         raise BadInput(
@@ -197,16 +208,25 @@ def _check_data_free(source: Any, data: Any, device: Target) -> None:
         )
 
 
-def _check_choices(max_drop: float | None, methods: Sequence[str] | None) -> None:
+def _check_choices(max_drop: float | None, methods: Sequence[str] | None, sampler: str, workers: int) -> None:
     from smidgen.methods.recipe import step_class
+    from smidgen.search.samplers import sampler_class
 
     if max_drop is not None and not 0 <= max_drop <= 100:
         raise BadInput("max-drop", f"{max_drop:g} points", "0 to 100 are possible")
+    if not 1 <= workers <= MOST_WORKERS:
+        raise BadInput("workers", str(workers), f"1 to {MOST_WORKERS} are possible")
     for name in methods or ():
         step_class(name)
+    sampler_class(sampler)
 
 
 def _folder_for(source: Any) -> Path:
-    """`runs/NAME`: the task, the file without its ending, or the module's class."""
+    """`runs/NAME`: the task (a variant after `-`), the file without ending, the function, or the class."""
+    from smidgen.load.named import is_name
+    from smidgen.tasks.task import is_task
+
     named = str(source) if isinstance(source, (str, Path)) else type(source).__name__
-    return Path("runs") / Path(named).stem
+    if is_name(named) and not is_task(named):
+        return Path("runs") / named.partition(":")[2]
+    return Path("runs") / Path(named).stem.replace(":", "-")

@@ -121,9 +121,9 @@ def check(
 def _model_graph(model: str) -> Graph:
     from smidgen.codec.container import read_smg
     from smidgen.load import load
-    from smidgen.tasks.task import load_task, task_names
+    from smidgen.tasks.task import is_task, load_task
 
-    if model in task_names():
+    if is_task(model):
         return load_task(model).model()
     return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
 
@@ -288,11 +288,11 @@ def measure(
     device, net = load_target(target), api.open(file)
     found, on = [], ""
     if source or data:
-        shape = net.graph.values[net.graph.inputs[0]].shape
-        splits = load_task(source).load() if source else load_user_data(str(data), shape=shape)
+        task, shape = load_task(source) if source else None, net.graph.values[net.graph.inputs[0]].shape
+        splits = task.load() if task else load_user_data(str(data), shape=shape)
         judge, part = metric_for(replace(splits, metric=metric)), splits.validation
         found = [score(judge, judge.predictions(net.outputs(part.x)), part.y)]
-        on = f", {judge.name} on validation"
+        on = f", {judge.name} on validation" + (", features excluded" if task and task.features else "")
     found += measurements_of(net.graph, file, device)
     Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from smidgen.methods import Recipe
     from smidgen.targets.target import Target
 
-SOURCE = typer.Argument(help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2.")
+SOURCE = typer.Argument(
+    help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2, package.module:function."
+)
 DATA = typer.Option(
     None,
     "--data",
@@ -52,20 +54,30 @@ def compress(
     data: str | None = DATA,
     target: str = TARGET,
     budget: str = typer.Option(
-        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB."
+        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB,energy=5uJ."
     ),
     max_drop: float | None = typer.Option(
         None,
         "--max-drop",
         help="Largest loss on validation: points (default 1), or in the unit of rmse, mse, mae (no default).",
     ),
+    strict_drop: bool = typer.Option(
+        False, "--strict-drop", help="Hold the upper end of the loss's 95% interval to --max-drop."
+    ),
     time: str | None = typer.Option(
         None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m, none with --trials."
     ),
     trials: int | None = typer.Option(None, "--trials", help="How many candidates to build."),
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
+    workers: int | None = typer.Option(
+        None,
+        "--workers",
+        envvar="SMIDGEN_WORKERS",
+        help="How many candidates to build at once. Default: physical cores, at most 4.",
+    ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
+    sampler: str = typer.Option("nsga2", "--sampler", help="What proposes recipes: nsga2, tpe or random."),
     metric: str = METRIC,
     loss: str = LOSS,
 ) -> None:
@@ -93,6 +105,7 @@ def compress(
     from smidgen import api
     from smidgen.cli.progress import Live
     from smidgen.report.terminal import print_report
+    from smidgen.search.workers import default_workers
 
     with Live(Console(stderr=True)) as live:
         done = api.compress(
@@ -103,11 +116,14 @@ def compress(
             max_drop=max_drop,
             metric=metric,
             loss=loss,
+            strict_drop=strict_drop,
             time=time,
             trials=trials,
             seeds=seeds,
+            workers=default_workers() if workers is None else workers,
             out=out,
             methods=method,
+            sampler=sampler,
             say=live.say,
             progress=live.search,
             report=live.step,
@@ -123,9 +139,9 @@ def compress(
 
 def _measured_on(source: str, data: str | None, metric: str) -> list[str]:
     """The options by which `smidgen measure` judges as this run did."""
-    from smidgen.tasks.task import task_names
+    from smidgen.tasks.task import is_task
 
-    found = ["--data", data] if data else ["--task", source] if source in task_names() else []
+    found = ["--data", data] if data else ["--task", source] if is_task(source) else []
     return [*found, "--metric", metric] if metric and found else found
 
 
@@ -155,7 +171,23 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [], "", "")
+    compress(
+        source="watch",
+        data=None,
+        target="cortex-m4",
+        budget="flash=64KB,ram=48KB",
+        max_drop=1.0,
+        strict_drop=False,
+        time=time,
+        trials=None,
+        seeds=3,
+        workers=None,
+        out=out,
+        method=[],
+        sampler="nsga2",
+        metric="",
+        loss="",
+    )
 
 
 def apply(

@@ -10,25 +10,30 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.augment import Augmentation
 from smidgen.errors import BadInput
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`x` float32 [n, ...]; `y` int64 [n] class labels or float32 [n, k] values; `groups` int64 [n] or None
-    (subject, speaker).
+    """`x` float32 [n, ...]; `y` int64 [n] class labels or float32 [n, k] values.
+
+    `groups` int64 [n] or None (subject, speaker): a split keeps the rows of a group together.
+    `clusters` int64 [n] or None: rows that are no independent draws, as windows of one recording.
     """
 
     x: npt.NDArray[np.float32]
     y: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     groups: npt.NDArray[np.int64] | None = None
+    clusters: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
     def take(self, index: npt.NDArray[np.int64]) -> Dataset:
         """The rows `index`, in that order."""
-        return Dataset(self.x[index], self.y[index], None if self.groups is None else self.groups[index])
+        groups, clusters = (ids if ids is None else ids[index] for ids in (self.groups, self.clusters))
+        return Dataset(self.x[index], self.y[index], groups, clusters)
 
     def head(self, n: int) -> Dataset:
         return self.take(np.arange(min(n, len(self))))
@@ -37,6 +42,11 @@ class Dataset:
         """Consecutive slices of at most `size` rows."""
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
+
+    @property
+    def dependent(self) -> npt.NDArray[np.int64] | None:
+        """Which rows a test must keep together, int64 [n]: `clusters`, else `groups`; None if none."""
+        return self.groups if self.clusters is None else self.clusters
 
     @cached_property
     def digest(self) -> str:
@@ -53,6 +63,8 @@ class Splits:
 
     Attributes:
         classes: how many; None where the targets are values (regression).
+        augmentation: by which every training on them varies its batches. It belongs to the data, so that
+            compression trains as the uncompressed network was trained.
         names: of the classes, in order; empty if nobody named them.
         metric: by which outputs are judged, a name or `package.module:function`; empty: accuracy or R².
         loss: that training minimises, likewise; empty: cross-entropy or the mean squared error.
@@ -64,6 +76,7 @@ class Splits:
     validation: Dataset
     test: Dataset
     classes: int | None
+    augmentation: Augmentation | None = None
     names: tuple[str, ...] = ()
     metric: str = ""
     loss: str = ""
@@ -97,10 +110,15 @@ class Splits:
             if self.classes is None and part.y.shape[1:] != self.train.y.shape[1:]:
                 found, expected = part.y.shape[1], self.train.y.shape[1]
                 raise BadInput(where, f"{name} rows have {found} targets", f"train rows have {expected}")
+            for ids in (part.groups, part.clusters):
+                if ids is not None and ids.shape != (len(part),):
+                    numbers = f"group or cluster numbers {list(ids.shape)} for {len(part)} {name} samples"
+                    raise BadInput(where, numbers, "one number a sample is needed")
 
     @property
     def digest(self) -> str:
-        return "-".join(part.digest for part in (self.train, self.validation, self.test))
+        parts = [part.digest for part in (self.train, self.validation, self.test)]
+        return "-".join(parts if self.augmentation is None else [*parts, repr(self.augmentation)])
 
 
 def _check_targets(

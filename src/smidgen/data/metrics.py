@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -74,25 +75,26 @@ def metric_for(splits: Splits) -> Metric:
         raise BadInput(
             "metric", f"{name} is for {metric.targets}", f"the data's targets are {kind}", f"Use {able}"
         )
-    if metric is AUC and splits.classes != 2:
+    if metric == AUC and splits.classes != 2:
         raise BadInput("metric", f"auc with {splits.classes} classes", "it is for two", "Use f1 or accuracy")
     return metric
 
 
 def _users(source: str) -> Metric:
     """The user's own function of (outputs float32 [n, k], targets) -> number; higher is better."""
-    function = find_function(source)
+    find_function(source)
+    return Metric(source, "", "higher", "any", "outputs", partial(_users_score, source))
 
-    def score(outputs: Array, targets: Array) -> float:
-        found = call(source, function, outputs, targets)
-        try:
-            return float(found)
-        except (TypeError, ValueError) as problem:
-            raise BadInput(
-                source, f"the metric returned a {type(found).__name__}", "a number is needed"
-            ) from problem
 
-    return Metric(source, "", "higher", "any", "outputs", score)
+def _users_score(source: str, outputs: Array, targets: Array) -> float:
+    """By name, so that a metric can be sent to another process."""
+    found = call(source, find_function(source), outputs, targets)
+    try:
+        return float(found)
+    except (TypeError, ValueError) as problem:
+        raise BadInput(
+            source, f"the metric returned a {type(found).__name__}", "a number is needed"
+        ) from problem
 
 
 def _accuracy(labels: Array, targets: Array) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from smidgen.formats import Dense, Format
 from smidgen.graph.core import Graph, Node, Value
+from smidgen.graph.scan import states_of, with_body
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -60,7 +62,7 @@ class GraphBuilder:
     def append(self, node: Node) -> tuple[str, ...]:
         """Append a ready-made node (which may have several outputs) and return its outputs."""
         grown = Graph(self.name, (node,), self._values, self._weights, (), ()).inferred()
-        self._nodes.append(node)
+        self._nodes.append(grown.nodes[0])
         self._values.update({name: grown.values[name] for name in node.outputs})
         return node.outputs
 
@@ -120,6 +122,30 @@ class GraphBuilder:
             padding=pairs(padding, rank),
             **extra,
         )
+
+    def scan(
+        self,
+        x: str,
+        cell: Graph,
+        *,
+        kind: str = "custom",
+        initial: Sequence[str] = (),
+        reverse: bool = False,
+        name: str | None = None,
+    ) -> tuple[str, ...]:
+        """Run `cell` (see graph/scan.py and graph/cells.py) over the steps of x [T, ..].
+
+        Returns the cell's sequence outputs, [T, ..] each, then its final states. The cell's weights become
+        this graph's; its node and value names must not occur here.
+        """
+        name = name or self._unique("scan")
+        self._weights.update(cell.weights)
+        attrs = {"body": cell, "kind": kind, "reverse": reverse}
+        bare = Node(name, "scan", (x, *initial), (), {}, attrs)
+        states = len(states_of(bare))
+        kept = [f"{name}.steps{i}" if i else name for i in range(len(cell.outputs) - states)]
+        finals = [f"{name}.{state.rpartition('.')[2]}" for state in states_of(bare)]
+        return self.append(with_body(replace(bare, outputs=(*kept, *finals)), cell))
 
     def flatten(self, x: str, name: str | None = None) -> str:
         return self.op("reshape", [x], name=name, shape=(-1,))

@@ -7,7 +7,7 @@ int8 values, and is the definition of what every back end computes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from smidgen.errors import IllegalGraph
 from smidgen.formats import Format, Grid
 from smidgen.graph.ops import OPS
+from smidgen.graph.scan import SCANS, body_of, fitted, scan_shapes, walk, with_body
 
 Attrs = Mapping[str, Any]
 
@@ -109,6 +110,10 @@ class Graph:
         """Nodes that use a weight; more than one where weights are tied."""
         return tuple(node for node in self.nodes if weight in node.params.values())
 
+    def walk(self) -> Iterator[Node]:
+        """All nodes in order, those of scan bodies included; every weight is read by one of them."""
+        return walk(self.nodes)
+
     @property
     def is_integer(self) -> bool:
         """True when no value is a real number, inputs and outputs included."""
@@ -158,11 +163,15 @@ class Graph:
 
     def inferred(self) -> Graph:
         """With every value's shape recomputed from the inputs and weights (after channels were removed)."""
-        values = dict(self.values)
+        values, nodes = dict(self.values), []
         for node in self.nodes:
+            if node.op in SCANS:
+                node = fitted(node, values)
+                node = with_body(node, body_of(node, self.weights).inferred())
             for name, shape in zip(node.outputs, _infer(node, values, self.weights), strict=True):
                 values[name] = replace(values[name], shape=shape) if name in values else Value(shape)
-        return replace(self, values=values)
+            nodes.append(node)
+        return replace(self, values=values, nodes=tuple(nodes))
 
     def check(self) -> None:
         """Raise IllegalGraph naming the node, what was found, what was expected and the remedy."""
@@ -204,7 +213,7 @@ def _infer(
         if role not in node.params:
             raise IllegalGraph(node.name, f"{node.op} has no {role!r}", f"it needs {', '.join(op.params)}")
     for role, weight in node.params.items():
-        if role not in (*op.params, *op.optional):
+        if role not in (*op.params, *op.optional) and node.op not in SCANS:
             raise IllegalGraph(
                 node.name, f"{node.op} takes no {role!r}", f"roles: {(*op.params, *op.optional)}"
             )
@@ -217,6 +226,8 @@ def _infer(
     inputs = [values[name].shape for name in node.inputs]
     params = {role: weights[name].shape for role, name in node.params.items()}
     try:
+        if node.op in SCANS:
+            return scan_shapes(node, values, weights)
         return op.infer(node.attrs, inputs, params)
     except (ValueError, IndexError) as problem:
         shapes = ", ".join(str(list(s)) for s in inputs)
@@ -225,7 +236,7 @@ def _infer(
 
 def _check_names(graph: Graph) -> None:
     seen: set[str] = set()
-    for name in [n.name for n in graph.nodes]:
+    for name in [n.name for n in graph.walk()]:
         if name in seen:
             raise IllegalGraph(name, "two nodes have this name", "names are unique", "Rename one of them")
         seen.add(name)

@@ -169,16 +169,60 @@ def _island(
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
+def _scan(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    raise NotImplementedError("graph.scan infers the shapes of a scan from its body")
+
+
+def _slice(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """Elements start, start + step, … before stop of one axis; 0 <= start < stop <= size, step >= 1."""
+    axis, start, stop, step = (attrs[key] for key in ("axis", "start", "stop", "step"))
+    shape = inputs[0]
+    if not 0 <= axis < len(shape) or not 0 <= start < stop <= shape[axis] or step < 1:
+        raise ValueError(f"[{start}:{stop}:{step}] of axis {axis} does not lie inside")
+    kept = len(range(start, stop, step))
+    return (tuple(kept if i == axis else n for i, n in enumerate(shape)),)
+
+
+def _embedding(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    return ((*inputs[0], params["weight"][1]),)
+
+
 def _decode(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
     return (params["weight"],)
 
 
+_SLICE = ("axis", "start", "stop", "step")
+
+
+def _trees(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """See graph/trees.py."""
+    if len(inputs[0]) != 1:
+        raise ValueError("trees compare the features of a vector")
+    (splits,), (trees, _), (_, width), (outputs,) = (params[r] for r in ("feature", "tree", "leaf", "bias"))
+    expected = {"threshold": (splits,), "children": (splits, 2), "tree": (trees, 3)}
+    for role, shape in expected.items():
+        if params[role] != shape:
+            raise ValueError(f"{role} has shape {list(params[role])}, not {list(shape)}")
+    if trees < 1 or not 1 <= width <= outputs:
+        raise ValueError(f"{trees} trees with leaves of {width} values for {outputs} outputs")
+    return ((outputs,),)
+
+
 _CONV = ("stride", "padding", "dilation", "groups")
 _POOL = ("kernel", "stride", "padding")
 _REQUANTIZE = ("multiplier", "shift")
 _BOUNDS = ("lo", "hi")
+_TREES = ("feature", "threshold", "children", "tree", "leaf", "bias")
 
 OPS: Mapping[str, Op] = {
     # Real numbers
@@ -191,6 +235,7 @@ OPS: Mapping[str, Op] = {
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
     "mean": Op(_mean, attrs=("axes", "keepdims")),
     "add": Op(_broadcast),
+    "sub": Op(_broadcast),
     "mul": Op(_broadcast),
     "add_constant": Op(_channels, ("constant",), elementwise=True),
     "mul_constant": Op(_channels, ("constant",), elementwise=True),
@@ -198,6 +243,12 @@ OPS: Mapping[str, Op] = {
     "reshape": Op(_reshape, attrs=("shape",), alias=True),
     "transpose": Op(_transpose, attrs=("perm",)),
     "pad": Op(_pad, attrs=("pads", "value")),
+    "slice": Op(_slice, attrs=_SLICE),
+    # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
+    "embedding": Op(_embedding, ("weight",)),
+    # A body over the steps of a sequence: see graph/scan.py.
+    "scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "trees": Op(_trees, _TREES),
     # A computation that could not be captured: runs in float through its source runtime.
     "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
     # Between real numbers and integers
@@ -219,4 +270,8 @@ OPS: Mapping[str, Op] = {
     "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
     "q.transpose": Op(_transpose, attrs=("perm",)),
     "q.pad": Op(_pad, attrs=("pads",)),
+    "q.slice": Op(_slice, attrs=_SLICE),
+    "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
+    "q.scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),
 }

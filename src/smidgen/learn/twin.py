@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from smidgen.errors import Unsupported
 from smidgen.formats import Dense, Format, Grid
-from smidgen.formats.twins import Twin, round_half_up_ste
+from smidgen.formats.twins import LowRankTwin, Twin, round_half_up_ste
 from smidgen.graph import Graph, Node
+from smidgen.graph.structured import expand_structured, right_factors
 from smidgen.learn.torch_ops import TORCH_FUNCTIONS
 from smidgen.lower.grids import KEEPS_GRID, trainable_grids, with_grids
 
@@ -55,7 +56,8 @@ class GridTwin(nn.Module):
 class GraphTwin(nn.Module):
     """The float graph, its weights through their formats' twins, its declared grids as fake quantization.
 
-    `weights` maps weight names to twins. `forward` takes [n, ...] channels last and returns the first output.
+    `weights` maps weight names to twins; low-rank ones are executed factor by factor. `forward` takes
+    [n, ...] channels last and returns the first output.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -74,6 +76,8 @@ class GraphTwin(nn.Module):
                 elif name not in self.weights:
                     self.weights[name] = graph.weights[name].twin()
         self._twins = nn.ModuleList(self.weights.values())
+        self._executed = expand_structured(graph)
+        self._factors = _factors(self.weights, right_factors(graph))
         moving = trainable_grids(graph)
         shares = {n.output for n in graph.nodes if n.op in KEEPS_GRID}
         self.grids: dict[str, GridTwin] = {
@@ -86,13 +90,13 @@ class GraphTwin(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         live = {self.graph.inputs[0]: self._on_grid(self.graph.inputs[0], x)}
         memo: dict[str, Tensor] = {}
-        for node in self.graph.nodes:
+        for node in self._executed.nodes:
             inputs = [live[name] for name in node.inputs]
             params = {role: self._param(role, name, memo) for role, name in node.params.items()}
             if node.op == "batch_norm":
                 y = self._batch_norm(node, inputs[0], params)
             else:
-                y = TORCH_FUNCTIONS[node.op](node, inputs, params, self.graph.values[node.output])
+                y = TORCH_FUNCTIONS[node.op](node, inputs, params, self._executed.values[node.output])
             live[node.output] = self._on_grid(node.output, y)
         return live[self.graph.outputs[0]]
 
@@ -125,7 +129,7 @@ class GraphTwin(nn.Module):
             buffer: Tensor = getattr(self, _key(name))
             return buffer
         if name not in memo:
-            memo[name] = self.weights[name].weight()
+            memo[name] = (self._factors.get(name) or self.weights[name]).weight()
         return memo[name]
 
     def _batch_norm(self, node: Node, x: Tensor, w: dict[str, Tensor]) -> Tensor:
@@ -141,6 +145,16 @@ class GraphTwin(nn.Module):
             node.attrs["epsilon"],
         )
         return y.movedim(1, -1) if x.dim() > 2 else y
+
+
+def _factors(weights: dict[str, Twin], rights: dict[str, str]) -> dict[str, Twin]:
+    """The twins of low-rank factors, by their names in the expanded graph."""
+    found: dict[str, Twin] = {}
+    for name, right in rights.items():
+        whole = weights[name]
+        assert isinstance(whole, LowRankTwin)
+        found |= {name: whole.left, right: whole.right}
+    return found
 
 
 def _key(weight: str) -> str:

@@ -44,7 +44,7 @@ def predict(graph: Graph, run: Runner, x: npt.NDArray[np.float32], metric: Metri
 
 def score(metric: Metric, predictions: Array, targets: Array) -> Measurement:
     """The metric's own score of what `predict` returned; `repeats` is the number of samples."""
-    if metric is ACCURACY:
+    if metric == ACCURACY:
         return accuracy(predictions, targets)
     found = metric.score(predictions, targets)
     return Measurement(metric.name, found, metric.unit, "measured", len(targets))

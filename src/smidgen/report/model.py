@@ -24,7 +24,7 @@ Kind = Literal["compressed", "width baseline", "other model", "uncompressed"]
 ArtifactClass = Literal["integer", "weight_only", "approximate"]
 Better = Literal["higher", "lower"]
 BASELINES: tuple[Kind, ...] = ("width baseline", "other model")
-SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj")
+SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj", "cost_per_million_usd")
 
 
 class _Record(BaseModel):
@@ -52,6 +52,9 @@ class Score(_Record):
 class Drop(_Record):
     """What is lost on paired samples (negative: gained), with a 95% interval: percentage points, or in the
     metric's own unit where `unit` is not %.
+
+    `clusters` were drawn for it (None: samples); `mcnemar_p` is the p-value of no difference in accuracy for
+    the shipped seed, where samples are independent.
     """
 
     points: float
@@ -59,6 +62,8 @@ class Drop(_Record):
     high: float
     unit: str = "%"
     better: Better = "higher"
+    clusters: int | None = None
+    mcnemar_p: float | None = None
 
 
 class Point(_Record):
@@ -140,25 +145,33 @@ class Environment(_Record):
 class Report(_Record):
     """One run. `points` includes the baselines; `uncompressed` is the network that was brought.
 
-    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits.
+    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits;
+    `reused_steps` counts steps that were taken over from an earlier candidate that begins alike. With
+    `strict_drop` the upper end of a drop's interval has to keep `max_drop`. `sources` says, by measurement,
+    which figures from elsewhere it is computed from.
+    `features` says what the host computes before the network (nothing: ""); no cost includes it.
     """
 
     schema_version: Literal[1] = 1
     task: str
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
     target: str
     target_description: str = ""
     size_axis: Literal["flash_bytes", "file_bytes"]
     budget: dict[str, float] = {}
     max_drop: float | None = None
+    strict_drop: bool = False
+    sources: dict[str, str] = {}
     artifact_class: ArtifactClass = "integer"
     uncompressed: Point
     points: tuple[Point, ...] = ()
     layers: tuple[Layer, ...] = ()
     notes: tuple[Note, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    reused_steps: int = 0
     environment: Environment = Environment()
 
     @property

@@ -9,6 +9,7 @@ from smidgen.report.labels import (
     format_score,
     format_value,
     metric_label,
+    remark,
 )
 from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import Point, Report
@@ -85,6 +86,7 @@ def _cost_tile(report: Report, chosen: Point, name: str) -> Markup | None:
         tag("p", format_value(found.value, found.unit), class_="number"),
         how(found.how),
         tag("p", old, class_="before") if old else None,
+        tag("p", left_out, class_="before") if (left_out := remark(report.features, name)) else None,
         _meter(found.value / limit, f"budget {format_limit(name, limit)}") if limit else None,
         class_="tile",
     )

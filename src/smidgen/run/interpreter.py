@@ -11,6 +11,7 @@ from smidgen.errors import BadInput, Unsupported
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Attrs, Value
 from smidgen.numerics import Array
+from smidgen.run.rest import with_rest
 
 Watch = Callable[[Node, Sequence[Array]], None]
 CHUNK = 128  # samples computed at once: bounds the memory of unrolled windows
@@ -18,12 +19,16 @@ CHUNK = 128  # samples computed at once: bounds the memory of unrolled windows
 
 @dataclass(frozen=True)
 class Site:
-    """What an operator sees: its node's attributes, weights by role, and its values' declarations."""
+    """What an operator sees: its node's attributes, weights by role, and its values' declarations.
+
+    `watch` is for operators that run nodes of their own.
+    """
 
     node: Node
     weights: Mapping[str, Array]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    watch: Watch | None = None
 
     @property
     def attrs(self) -> Attrs:
@@ -40,8 +45,8 @@ def interpret(
     weights: Callable[[str], Array],
     watch: Watch | None = None,
 ) -> tuple[Array, ...]:
-    """Outputs of the graph for batched inputs. `watch(node, outputs)` sees every layer; values are freed
-    after their last use.
+    """Outputs of the graph for batched inputs. `watch(node, outputs)` sees every layer, those inside a scan
+    once a step; values are freed after their last use.
     """
     live = dict(zip(graph.inputs, inputs, strict=True))
     last_use = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
@@ -54,6 +59,7 @@ def interpret(
             {role: weights(name) for role, name in node.params.items()},
             tuple(graph.values[name] for name in node.inputs),
             tuple(graph.values[name] for name in node.outputs),
+            watch,
         )
         made = function(site, [live[name] for name in node.inputs])
         results = [made] if isinstance(made, np.ndarray) else list(made)
@@ -73,8 +79,11 @@ def interpret_chunks(
     weights: Callable[[str], Array],
     watch: Watch | None = None,
 ) -> tuple[Array, ...]:
-    """`interpret` over slices of the batch; shapes of the inputs are checked. With `watch`: one slice."""
-    inputs = (x,) if isinstance(x, np.ndarray) else tuple(x)
+    """`interpret` over slices of the batch; shapes of the inputs are checked. With `watch`: one slice.
+
+    Inputs that only start a recurrence may be left out: it then starts at rest.
+    """
+    inputs = with_rest(graph, (x,) if isinstance(x, np.ndarray) else tuple(x))
     check_inputs(graph, inputs)
     n = inputs[0].shape[0]
     size = n if watch else CHUNK

@@ -38,7 +38,8 @@ class Evaluated:
     `predictions` are what the metric keeps of its integers' outputs: labels int64 [n] or outputs float32
     [n, k]. `accuracy` is the metric's gain, higher is better: accuracy in percent unless another metric was
     asked for; an error has its sign turned. `measurements` by name (`file_bytes`, `ram_bytes`, …); `notes`
-    what steps had to say; `files` relative to the seed's folder.
+    what steps had to say; `files` relative to the seed's folder; `reused_steps` of the recipe were taken over
+    from an earlier candidate instead of carried out.
     """
 
     seed: int
@@ -47,6 +48,7 @@ class Evaluated:
     measurements: Mapping[str, Measurement]
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    reused_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,10 @@ from smidgen.methods.step import Stage, Step
 NONE = "none"
 RECOVER = "recover"
 TRAINING = "tune.fit"
-# Not a choice: every quantization does it first.
-IMPLIED = ("quantize.fold_batch_norm",)
-
-
-# Left to --method where there is data: quantize.affine then makes integers of the activations as well.
-WITHOUT_DATA = ("quantize.weights",)
+LEFT_OUT = ("quantize.fold_batch_norm",)  # every quantization folds first
+# Left to --method where there is data: quantize.affine then makes integers of the activations as well, files
+# of half precision are larger than int8, and float files have no kernels.
+WITHOUT_DATA = ("quantize.weights", "quantize.half")
 
 
 def usable_methods(methods: Sequence[str] | None, data: Splits) -> tuple[str, ...]:
@@ -92,7 +90,7 @@ class RecipeSpace:
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
         """The parameters that lead to `recipe` (its settings moved to the nearest allowed ones)."""
-        left = [step for step in recipe.steps if step.name not in IMPLIED]
+        left = [step for step in recipe.steps if step.name not in LEFT_OUT]
         found: dict[str, Any] = {}
         for slot in self.slots:
             fits = left and left[0].name in slot.methods
@@ -130,7 +128,7 @@ def _slots(classes: dict[str, type[Step]]) -> tuple[Slot, ...]:
     """Slots in the order of a recipe."""
     families: dict[tuple[Stage, str], list[str]] = {}
     for name, cls in sorted(classes.items()):
-        if name not in (*IMPLIED, TRAINING):
+        if name not in (*LEFT_OUT, TRAINING):
             # One slot for all kinds of values: a weight has one representation.
             family = "" if cls.stage is Stage.VALUES else "." + name.split(".")[0]
             families.setdefault((cls.stage, family), []).append(name)

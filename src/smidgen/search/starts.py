@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from smidgen.methods.distill.logits import Logits
+from smidgen.methods.factorize.responses import ResponsePCA
+from smidgen.methods.factorize.svd import TruncatedSVD
 from smidgen.methods.prune.channels import Channels
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.quantize.half import HalfPrecision
 from smidgen.methods.quantize.weights import WeightQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Step
@@ -20,11 +23,14 @@ def starting_recipes() -> list[Recipe]:
     return [
         Recipe((AffineQuantization(bits=8),)),
         *(Recipe((WeightQuantization(bits, rule="mse"),)) for bits in (8, 6, 4)),
+        Recipe((HalfPrecision(),)),
+        Recipe((TruncatedSVD(0.99), WeightQuantization(8, rule="mse"))),
         _trained(AffineQuantization(bits=4)),
         _trained(GlobalMagnitude(sparsity=0.9), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(Channels(ratio=0.5), RECOVERY, AffineQuantization(bits=4)),
         _trained(GlobalMagnitude(sparsity=0.8), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(Channels(ratio=0.3), RECOVERY, AffineQuantization(bits=8)),
+        _trained(ResponsePCA(0.25, "weights"), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(AffineQuantization(bits=3)),
         _trained(AffineQuantization(bits=2)),
         _trained(AffineQuantization(bits=8)),

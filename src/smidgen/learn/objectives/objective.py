@@ -6,12 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from smidgen.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from smidgen.learn.twin import GraphTwin
 
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 Logs = Mapping[str, float]
 Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64 or [n, k] float32
 
@@ -24,6 +29,10 @@ class Objective(ABC):
 
     @abstractmethod
     def update(self, batch: Batch, backward: Callable[[Tensor], None]) -> Logs: ...
+
+    def targets(self, part: Dataset) -> Targets:
+        """The classes int64 [n] or values float32 [n, k] that early stopping compares with, after `start`."""
+        return part.y
 
 
 class LossObjective(Objective):

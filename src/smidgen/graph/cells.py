@@ -1,0 +1,112 @@
+"""Bodies of the usual recurrent layers, each gate's weights under its own name.
+
+Weights are called `<name>.<gate>.input` [H, I], `<name>.<gate>.recurrent` [H, H], `<name>.<gate>.bias` [H].
+A cell returns its new hidden state as its one sequence output unless `sequence` is False.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy.typing as npt
+
+from smidgen.formats import Format
+from smidgen.graph.build import GraphBuilder
+from smidgen.graph.core import Graph
+
+Arrays = Mapping[str, npt.ArrayLike | Format]
+Reset = Literal["before", "after"]
+
+GRU_GATES = ("reset", "update", "new")
+LSTM_GATES = ("input", "forget", "cell", "output")
+
+
+def gru_cell(
+    name: str, inputs: int, hidden: int, weights: Arrays, reset: Reset = "after", sequence: bool = True
+) -> Graph:
+    """One step of a gated recurrent unit: x [inputs], h [hidden] -> h' [hidden].
+
+        r = sigmoid(W_r x + b_r + U_r h)        z = sigmoid(W_z x + b_z + U_z h)
+        n = tanh(W_n x + b_n + r * (U_n h + c_n))   reset after the product (PyTorch, cuDNN), or
+        n = tanh(W_n x + b_n + U_n (r * h))         reset before it (the original)
+        h' = n + z * (h - n)
+
+    `weights` maps `<gate>.input`, `<gate>.recurrent`, `<gate>.bias` for the gates reset, update and new, and
+    `new.recurrent_bias` (c_n; reset after only) to arrays.
+    Ref: Cho et al. 2014, arXiv 1406.1078, section 2.3.
+    """
+    cell = _Cell(name, inputs, weights)
+    h = cell.state("h", hidden)
+    r = cell.gate(
+        "reset",
+        "sigmoid",
+        [cell.linear("reset.input", cell.x, "reset.bias"), cell.linear("reset.recurrent", h)],
+    )
+    z = cell.gate(
+        "update",
+        "sigmoid",
+        [cell.linear("update.input", cell.x, "update.bias"), cell.linear("update.recurrent", h)],
+    )
+    if reset == "after":
+        recalled = cell.op("mul", "recalled", r, cell.linear("new.recurrent", h, "new.recurrent_bias"))
+    else:
+        recalled = cell.linear("new.recurrent", cell.op("mul", "recalled", r, h))
+    n = cell.gate("new", "tanh", [cell.linear("new.input", cell.x, "new.bias"), recalled])
+    change = cell.op("mul", "kept", z, cell.op("sub", "difference", h, n))
+    following = cell.op("add", "next", n, change)
+    return cell.graph(*([following] if sequence else []), following)
+
+
+def lstm_cell(name: str, inputs: int, hidden: int, weights: Arrays, sequence: bool = True) -> Graph:
+    """One step of a long short-term memory: x [inputs], h [hidden], c [hidden] -> h', c'.
+
+        i, f, o = sigmoid(W x + b + U h) each,  g = tanh(W_g x + b_g + U_g h)
+        c' = f * c + i * g,                     h' = o * tanh(c')
+
+    `weights` maps `<gate>.input`, `<gate>.recurrent`, `<gate>.bias` for the gates input, forget, cell (g) and
+    output to arrays. Ref: Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000.
+    """
+    cell = _Cell(name, inputs, weights)
+    h, c = cell.state("h", hidden), cell.state("c", hidden)
+    made = {
+        gate: cell.gate(
+            gate,
+            "tanh" if gate == "cell" else "sigmoid",
+            [cell.linear(f"{gate}.input", cell.x, f"{gate}.bias"), cell.linear(f"{gate}.recurrent", h)],
+        )
+        for gate in LSTM_GATES
+    }
+    kept = cell.op("mul", "kept", made["forget"], c)
+    following = cell.op("add", "next_c", kept, cell.op("mul", "written", made["input"], made["cell"]))
+    shown = cell.op("mul", "next", made["output"], cell.op("tanh", "squashed", following))
+    return cell.graph(*([shown] if sequence else []), shown, following)
+
+
+class _Cell:
+    """A body under construction; every name starts with the layer's."""
+
+    def __init__(self, name: str, inputs: int, weights: Arrays) -> None:
+        self._name, self._weights = name, weights
+        self._builder = GraphBuilder(f"{name}.body")
+        self.x = self._builder.input(f"{name}.x", (inputs,))
+
+    def state(self, name: str, size: int) -> str:
+        return self._builder.input(f"{self._name}.{name}", (size,))
+
+    def linear(self, weight: str, x: str, bias: str = "") -> str:
+        roles = {"weight": weight} | ({"bias": bias} if bias in self._weights else {})
+        params = {
+            role: self._builder.weight(f"{self._name}.{given}", self._weights[given])
+            for role, given in roles.items()
+        }
+        return self._builder.op("linear", [x], params, f"{self._name}.{weight}.product")
+
+    def op(self, op: str, name: str, *inputs: str) -> str:
+        return self._builder.op(op, inputs, name=f"{self._name}.{name}")
+
+    def gate(self, gate: str, function: str, terms: list[str]) -> str:
+        return self.op(function, gate, self.op("add", f"{gate}.sum", *terms))
+
+    def graph(self, *outputs: str) -> Graph:
+        return self._builder.graph(outputs)
