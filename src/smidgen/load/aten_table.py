@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from smidgen.load.activations import activation, clamp, leaky_relu, silu
 from smidgen.load.aten_call import Call, Handler
+from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand
 from smidgen.load.window_pads import ceil_pads, same_pads
 
@@ -111,9 +113,10 @@ def _concat(call: Call) -> str:
     if not all(isinstance(v, str) for v in values):
         raise NotCaptured("concatenation with a constant")
     rank = call.source.rank(values[0]) + 1
-    if call.args["dim"] % rank == 0:
+    axis, batch = call.args["dim"] % rank, call.batch_axis
+    if axis == batch:
         raise NotCaptured("it joins along the batch dimension", "Concatenate another axis")
-    return call.source.concat(values, call.args["dim"] % rank - 1, call.name)
+    return call.source.concat(values, axis - (axis > batch), call.name)
 
 
 def _permute(call: Call) -> str:
@@ -131,9 +134,10 @@ def _transpose(call: Call) -> str:
 
 
 def _moved(call: Call, perm: Sequence[int]) -> str:
-    if perm[0] != 0:
-        raise NotCaptured("it moves the batch dimension", "Keep the batch first")
-    return call.source.transpose(call.x, [axis - 1 for axis in perm[1:]], call.name)
+    """Where the batch goes makes no difference to a sample."""
+    batch = call.batch_axis
+    kept = [axis - (axis > batch) for axis in perm if axis != batch]
+    return call.source.transpose(call.x, kept, call.name)
 
 
 def _pad(call: Call) -> str:
@@ -150,24 +154,25 @@ def _pad(call: Call) -> str:
 
 def _add(sign: float) -> Handler:
     def handle(call: Call) -> str:
-        a, b = (_operand(call.args[key]) for key in ("self", "other"))
-        factor = sign * float(call.args.get("alpha", 1))
-        return call.source.add(a, _times(call, b, factor), call.name)
+        a, b = call.operand("self"), call.operand("other")
+        scaled = _times(call, b, float(call.args.get("alpha", 1)))
+        join = call.source.add if sign > 0 else call.source.subtract
+        return join(a, scaled, call.name)
 
     return handle
 
 
 def _reverse_subtract(call: Call) -> str:
-    a, b = (_operand(call.args[key]) for key in ("self", "other"))
-    return call.source.add(_times(call, a, -float(call.args.get("alpha", 1))), b, call.name)
+    scaled = _times(call, call.operand("self"), float(call.args.get("alpha", 1)))
+    return call.source.subtract(call.operand("other"), scaled, call.name)
 
 
 def _mul(call: Call) -> str:
-    return call.source.mul(_operand(call.args["self"]), _operand(call.args["other"]), call.name)
+    return call.source.mul(call.operand("self"), call.operand("other"), call.name)
 
 
 def _div(call: Call) -> str:
-    divisor = _operand(call.args["other"])
+    divisor = call.operand("other")
     if not isinstance(divisor, Constant) or "rounding_mode" in call.text or not np.all(divisor.array):
         raise NotCaptured("division by a computed or zero value, or rounded", "Multiply instead")
     return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
@@ -217,15 +222,62 @@ def _dropout(call: Call) -> str:
 
 
 def _reshape(call: Call) -> str:
+    """Samples stay whole where as many elements as before lie in front of the batch."""
+    before = math.prod(call.source.shape(call.x)[: call.batch_axis])
+    if before != math.prod(call.shape[: call.batch_out]):
+        raise NotCaptured("it mixes the samples of a batch", "Transpose the batch to the front first")
     return call.source.reshape(call.x, call.shape, call.name)
+
+
+def _slice(call: Call) -> str:
+    a = call.args
+    if a["dim"] % (call.source.rank(call.x) + 1) == call.batch_axis and not a["start"] and a["step"] == 1:
+        return call.x  # the end lies behind the last sample: the output has as many
+    start, stop = a["start"] or 0, sys.maxsize if a["end"] is None else a["end"]
+    return call.source.slice(call.x, call.axis(a["dim"]), start, stop, a["step"], call.name)
+
+
+def _select(call: Call) -> str:
+    return call.source.select(call.x, call.axis(call.args["dim"]), call.args["index"], call.name)
+
+
+def _unbind(call: Call) -> list[str]:
+    axis = call.axis(call.args["dim"])
+    steps = range(call.source.shape(call.x)[axis])
+    return [call.source.select(call.x, axis, step, f"{call.name}.{step}") for step in steps]
+
+
+def _split(call: Call) -> list[str]:
+    axis = call.axis(call.args["dim"])
+    size = call.source.shape(call.x)[axis]
+    given = call.args["split_size"] if "split_size" in call.args else call.args["split_sizes"]
+    sizes = [min(given, size - i) for i in range(0, size, given)] if isinstance(given, int) else given
+    return call.source.split(call.x, axis, sizes, call.name)
+
+
+def _stack(call: Call) -> str:
+    values = call.args["tensors"]
+    if not all(isinstance(v, str) for v in values):
+        raise NotCaptured("stacking with a constant")
+    shape = list(call.source.shape(values[0]))
+    axis = call.args["dim"] % (len(shape) + 2)
+    axis -= axis > call.batch_out
+    rows = [
+        call.source.reshape(v, [*shape[:axis], 1, *shape[axis:]], f"{call.name}.{i}")
+        for i, v in enumerate(values)
+    ]
+    return call.source.concat(rows, axis, call.name)
+
+
+def _embedding(call: Call) -> str:
+    indices = call.args["indices"]
+    if not isinstance(indices, str):
+        raise NotCaptured("an operation on a constant")
+    return call.source.embedding(indices, call.needed("weight"), call.name)
 
 
 def _function(op: str) -> Handler:
     return lambda call: activation(call.source, op, call.x, call.name)
-
-
-def _operand(given: Any) -> Operand:
-    return Constant(np.asarray(given, dtype=np.float64)) if isinstance(given, (int, float)) else given
 
 
 def _times(call: Call, operand: Operand, factor: float) -> Operand:
@@ -284,4 +336,29 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(_DROPOUTS, _dropout),
     **dict.fromkeys(_IDENTITIES, _same),
     **dict.fromkeys(_RESHAPES, _reshape),
+    "slice": _slice,
+    "select": _select,
+    "unbind": _unbind,
+    **dict.fromkeys(("split", "split_with_sizes"), _split),
+    "stack": _stack,
+    "embedding": _embedding,
+    **RECURRENT_HANDLERS,
 }
+
+# Operators that mean the same for a sample wherever the batch is; the others want it first.
+BATCH_ANYWHERE = frozenset(
+    {
+        *("linear", "matmul", "mean", "sum", "cat", "permute", "transpose", "t", "add", "sub", "rsub", "mul"),
+        *("div", "neg", "pow", "square", "softmax", "_softmax", "clamp", "clamp_min", "clamp_max", "hardtanh"),
+        *("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "silu", "slice"),
+        *("select", "unbind", "split", "split_with_sizes", "stack", "embedding"),
+        *(*_DROPOUTS, *_IDENTITIES, *_RESHAPES, *RECURRENT_HANDLERS),
+    }
+)
+# Operators that only move elements, whatever their type.
+MOVES = frozenset(
+    {
+        *("permute", "transpose", "t", "slice", "select", "unbind", "split", "split_with_sizes", "cat", "stack"),
+        *("alias", "clone", "contiguous", "detach", *_RESHAPES),
+    }
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from smidgen.load.onnx_walk import Walk
 PROBE = 61  # stands for a batch size that the file leaves open: a prime that layers' own sizes rarely are
 
 
-def load_onnx(path: Path, example: Any = None) -> Graph:
+def load_onnx(path: Path, example: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
     """Load an `.onnx` file. `example` fixes dimensions, other than the batch, that the file leaves open."""
     model = read_model(path)
     ports = [p for p in model.graph.input if p.name not in {t.name for t in model.graph.initializer}]
