@@ -37,7 +37,11 @@ class IslandWriter:
         number = self._step(node)
         if not self.inputs:
             raise NotCaptured("it does not depend on the network's input")
-        outputs = [{"step": number}] if items is None else [{"item": [number, i]} for i in items]
+        value = node.meta["val"]
+        if items is None:
+            outputs = [self._batch_first({"step": number}, value)]
+        else:
+            outputs = [self._batch_first({"item": [number, i]}, value[i]) for i in items]
         dtypes = [str(n.meta["val"].dtype).removeprefix("torch.") for n in self.inputs]
         packed: bytes = msgpack.packb({"dtypes": dtypes, "steps": self._steps, "outputs": outputs})
         return packed
@@ -82,6 +86,13 @@ class IslandWriter:
             return {"item": [self._step(whole), index]}
         return {"step": self._step(node)}
 
+
+    def _batch_first(self, made: dict[str, Any], value: Any) -> dict[str, Any]:
+        axis = self._batch_axis(value)
+        if not axis:
+            return made
+        self._steps.append(["aten::movedim.int", [made, axis, 0], {}])
+        return {"step": len(self._steps) - 1}
 
     def _input(self, node: Node) -> dict[str, int]:
         """Inputs come batch first: one that had its batch elsewhere gets it back there."""

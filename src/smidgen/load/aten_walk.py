@@ -220,7 +220,7 @@ class Walk:
         read = sorted(items(node)) if several else []
         tensors = [value[i] for i in read] if several else [value]
         shapes = [self._sample_shape(tensor) for tensor in tensors]
-        if not shapes or any(self._batch_axis(tensor) != 0 for tensor in tensors):
+        if not shapes or any(shape is None for shape in shapes):
             return  # nothing reads it, or it is deferred
         writer = IslandWriter(self.values, self.tensors, self._batches, self._batch_axis)
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.export import Dim, ExportedProgram
+from torch.export import Dim, ExportedProgram, ShapesCollection
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
@@ -51,19 +51,21 @@ def _export(
     """Export for any batch size; where the model itself fixes it, for a batch of one."""
     one = tuple(x.narrow(axis, 0, 1).clone() for x, axis in zip(inputs, axes, strict=True))
     pair = tuple(torch.cat([x, x], axis) for x, axis in zip(one, axes, strict=True))
-    batch = Dim("batch")
+    batch, free = Dim("batch"), ShapesCollection()
+    for x, axis in zip(pair, axes, strict=True):
+        free[x] = {axis: batch}  # whatever the signature of forward looks like
     try:
-        return torch.export.export(module, pair, dynamic_shapes=tuple({axis: batch} for axis in axes))
-    except Exception:
-        try:
+        return torch.export.export(module, pair, dynamic_shapes=free)
+    except Exception as problem:
+        refusal = problem
+    try:
+        if not any(axes):
             return torch.export.export(module, one)
-        except Exception as problem:
-            raise BadInput(
-                where,
-                f"torch.export can't trace it ({_first_line(problem)})",
-                "the model is a fixed sequence of operators",
-                "Remove control flow that depends on data",
-            ) from problem
+    except Exception as problem:
+        refusal = problem
+    found = f"torch.export can't trace it ({_first_line(refusal)})"
+    remedy = "Remove control flow that depends on data"
+    raise BadInput(where, found, "the model is a fixed sequence of operators", remedy) from refusal
 
 
 def _axes(given: Sequence[int] | int, inputs: Sequence[torch.Tensor], where: str) -> tuple[int, ...]:
