@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +45,12 @@ class Grid:
         qmin, qmax = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         zero = int(saturate(round_half_up(qmin - lo / scale), qmin, qmax))
         return Grid(scale, zero, bits)
+
+    @staticmethod
+    def wide(reach: float) -> Grid:
+        """16 bits around zero with the finest power-of-two scale that covers +-`reach`."""
+        exponent = math.frexp(max(float(reach), 2.0**-40) / 32767)[1]
+        return Grid(2.0**exponent, 0, 16)
 
     def quantize(self, x: npt.ArrayLike) -> IntArray:
         """Real values -> integers of the grid, half up, saturating. NaN is the caller's error."""

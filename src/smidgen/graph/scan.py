@@ -64,6 +64,16 @@ def next_states_of(node: Node) -> tuple[str, ...]:
     return tuple(body.outputs[len(body.outputs) - len(states_of(node)) :])
 
 
+def carried_states(graph: Graph) -> dict[str, str]:
+    """Next value of a state -> the state, for all scans."""
+    scans = (node for node in walk(graph.nodes) if node.op in SCANS)
+    return {
+        following: state
+        for node in scans
+        for following, state in zip(next_states_of(node), states_of(node), strict=True)
+    }
+
+
 def steps_of(node: Node, values: Mapping[str, Value]) -> int:
     """How often the body runs: the length of the input's first axis."""
     return values[node.inputs[0]].shape[0]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, Node, Value
+from smidgen.graph.scan import body_of, with_body
 
 Vector = npt.NDArray[np.float32]
 
@@ -21,7 +22,10 @@ Vector = npt.NDArray[np.float32]
 def canonical(graph: Graph) -> Graph:
     """The same function without batch_norm, add_constant and mul_constant nodes."""
     for node in graph.nodes:
-        if node.op in ("batch_norm", "add_constant", "mul_constant"):
+        if node.op == "scan":
+            body = canonical(body_of(node, graph.weights))
+            graph = graph.with_weights(body.weights).replace(node.name, with_body(node, body))
+        elif node.op in ("batch_norm", "add_constant", "mul_constant"):
             scale, shift = _scale_and_shift(graph, node)
             before = _foldable(graph, node)
             graph = (

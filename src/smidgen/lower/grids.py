@@ -1,15 +1,21 @@
-"""Which values need a grid of their own, which share one, and which disappear into a fused activation."""
+"""Which values need a grid of their own, which share one, and which disappear into a fused activation.
+
+Inside the body of a scan only what a weighted layer multiplies (and what leaves step by step) has 8 bits; all
+else has 16, zero point 0 and a power of two as scale: sums before a gate and a cell's memory are read again
+at every step, so their rounding would add up (docs/DESIGN.md, D4).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
+from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 
-KEEPS_GRID = frozenset({"max_pool", "reshape", "transpose", "pad"})
-FUSES = frozenset({"linear", "conv", "add"})
+KEEPS_GRID = frozenset({"max_pool", "reshape", "transpose", "pad", "slice"})
+FUSES = frozenset({"linear", "conv", "add", "sub"})
 CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 # Functions whose range is known: the grid needs no calibration.
 FIXED: Mapping[str, Grid] = {
@@ -18,6 +24,11 @@ FIXED: Mapping[str, Grid] = {
     "softmax": Grid(1 / 256, -128),
     "tanh": Grid(1 / 128, 0),
 }
+GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
+GATE_SUM = Grid(2.0**-12, 0, 16)  # +-8: beyond, a sigmoid differs from its limit by less than 2^-11
+GATE = Grid(2.0**-15, 0, 16)
+WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", *CLAMPS, *GATES, "hardswish"})
+WIDE_READERS = WIDE_MAKERS - {"linear"}
 
 
 def fused_activation(graph: Graph, node: Node) -> Node | None:
@@ -29,35 +40,118 @@ def fused_activation(graph: Graph, node: Node) -> Node | None:
 
 
 def grid_owners(graph: Graph) -> dict[str, str]:
-    """value -> the value whose grid it uses (itself for most). Values inside a fusion are left out."""
+    """value -> the value whose grid it uses (itself for most), the values of scan bodies included.
+
+    Values inside a fusion are left out. A state owns the grid of all that it is in other steps or outside.
+    """
     owners = {name: name for name in graph.inputs}
     for node in graph.nodes:
-        if fused_activation(graph, node):
-            continue
-        keeps = node.op in KEEPS_GRID and not (node.op == "pad" and node.attrs["value"] != 0)
-        for out in node.outputs:
-            owners[out] = owners[node.inputs[0]] if keeps else out
+        if node.op == "scan":
+            owners.update(_scan_owners(graph, node, owners))
+        elif not fused_activation(graph, node):
+            keeps = node.op in KEEPS_GRID and not (node.op == "pad" and node.attrs["value"] != 0)
+            for out in node.outputs:
+                owners[out] = owners[node.inputs[0]] if keeps else out
     return owners
 
 
+def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[str, str]:
+    body, states = body_of(node), states_of(node)
+    inner = grid_owners(body)
+    same = {inner[following]: state for following, state in zip(next_states_of(node), states, strict=True)}
+    same[body.inputs[0]] = owners[node.inputs[0]]
+    found = {value: same.get(owner, owner) for value, owner in inner.items()}
+    wide = _wide_in(node, found)
+    kept = sequences_of(node)
+    found.update({out: found[value] for out, value in zip(node.outputs, kept)})
+    for out, state in zip(node.outputs[len(kept) :], states, strict=True):
+        elsewhere = any(reader.op != "scan" for reader in graph.consumers(out))
+        found[out] = out if found[state] in wide and elsewhere else found[state]
+    for given, state in zip(node.inputs[1:], states):
+        if given in graph.inputs:
+            found[given] = found[state]
+    return found
+
+
+def _wide_in(node: Node, owners: Mapping[str, str]) -> set[str]:
+    """The owners among a body's values that have 16 bits."""
+    body = body_of(node)
+    narrow = {owners[name] for name in (body.inputs[0], *sequences_of(node))}
+    for inner in body.nodes:
+        read = inner.inputs if inner.op not in WIDE_READERS else ()
+        made = inner.outputs if inner.op not in WIDE_MAKERS else ()
+        narrow |= {owners[name] for name in (*read, *made) if name in owners}
+    return {owners[name] for name in body.values if name in owners} - narrow
+
+
+def _scopes(graph: Graph) -> Iterator[Graph]:
+    """The graph and all bodies inside."""
+    yield graph
+    for node in graph.nodes:
+        if node.op == "scan":
+            yield from _scopes(body_of(node))
+
+
+def wide_owners(graph: Graph) -> frozenset[str]:
+    """The owners that have 16 bits."""
+    owners = grid_owners(graph)
+    scans = (node for scope in _scopes(graph) for node in scope.nodes if node.op == "scan")
+    return frozenset(owner for node in scans for owner in _wide_in(node, owners))
+
+
+def fixed_grids(graph: Graph) -> dict[str, Grid]:
+    """The grids, by owner, that follow from the graph alone."""
+    owners, wide, found = grid_owners(graph), wide_owners(graph), dict[str, Grid]()
+    for scope in _scopes(graph):
+        for node in scope.nodes:
+            owner = owners.get(node.outputs[0], "")
+            if node.op in FIXED:
+                found[owner] = GATE if owner in wide else FIXED[node.op]
+            elif node.op == "embedding":
+                found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
+            elif owner in wide and owner == node.output and _only_gates(scope, owner):
+                found[owner] = GATE_SUM
+    return found
+
+
+def _only_gates(scope: Graph, value: str) -> bool:
+    readers = scope.consumers(value)
+    return bool(readers) and value not in scope.outputs and all(r.op in GATES for r in readers)
+
+
+def index_grid(rows: int) -> Grid:
+    """The grid of whole numbers 0..rows-1: every one is exact. Up to 65,536 rows."""
+    bits = 8 if rows <= 256 else 16
+    return Grid(1.0, -(1 << (bits - 1)), bits)
+
+
 def with_grids(graph: Graph, grids: Mapping[str, Grid]) -> Graph:
-    """Declare grids: `grids` by owner, spread to all values that share them; FIXED ones are filled in."""
-    fixed = {n.output: FIXED[n.op] for n in graph.nodes if n.op in FIXED}
-    known = {**grids, **fixed}
+    """Declare grids: `grids` by owner, spread to all values that share them; fixed ones are filled in."""
+    return _spread(graph, grid_owners(graph), {**grids, **fixed_grids(graph)})
+
+
+def _spread(graph: Graph, owners: Mapping[str, str], grids: Mapping[str, Grid]) -> Graph:
     changed = {
-        value: replace(graph.values[value], grid=known[owner])
-        for value, owner in grid_owners(graph).items()
-        if owner in known
+        name: replace(value, grid=grids[owners[name]])
+        for name, value in graph.values.items()
+        if name in owners and owners[name] in grids
     }
-    return graph.with_values(changed)
+    nodes = tuple(
+        with_body(node, _spread(body_of(node), owners, grids)) if node.op == "scan" else node
+        for node in graph.nodes
+    )
+    return replace(graph.with_values(changed), nodes=nodes)
+
+
+def declared_grids(graph: Graph) -> dict[str, Grid]:
+    """The grids of a graph by owner."""
+    values = {name: value for scope in _scopes(graph) for name, value in scope.values.items()}
+    owners = dict.fromkeys(grid_owners(graph).values())
+    return {name: grid for name in owners if (grid := values[name].grid) is not None}
 
 
 def trainable_grids(graph: Graph) -> dict[str, Grid]:
-    """The declared grids that calibration or training may move, by owner."""
-    fixed = {n.output for n in graph.nodes if n.op in FIXED}
-    found: dict[str, Grid] = {}
-    for owner in dict.fromkeys(grid_owners(graph).values()):
-        grid = graph.values[owner].grid
-        if grid is not None and owner not in fixed:
-            found[owner] = grid
-    return found
+    """The declared grids that calibration or training may move, by owner; 16 bits have room enough."""
+    fixed = fixed_grids(graph)
+    declared = declared_grids(graph)
+    return {name: grid for name, grid in declared.items() if name not in fixed and grid.bits <= 8}

@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph, Node
+from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import fused_activation
-from smidgen.lower.rules import RULES, Lowering
+from smidgen.lower.rules import RULES, Lowering, requantized
 
 
 def lower(graph: Graph) -> Graph:
@@ -29,7 +30,19 @@ def lower(graph: Graph) -> Graph:
     if all(value.grid is None for value in graph.values.values()):
         graph.check()
         return graph
-    low = Lowering(graph)
+    lowered = _lowered(Lowering(graph))
+    lowered.check()
+    return lowered
+
+
+def artifact_class(graph: Graph) -> str:
+    """`integer` (exact everywhere) or `weight_only` (some activations are floats). DESIGN.md, D6."""
+    return "integer" if graph.is_integer else "weight_only"
+
+
+def _lowered(low: Lowering) -> Graph:
+    """All nodes of one scope: the graph, or a body."""
+    graph = low.source
     for name in graph.inputs:
         _declare(low, name)
     fused = {act.name for node in graph.nodes if (act := fused_activation(graph, node))}
@@ -38,19 +51,38 @@ def lower(graph: Graph) -> Graph:
             continue
         activation = fused_activation(graph, node)
         out = (activation or node).output
-        if _is_integer(node):
+        if node.op == "scan":
+            _scan(low, node)
+        elif _is_integer(node):
             _declare(low, out)
             RULES[node.op](low, node, out)
         else:
             _island(low, node)
-    lowered = Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
-    lowered.check()
-    return lowered
+    return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
 
 
-def artifact_class(graph: Graph) -> str:
-    """`integer` (exact everywhere) or `weight_only` (some activations are floats). DESIGN.md, D6."""
-    return "integer" if graph.is_integer else "weight_only"
+def _scan(low: Lowering, node: Node) -> None:
+    """The body in integers; what enters, carries over or leaves on another grid is requantized there."""
+    inner = Lowering(body_of(node, low.source.weights), weights=low.weights, tables=low.tables)
+    body = _lowered(inner)
+    kept, states = sequences_of(node), states_of(node)
+    carried = [
+        inner.matched(name, inner.grid(state), node)
+        for name, state in zip(next_states_of(node), states, strict=True)
+    ]
+    body = replace(body, nodes=tuple(inner.nodes), outputs=(*kept, *carried))
+    grids = [inner.grid(name) for name in body.inputs]
+    inputs = tuple(low.matched(name, grid, node) for name, grid in zip(node.inputs, grids))
+    made = {}
+    for out, source in zip(node.outputs, (*kept, *states), strict=True):
+        _declare(low, out)
+        grid = inner.grid(source)
+        made[out] = out if low.grid(out) == grid else f"{out}.inside"
+        low.values[made[out]] = replace(low.source.values[out], dtype=grid.dtype, grid=grid)
+    low.nodes.append(with_body(Node(node.name, "q.scan", inputs, tuple(made.values()), {}, node.attrs), body))
+    for out, inside in made.items():
+        if out != inside:
+            requantized(low, out, inside, low.grid(out))
 
 
 def _declare(low: Lowering, name: str) -> None:

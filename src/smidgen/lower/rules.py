@@ -18,6 +18,7 @@ from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, r
 
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
+KNOT_STEP = 256  # int16 values between two knots of a table
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Lowering:
     nodes: list[Node] = field(default_factory=list)
     values: dict[str, Value] = field(default_factory=dict)
     weights: dict[str, Format] = field(default_factory=dict)
+    tables: dict[bytes, str] = field(default_factory=dict)  # contents -> weight, shared by all scopes
 
     def grid(self, value: str) -> Grid:
         found = self.source.values[value].grid
@@ -51,21 +53,34 @@ class Lowering:
                 self.weights[stored[role]] = Integer(given)
         self.nodes.append(Node(node.name, op, inputs, (out,), stored, attrs))
 
+    def table(self, name: str, entries: Array) -> str:
+        """The weight that holds these entries, stored once for all nodes that need the same."""
+        known = self.tables.setdefault(entries.tobytes(), name)
+        if known == name:
+            self.weights[name] = Integer(entries)
+        return known
+
     def matched(self, value: str, grid: Grid, node: Node) -> str:
         """`value` on `grid`: itself, or through an inserted q.requantize."""
-        own = self.grid(value)
-        if own == grid:
+        if self.grid(value) == grid:
             return value
         name = f"{node.name}.{value}.requantized"
         if name not in self.values:
-            self.values[name] = Value(self.source.values[value].shape, grid.dtype, grid)
-            ratio = requantization(own.scale / grid.scale)
-            made = Node(name, "q.requantize", (value,), (name,))
-            self.emit(made, "q.requantize", (value,), name, ratio, lo=grid.qmin, hi=grid.qmax)
+            requantized(self, name, value, grid)
         return name
 
 
 Rule = Callable[[Lowering, Node, str], None]  # the last argument is the output value, behind any fusion
+
+
+def requantized(low: Lowering, name: str, source: str, grid: Grid) -> None:
+    """A q.requantize node that brings the value `source` of the integer graph to `grid` as `name`."""
+    own = low.values[source]
+    assert own.grid is not None, f"{source} has no grid"
+    low.values[name] = Value(own.shape, grid.dtype, grid)
+    ratio = requantization(own.grid.scale / grid.scale)
+    node = Node(name, "q.requantize", (source,), (name,))
+    low.emit(node, "q.requantize", (source,), name, dict(ratio), lo=grid.qmin, hi=grid.qmax)
 
 
 def requantization(ratios: npt.ArrayLike) -> dict[str, Array]:
@@ -92,12 +107,7 @@ def weighted(low: Lowering, node: Node, out: str) -> None:
     fmt = low.source.weights[name]
     whole = fmt.integers()
     if whole is None:
-        raise IllegalGraph(
-            node.name,
-            f"weight {name!r} is {fmt.label}",
-            "integer layers need quantized weights",
-            "Add quantize.affine",
-        )
+        raise _unquantized(low, node, name)
     channels = fmt.shape[0]
     step = np.broadcast_to(whole.scale.astype(np.float64) * x.scale, (channels,))
     real_bias = (
@@ -119,12 +129,19 @@ def weighted(low: Lowering, node: Node, out: str) -> None:
     low.emit(node, f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
 
 
+def _unquantized(low: Lowering, node: Node, weight: str) -> IllegalGraph:
+    found = f"weight {weight!r} is {low.source.weights[weight].label}"
+    return IllegalGraph(node.name, found, "integer layers need quantized weights", "Add quantize.affine")
+
+
 def add(low: Lowering, node: Node, out: str) -> None:
-    """Both terms share the shift of the larger ratio, so that the sum is rounded once."""
+    """add and sub: both terms share the shift of the larger ratio, so that the sum is rounded once."""
     y = low.grid(out)
     ratios = [low.grid(name).scale / y.scale for name in node.inputs]
     _, shift = quantize_multiplier(max(ratios))
-    multiplier = np.array([int(round_half_up(math.ldexp(r, shift))) for r in ratios], dtype=np.uint16)
+    multiplier = np.array([int(round_half_up(math.ldexp(r, shift))) for r in ratios], dtype=np.int32)
+    if node.op == "sub":
+        multiplier[1] = -multiplier[1]
     low.emit(
         node, "q.add", node.inputs, out, {"multiplier": multiplier}, shift=shift, **bounds(low, node, out)
     )
@@ -143,11 +160,28 @@ def clamp(low: Lowering, node: Node, out: str) -> None:
 
 
 def table(low: Lowering, node: Node, out: str) -> None:
-    """Any function of one value: 256 entries, computed once in float64."""
+    """Any function of one value, computed once in float64: an entry for each int8, 257 knots over int16."""
     x, y = low.grid(node.inputs[0]), low.grid(out)
-    reals = (np.arange(-128, 128, dtype=np.float64) - x.zero) * x.scale
-    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op](reals)).astype(np.int8)
-    low.emit(node, "q.table", node.inputs, out, {"table": entries})
+    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op]((table_points(x) - x.zero) * x.scale))
+    name = low.table(f"{node.name}.table", entries.astype(y.dtype if x.dtype == "int8" else np.int16))
+    low.emit(node, "q.table", node.inputs, out, {"table": name})
+
+
+def table_points(x: Grid) -> Array:
+    """The integers of `x` for which a table has entries: all of 8 bits, every 256th of 16."""
+    return np.arange(-128.0, 128.0) if x.dtype == "int8" else np.arange(-128.0, 129.0) * KNOT_STEP
+
+
+def embedding(low: Lowering, node: Node, out: str) -> None:
+    """Rows of integers, each brought from its own scale to the output's."""
+    name = node.params["weight"]
+    whole = low.source.weights[name].integers()
+    if whole is None:
+        raise _unquantized(low, node, name)
+    low.weights[name] = low.source.weights[name]
+    ratio = requantization(whole.scale.ravel().astype(np.float64) / low.grid(out).scale)
+    params: dict[str, Array | str] = {"weight": name, **ratio}
+    low.emit(node, "q.embedding", node.inputs, out, params, **bounds(low, node, out))
 
 
 def softmax(low: Lowering, node: Node, out: str) -> None:
@@ -180,7 +214,7 @@ def averaged(low: Lowering, node: Node, out: str, counts: Array) -> None:
 
 
 def move(low: Lowering, node: Node, out: str) -> None:
-    """reshape, transpose, pad: bytes move, the grid stays."""
+    """reshape, transpose, pad, slice: bytes move, the grid stays."""
     attrs = {key: value for key, value in node.attrs.items() if key != "value"}
     low.emit(node, f"q.{node.op}", node.inputs, out, {}, **attrs)
 
@@ -195,6 +229,7 @@ RULES: Mapping[str, Rule] = {
     "linear": weighted,
     "conv": weighted,
     "add": add,
+    "sub": add,
     "mul": mul,
     "relu": clamp,
     "relu6": clamp,
@@ -203,6 +238,7 @@ RULES: Mapping[str, Rule] = {
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "mean": mean,
-    **dict.fromkeys(("reshape", "transpose", "pad"), move),
+    **dict.fromkeys(("reshape", "transpose", "pad", "slice"), move),
+    "embedding": embedding,
     "concat": concat,
 }

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from smidgen.formats import Grid
 from smidgen.formats.ranges import RangeRule, row_ranges
 from smidgen.graph import Graph, Node
-from smidgen.lower.grids import FIXED, grid_owners
+from smidgen.graph.scan import carried_states
+from smidgen.lower.grids import fixed_grids, grid_owners, wide_owners
 from smidgen.numerics import Array
 from smidgen.run.float_ops import run_float
 
@@ -41,6 +42,10 @@ class Range:
         self.sample = rng.permutation(np.concatenate([old, kept[:room]]))
         self.seen += flat.size
 
+    def wide_grid(self) -> Grid:
+        """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
+        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)))
+
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
         if rule == "minmax" or self.lo == self.hi:
@@ -55,17 +60,21 @@ def calibrate(
 ) -> dict[str, Grid]:
     """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...]."""
     rng = np.random.default_rng(seed)
-    fixed = {n.output for n in graph.nodes if n.op in FIXED}
-    wanted = {owner for owner in grid_owners(graph).values() if owner not in fixed}
+    wanted = set(grid_owners(graph).values()) - set(fixed_grids(graph))
     ranges = {name: Range() for name in sorted(wanted)}
+    carried = carried_states(graph)
 
     def watch(node: Node, outputs: Sequence[Array]) -> None:
         for name, array in zip(node.outputs, outputs, strict=True):
-            if name in wanted:
-                ranges[name].update(array, rng)
+            if (owner := carried.get(name, name)) in wanted:
+                ranges[owner].update(array, rng)
 
     for batch in batches:
         for name in graph.inputs[:1]:
-            ranges[name].update(batch, rng)
+            if name in wanted:
+                ranges[name].update(batch, rng)
         run_float(graph, batch, watch)
-    return {name: found.grid(bits, rule) for name, found in ranges.items()}
+    wide = wide_owners(graph)
+    return {
+        name: found.wide_grid() if name in wide else found.grid(bits, rule) for name, found in ranges.items()
+    }

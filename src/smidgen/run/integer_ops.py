@@ -11,8 +11,9 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.float_ops import align, concat, reshape, transpose
+from smidgen.run.float_ops import align, concat, reshape, slice_axis, transpose
 from smidgen.run.interpreter import Function, Site
+from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
 
 
@@ -98,7 +99,23 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
 
 
 def _table(site: Site, x: Sequence[Array]) -> Array:
-    return site.weights["table"][x[0].astype(np.int64) + 128]
+    table, q = site.weights["table"].astype(np.int64), x[0].astype(np.int64)
+    if x[0].dtype == np.int8:
+        return _out(site, table[q + 128])
+    knot, rest = (q + 32768) >> 8, (q + 32768) & 255
+    return _out(site, table[knot] + (((table[knot + 1] - table[knot]) * rest + 128) >> 8))
+
+
+def _embedding(site: Site, x: Sequence[Array]) -> Array:
+    weight, m, s = (site.weights[role] for role in ("weight", "multiplier", "shift"))
+    row = np.clip(_centered(site, x), 0, len(weight) - 1)
+    of_row = (m[row][..., None], s[row][..., None]) if m.size > 1 else (m, s)
+    y = requantize(weight[row], *of_row) + _grid(site.outputs[0].grid).zero
+    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+
+
+def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
+    return run_scan(site, x, INTEGER_FUNCTIONS)
 
 
 def _softmax(site: Site, x: Sequence[Array]) -> Array:
@@ -131,4 +148,7 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.reshape": reshape,
     "q.transpose": transpose,
     "q.pad": _pad,
+    "q.slice": slice_axis,
+    "q.embedding": _embedding,
+    "q.scan": _scan,
 }
