@@ -100,7 +100,14 @@ CAPTURED: dict[str, Case] = {
     "split": case(
         [helper.make_node("Split", ["x"], ["a", "b"], axis=1, num_outputs=2), op("Mul", "a b")], (4, 3), 18
     ),
-    "slice": case(op("Slice", "x s e a t"), IMAGE, s=integers(-2, 0), e=integers(9, 5), a=integers(1, 3), t=integers(1, 2)),
+    "slice": case(
+        op("Slice", "x s e a t"),
+        IMAGE,
+        s=integers(-2, 0),
+        e=integers(9, 5),
+        a=integers(1, 3),
+        t=integers(1, 2),
+    ),
     "gather a position": case(op("Gather", "x i", axis=-1), IMAGE, i=np.int64(-2)),
     "gather a stretch": case(op("Gather", "x i", axis=2), IMAGE, i=integers(1, 2, 3)),
     "subtract values": case([op("Relu", output="h"), op("Sub", "h x")], (4,)),

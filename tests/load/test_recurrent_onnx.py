@@ -87,7 +87,11 @@ def test_any_layer_with_all_its_results(  # type: ignore[no-untyped-def]
     shapes = {"x": [T, N, I], **{name: [ways, N, H] for name in initial}}
     feed = {name: floats(*shape, seed=5 + i) for i, (name, shape) in enumerate(shapes.items())}
     graph = loaded(
-        model(nodes, arrays, shapes, " ".join(names)), tmp_path, feed, [1] * len(feed), [2, 1, 1][: len(names)]
+        model(nodes, arrays, shapes, " ".join(names)),
+        tmp_path,
+        feed,
+        [1] * len(feed),
+        [2, 1, 1][: len(names)],
     )
     assert not islands(graph)
     assert sum(node.op == "scan" for node in graph.nodes) == ways
@@ -98,7 +102,10 @@ def test_batch_first_layout_means_the_same_as_its_transpose(kind: str, tmp_path:
     arrays = weights(kind, 2)
     x = floats(N, T, I)
     made = model(
-        [layer(kind, "x w r b", "Y Y_h", direction="bidirectional", layout=1)], arrays, {"x": [N, T, I]}, "Y Y_h"
+        [layer(kind, "x w r b", "Y Y_h", direction="bidirectional", layout=1)],
+        arrays,
+        {"x": [N, T, I]},
+        "Y Y_h",
     )
     major = model(
         [layer(kind, "x w r b", "Y Y_h", direction="bidirectional")], arrays, {"x": [T, N, I]}, "Y Y_h"
@@ -133,7 +140,10 @@ def stacked(readout: list[Any], **more: Any) -> tuple[Any, dict[str, np.ndarray]
 READOUTS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "last step": (
         stacked(
-            [op("Slice", "out s e a", "l"), op("Squeeze", "l a")], s=integers(-1), e=integers(2**62), a=integers(0)
+            [op("Slice", "out s e a", "l"), op("Squeeze", "l a")],
+            s=integers(-1),
+            e=integers(2**62),
+            a=integers(0),
         ),
         (0, 0, 1, 1),
     ),
@@ -141,7 +151,11 @@ READOUTS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "whole sequence": (stacked([op("Transpose", "out", perm=[1, 0, 2])]), (1, 1, 1, 1)),
     "states of the last layer": (
         stacked(
-            [op("Gather", "h i", "f", axis=0), op("Gather", "h j", "b_", axis=0), op("Concat", "f b_", axis=1)],
+            [
+                op("Gather", "h i", "f", axis=0),
+                op("Gather", "h j", "b_", axis=0),
+                op("Concat", "f b_", axis=1),
+            ],
             i=np.int64(-2),
             j=np.int64(-1),
         ),

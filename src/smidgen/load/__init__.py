@@ -80,9 +80,7 @@ def _loader(module: str, package: str) -> Any:
 class _Callable(ModuleType):
     """Importing this package puts it in the place of the function `smidgen.load`: so it can be called too."""
 
-    def __call__(
-        self, source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0
-    ) -> Graph:
+    def __call__(self, source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
         return load(source, example_input, batch_axes)
 
 

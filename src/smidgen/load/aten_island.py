@@ -86,7 +86,6 @@ class IslandWriter:
             return {"item": [self._step(whole), index]}
         return {"step": self._step(node)}
 
-
     def _batch_first(self, made: dict[str, Any], value: Any) -> dict[str, Any]:
         axis = self._batch_axis(value)
         if not axis:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -349,7 +348,18 @@ HANDLERS: Mapping[str, Handler] = {
 BATCH_ANYWHERE = frozenset(
     {
         *("linear", "matmul", "mean", "sum", "cat", "permute", "transpose", "t", "add", "sub", "rsub", "mul"),
-        *("div", "neg", "pow", "square", "softmax", "_softmax", "clamp", "clamp_min", "clamp_max", "hardtanh"),
+        *(
+            "div",
+            "neg",
+            "pow",
+            "square",
+            "softmax",
+            "_softmax",
+            "clamp",
+            "clamp_min",
+            "clamp_max",
+            "hardtanh",
+        ),
         *("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "silu", "slice"),
         *("select", "unbind", "split", "split_with_sizes", "stack", "embedding"),
         *(*_DROPOUTS, *_IDENTITIES, *_RESHAPES, *RECURRENT_HANDLERS),
@@ -358,7 +368,18 @@ BATCH_ANYWHERE = frozenset(
 # Operators that only move elements, whatever their type.
 MOVES = frozenset(
     {
-        *("permute", "transpose", "t", "slice", "select", "unbind", "split", "split_with_sizes", "cat", "stack"),
+        *(
+            "permute",
+            "transpose",
+            "t",
+            "slice",
+            "select",
+            "unbind",
+            "split",
+            "split_with_sizes",
+            "cat",
+            "stack",
+        ),
         *("alias", "clone", "contiguous", "detach", *_RESHAPES),
     }
 )

@@ -78,8 +78,14 @@ class Walk:
 
     def _batch_size(self) -> Any:
         """The first size of an input that is left open, else the first dimension of the first input."""
-        signature = {s.arg.name for s in self.program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT}
-        ports = [n.meta.get("val") for n in self.program.graph.nodes if n.op == "placeholder" and n.name in signature]
+        signature = {
+            s.arg.name for s in self.program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT
+        }
+        ports = [
+            n.meta.get("val")
+            for n in self.program.graph.nodes
+            if n.op == "placeholder" and n.name in signature
+        ]
         sizes = [size for port in ports if isinstance(port, torch.Tensor) for size in port.shape]
         firsts = [port.shape[0] for port in ports if isinstance(port, torch.Tensor) and port.ndim]
         return next((n for n in sizes if hasattr(n, "node")), firsts[0] if firsts else None)
@@ -172,7 +178,9 @@ class Walk:
         places = {axis - rank for found in axes.values() for axis, rank in found}
         name = packet(node)
         if name not in RECURRENT_HANDLERS and len(places) > 1:
-            raise NotCaptured("it combines tensors with the batch in different places", "Keep the batch first")
+            raise NotCaptured(
+                "it combines tensors with the batch in different places", "Keep the batch first"
+            )
         if name not in BATCH_ANYWHERE and any(axis for found in axes.values() for axis, _ in found):
             raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
         if not axes:

@@ -159,7 +159,9 @@ class Walk:
         axes = [self.batch_axes.get(name, 0) for name in values]
         places = {axis - len(self._full_shape(name)) for axis, name in zip(axes, values, strict=True)}
         if len(places) > 1 and any(axes) and node.op_type not in RECURRENT_HANDLERS:
-            raise NotCaptured("it combines tensors with the batch in different places", "Keep the batch first")
+            raise NotCaptured(
+                "it combines tensors with the batch in different places", "Keep the batch first"
+            )
         if any(axes) and node.op_type not in BATCH_ANYWHERE:
             raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
         return axes[0] if axes else 0

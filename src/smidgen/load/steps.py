@@ -48,7 +48,7 @@ def _slice_of_concat(graph: Graph, node: Node, concat: Node) -> Graph:
         return _on_parts(graph, node, concat, axis=concat.attrs["axis"])
     for part in concat.inputs:
         size = graph.values[part].shape[axis]
-        if 0 <= start and stop <= size:
+        if start >= 0 and stop <= size:
             attrs = {**node.attrs, "start": start, "stop": stop}
             inside = replace(node, inputs=(part,), attrs=attrs)
             if (start, stop, step) == (0, size, 1):

@@ -71,7 +71,9 @@ def _export(
 def _axes(given: Sequence[int] | int, inputs: Sequence[torch.Tensor], where: str) -> tuple[int, ...]:
     axes = (given,) * len(inputs) if isinstance(given, int) else tuple(given)
     if len(axes) != len(inputs):
-        raise BadInput(where, f"{len(axes)} batch axes for {len(inputs)} inputs", "one an input, or one for all")
+        raise BadInput(
+            where, f"{len(axes)} batch axes for {len(inputs)} inputs", "one an input, or one for all"
+        )
     for axis, x in zip(axes, inputs, strict=True):
         if not 0 <= axis < x.ndim:
             raise BadInput(where, f"batch axis {axis} of an input {list(x.shape)}", f"0 to {x.ndim - 1}")
