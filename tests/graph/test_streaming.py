@@ -15,7 +15,7 @@ from smidgen.run.interpreter import interpret_chunks
 from smidgen.run.reference import FUNCTIONS, executable
 from tests.recurrent import FEATURES, STEPS, integers_of_recurrent
 
-T, I, H, N = STEPS, FEATURES, 4, 5
+T, H, N = STEPS, 4, 5
 
 
 def weights(rng: np.random.Generator, gates: tuple[str, ...], inputs: int) -> dict[str, Array]:
@@ -30,7 +30,7 @@ def weights(rng: np.random.Generator, gates: tuple[str, ...], inputs: int) -> di
 def network(reverse: bool = False) -> Graph:
     """Two layers; the outputs are the sequence after a linear layer, and the last state of the second."""
     rng, b = np.random.default_rng(0), GraphBuilder("net")
-    x = b.linear(b.input("x", (T, I)), rng.normal(size=(H, I)), name="embed")
+    x = b.linear(b.input("x", (T, FEATURES)), rng.normal(size=(H, FEATURES)), name="embed")
     x = b.op("reshape", [b.op("tanh", [x])], shape=(T, 2, 2))
     x = b.op("reshape", [x], shape=(T, H))
     lower = gru_cell("gru", H, H, weights(rng, GRU_GATES, H))
@@ -56,7 +56,7 @@ def chunked(graph: Graph, whole: Graph, x: Array, steps: int, functions, weights
 @pytest.mark.parametrize("steps", [1, 2, 3, 6])
 def test_chunks_of_a_float_network_compute_the_whole(steps: int) -> None:
     whole = network()
-    x = np.random.default_rng(1).normal(size=(N, T, I)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(N, T, FEATURES)).astype(np.float32)
     decoded = {name: fmt.decode() for name, fmt in whole.weights.items()}
     found = chunked(streaming(whole, steps), whole, x, steps, FUNCTIONS, decoded.__getitem__)
     for mine, expected in zip(found, run_float_all(whole, x), strict=True):
@@ -67,7 +67,7 @@ def test_states_are_the_last_inputs_and_outputs() -> None:
     graph = streaming(network(), 2)
     assert graph.inputs == ("x", "gru.h.before", "lstm.h.before", "lstm.c.before")
     assert graph.outputs[-3:] == ("gru.h", "lstm.h.after", "lstm.c")
-    assert graph.values["x"].shape == (2, I)
+    assert graph.values["x"].shape == (2, FEATURES)
     assert graph.values[graph.outputs[0]].shape == (2, 2)
 
 
@@ -77,7 +77,7 @@ def test_chunks_of_an_integer_network_are_the_whole_bit_for_bit(bits: int) -> No
     grid = whole.values["x"].grid
     assert whole.is_integer
     assert grid is not None
-    x = grid.quantize(np.random.default_rng(1).normal(size=(N, T, I))).astype(np.int8)
+    x = grid.quantize(np.random.default_rng(1).normal(size=(N, T, FEATURES))).astype(np.int8)
     stored = {name: executable(fmt) for name, fmt in whole.weights.items()}
     expected = interpret_chunks(whole, x, FUNCTIONS, stored.__getitem__)
     found = chunked(streaming(whole, 2), whole, x, 2, FUNCTIONS, stored.__getitem__)
@@ -88,8 +88,8 @@ def test_chunks_of_an_integer_network_are_the_whole_bit_for_bit(bits: int) -> No
 def refused(build) -> str:  # type: ignore[no-untyped-def]
     b = GraphBuilder("net")
     rng = np.random.default_rng(0)
-    cell = gru_cell("gru", I, H, weights(rng, GRU_GATES, I))
-    x, h = b.scan(b.input("x", (T, I)), cell, name="gru")
+    cell = gru_cell("gru", FEATURES, H, weights(rng, GRU_GATES, FEATURES))
+    x, h = b.scan(b.input("x", (T, FEATURES)), cell, name="gru")
     graph = b.graph([build(b, x), h])
     with pytest.raises(Unsupported) as found:
         streaming(graph)
@@ -131,7 +131,7 @@ def test_a_network_that_has_initial_states_is_refused() -> None:
 
 def test_a_network_without_recurrence_and_empty_chunks_are_refused() -> None:
     b = GraphBuilder("net")
-    plain = b.graph(b.op("tanh", [b.input("x", (T, I))]))
+    plain = b.graph(b.op("tanh", [b.input("x", (T, FEATURES))]))
     with pytest.raises(Unsupported, match="no recurrent layer"):
         streaming(plain)
     with pytest.raises(Unsupported, match="at least one"):

@@ -20,12 +20,12 @@ from smidgen.run.float_ops import run_float_all
 from smidgen.run.islands import islands
 from tests.load.onnx_models import constant, floats, integers, op, write
 
-N, T, I, H = 3, 5, 4, 6
+N, T, FEATURES, H = 3, 5, 4, 6
 GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 WAYS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
 
-def weights(kind: str, ways: int, inputs: int = I) -> dict[str, np.ndarray]:
+def weights(kind: str, ways: int, inputs: int = FEATURES) -> dict[str, np.ndarray]:
     rows = GATES[kind] * H
     shapes = {"w": (ways, rows, inputs), "r": (ways, rows, H), "b": (ways, 2 * rows)}
     return {name: 0.5 * floats(*shape, seed=i) for i, (name, shape) in enumerate(shapes.items())}
@@ -54,7 +54,7 @@ def expected(made: Any, feed: dict[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def loaded(made: Any, folder: Path, feed: dict[str, np.ndarray], axes: list[int], out: list[int]) -> Graph:
-    """The model's graph, which must agree with onnxruntime; `axes`, `out`: batch axes of inputs and outputs."""
+    """The graph, which must agree with onnxruntime; `axes`, `out`: batch axes of inputs and outputs."""
     graph = load(write(made, folder / "model.onnx"), batch_axes=axes)
     given_ = [np.moveaxis(x, axis, 0).astype(np.float32) for x, axis in zip(feed.values(), axes, strict=True)]
     found = run_float_all(graph, given_)
@@ -84,7 +84,7 @@ def test_any_layer_with_all_its_results(  # type: ignore[no-untyped-def]
     arrays = weights(kind, ways) | {"n": np.full(N, T, np.int32)}
     inputs = f"x w r {'b' if bias else '-'} {'n' if lengths else '-'} {' '.join(initial)}"
     nodes = [layer(kind, inputs, " ".join(names), direction=direction, **attrs)]
-    shapes = {"x": [T, N, I], **{name: [ways, N, H] for name in initial}}
+    shapes = {"x": [T, N, FEATURES], **{name: [ways, N, H] for name in initial}}
     feed = {name: floats(*shape, seed=5 + i) for i, (name, shape) in enumerate(shapes.items())}
     graph = loaded(
         model(nodes, arrays, shapes, " ".join(names)),
@@ -100,15 +100,15 @@ def test_any_layer_with_all_its_results(  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("kind", GATES)
 def test_batch_first_layout_means_the_same_as_its_transpose(kind: str, tmp_path: Path) -> None:
     arrays = weights(kind, 2)
-    x = floats(N, T, I)
+    x = floats(N, T, FEATURES)
     made = model(
         [layer(kind, "x w r b", "Y Y_h", direction="bidirectional", layout=1)],
         arrays,
-        {"x": [N, T, I]},
+        {"x": [N, T, FEATURES]},
         "Y Y_h",
     )
     major = model(
-        [layer(kind, "x w r b", "Y Y_h", direction="bidirectional")], arrays, {"x": [T, N, I]}, "Y Y_h"
+        [layer(kind, "x w r b", "Y Y_h", direction="bidirectional")], arrays, {"x": [T, N, FEATURES]}, "Y Y_h"
     )
     found = run_float_all(load(write(made, tmp_path / "m.onnx")), x)
     y, h = expected(major, {"x": x.swapaxes(0, 1)})
@@ -134,7 +134,7 @@ def stacked(readout: list[Any], **more: Any) -> tuple[Any, dict[str, np.ndarray]
     arrays = {**weights("GRU", 2), **second, "merged": integers(0, 0, -1), **more}
     for number, node in enumerate(nodes):
         node.name = f"node{number}"
-    return model(nodes, arrays, {"x": ["n", T, I]}, "y"), {"x": floats(N, T, I, seed=9)}
+    return model(nodes, arrays, {"x": ["n", T, FEATURES]}, "y"), {"x": floats(N, T, FEATURES, seed=9)}
 
 
 READOUTS: dict[str, tuple[Any, tuple[int, ...]]] = {
@@ -181,7 +181,7 @@ def test_tokens_are_embedded(tmp_path: Path) -> None:
         layer("LSTM", "x w r b", "- h"),
         op("Squeeze", "h zero"),
     ]
-    arrays = {**weights("LSTM", 1), "table": floats(9, I), "zero": integers(0)}
+    arrays = {**weights("LSTM", 1), "table": floats(9, FEATURES), "zero": integers(0)}
     made = model(nodes, arrays, {"tokens": ["n", T]}, "y")
     tokens = np.random.default_rng(0).integers(0, 9, (N, T))
     graph = loaded(made, tmp_path, {"tokens": tokens}, [0], [0])
@@ -197,8 +197,8 @@ def test_zero_states_made_for_the_batch_size_count_as_none(tmp_path: Path) -> No
     ]
     nodes[-1].output[0] = "y"
     arrays = {**weights("GRU", 1), "one": np.int64(1), "zero": integers(0), "o": integers(1)}
-    made = model([constant("hidden", integers(H)), *nodes], arrays, {"x": [T, "n", I]}, "y")
-    graph = loaded(made, tmp_path, {"x": floats(T, N, I)}, [1], [2])
+    made = model([constant("hidden", integers(H)), *nodes], arrays, {"x": [T, "n", FEATURES]}, "y")
+    graph = loaded(made, tmp_path, {"x": floats(T, N, FEATURES)}, [1], [2])
     assert len(graph.node("gru").inputs) == 1
 
 
@@ -215,12 +215,12 @@ REFUSED = {
 def test_other_variants_are_refused_with_the_reason(name: str, tmp_path: Path) -> None:
     node, reason = REFUSED[name]
     arrays = weights(node.op_type, 1) | {"p": floats(1, 3 * H), "n": np.array([T, 2, T], np.int32)}
-    path = write(model([node], arrays, {"x": [T, N, I]}, "y"), tmp_path / "m.onnx")
+    path = write(model([node], arrays, {"x": [T, N, FEATURES]}, "y"), tmp_path / "m.onnx")
     with pytest.raises(BadInput, match=reason):
         load(path, batch_axes=1)
 
 
 def test_a_batch_in_the_place_of_the_steps_is_refused(tmp_path: Path) -> None:
-    made = model([layer("GRU", "x w r b", "y")], weights("GRU", 1), {"x": ["n", T, I]}, "y")
+    made = model([layer("GRU", "x w r b", "y")], weights("GRU", 1), {"x": ["n", T, FEATURES]}, "y")
     with pytest.raises(BadInput, match=r"gru: axis 0 of its input is the batch.*batch_axes=1"):
         load(write(made, tmp_path / "m.onnx"))

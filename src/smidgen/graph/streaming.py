@@ -27,9 +27,10 @@ def streaming(graph: Graph, steps: int = 1) -> Graph:
     """`graph`, over a sequence [T, ..], as a graph over [steps, ..] that is fed its own states.
 
     The first input is the sequence; so is every further one of its length. Every state of every scan becomes
-    an input and an output: the last ones of both, in the same order. Left out, a state starts at rest. Fed chunk by chunk, each with the states of the one before, the network computes
-    what it computes over the whole sequence: of an output along time the parts, of a final state (and what
-    is made of it) the state so far. Float and integer graphs alike.
+    an input and an output: the last ones of both, in the same order. Left out, a state starts at rest. Fed
+    chunk by chunk, each with the states of the one before, the network computes what it computes over the
+    whole sequence: of an output along time the parts, of a final state (and what is made of it) the state so
+    far. Float and integer graphs alike.
 
     Raises:
         Unsupported: fewer than one step, no scan, or an operator that needs the whole sequence: a scan in
@@ -95,14 +96,14 @@ def _across_time(node: Node, timed: set[str], graph: Graph) -> str:
     if kind == "reshape":
         kept = graph.values[node.output].shape[:1] == shapes[0][:1]
         return "" if kept else "joins or splits the steps"
-    free = {
-        "concat": lambda: together and attrs["axis"] > 0,
-        "slice": lambda: attrs["axis"] > 0,
-        "mean": lambda: 0 not in attrs["axes"],
-        "transpose": lambda: attrs["perm"][0] == 0,
-        "pad": lambda: tuple(attrs["pads"][0]) == (0, 0),
-    }
-    return "" if kind in free and free[kind]() else "needs the whole sequence"
+    free = (
+        (kind == "concat" and together and attrs["axis"] > 0)
+        or (kind == "slice" and attrs["axis"] > 0)
+        or (kind == "mean" and 0 not in attrs["axes"])
+        or (kind == "transpose" and attrs["perm"][0] == 0)
+        or (kind == "pad" and tuple(attrs["pads"][0]) == (0, 0))
+    )
+    return "" if free else "needs the whole sequence"
 
 
 def _fitted(node: Node, timed: set[str], graph: Graph, steps: int) -> Node:

@@ -28,7 +28,8 @@ def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int
             sequences [T, n, ...] and the states [layers, n, ...] of recurrent layers. A .pt2 file tells it.
 
     The graph is channels last inside and keeps the model's own layout at its inputs and outputs, except that
-    the batch always comes first there: states [layers, n, H] become [n, layers, H]. What the graph can't express becomes a float island, listed by `smidgen.run.islands.islands`.
+    the batch always comes first there: states [layers, n, H] become [n, layers, H]. What it can't express
+    becomes a float island, listed by `smidgen.run.islands.islands`.
 
     Raises:
         BadInput: the model can't be read, or mixes the samples of a batch.

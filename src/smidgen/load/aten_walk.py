@@ -16,8 +16,9 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.aten_call import Call
 from smidgen.load.aten_island import IslandWriter
+from smidgen.load.aten_moves import MOVES
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
-from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS, MOVES
+from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from smidgen.errors import BadInput
@@ -29,8 +29,23 @@ _WAYS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)
 
 
 def _handler(name: str) -> Handler:
-    """x [T, I] -> Y [T, directions, H] and the final states [directions, H]."""
+    """x [T, I] -> Y [T, directions, H] and the final states [directions, H].
 
+    What a scan can't express is refused: as an island it would run in onnx's reference implementation, which
+    ignores clipping and other activations, and knows one direction.
+    """
+    layer = _layer(name)
+
+    def handle(call: Call) -> list[Placed]:
+        try:
+            return layer(call)
+        except NotCaptured as why:
+            raise BadInput(call.name, why.reason, "the plain recurrent layer is read", why.remedy) from why
+
+    return handle
+
+
+def _layer(name: str) -> Callable[[Call], list[Placed]]:
     def handle(call: Call) -> list[Placed]:
         operator, source = _OPERATORS[name], call.source
         ways = _WAYS[_text(call.attrs.get("direction", "forward"))]

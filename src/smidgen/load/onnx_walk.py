@@ -12,8 +12,9 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
-from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS, MOVES
+from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
@@ -133,7 +134,7 @@ class Walk:
         if any(self._is_read(name) for name in node.output[len(several) :] if name):
             raise NotCaptured(f"{node.op_type} with more than one result")
         for name, result in zip(node.output, several):
-            value, axis = result if isinstance(result, Placed) else (result, batch)
+            value, axis = result if isinstance(result, Placed) else Placed(result, batch)
             self.values[name], self.types[name] = value, kind
             if axis:
                 self.batch_axes[name] = axis
@@ -149,9 +150,9 @@ class Walk:
             if target not in _FLOATS and kinds[0] in _FLOATS:
                 raise NotCaptured("a cast to integers", "Work on real numbers")
             return target
-        if node.op_type not in MOVES and any(kind not in _FLOATS for kind in kinds):
+        if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
             raise NotCaptured("arithmetic on integers", "Work on real numbers")
-        return kinds[0] if kinds else TensorProto.FLOAT
+        return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
 
     def _batch_axis(self, node: Any) -> int:
         """Where the values that a node reads have the batch; counted from the end, in the same place."""
@@ -202,8 +203,8 @@ class Walk:
         try:
             cutting.add(node)
         except KeyError as moved:
-            found = f"{node.op_type} can't be captured ({why.reason}) nor cut out: {moved} has a moved batch"
-            raise BadInput(_label(node), found, "", why.remedy) from why
+            reason = f"{node.op_type} can't be captured ({why.reason}) nor cut out: {moved} has a moved batch"
+            raise BadInput(_label(node), reason, "", why.remedy) from why
         outputs = [name for name in node.output if name and self._is_read(name)]
         if not cutting.inputs or not outputs:
             return  # deferred: it does not depend on the input, or nothing reads it

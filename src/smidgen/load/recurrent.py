@@ -114,7 +114,7 @@ def _cell(name: str, inputs: int, direction: Direction) -> Graph:
 
 
 def _shared(source: Source, cell: Graph, name: str, user_name: str) -> Graph:
-    """The cell with its weights under the names in which the source stores them: a layer called twice once."""
+    """The cell with its weights as the source stores them: once for a layer that is called twice."""
     stored = {
         weight: source.weight(Constant(fmt.decode(), user_name + weight.removeprefix(name)), weight)
         for weight, fmt in cell.weights.items()

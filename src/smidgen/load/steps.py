@@ -86,7 +86,7 @@ def _only_reads(graph: Graph, node: Node, scan: Node) -> bool:
 
 
 def _reshape(graph: Graph, node: Node) -> Graph:
-    """reshape(concat(a, b)) -> concat(reshape(a), reshape(b)), where nothing else reads it and it is possible."""
+    """reshape(concat(a, b)) -> concat(reshape(a), reshape(b)), where possible and nothing else reads it."""
     concat = graph.producer(node.inputs[0])
     if concat is None or concat.op != "concat":
         return graph

@@ -51,11 +51,11 @@ def _export(
     """Export for any batch size; where the model itself fixes it, for a batch of one."""
     one = tuple(x.narrow(axis, 0, 1).clone() for x, axis in zip(inputs, axes, strict=True))
     pair = tuple(torch.cat([x, x], axis) for x, axis in zip(one, axes, strict=True))
-    batch, free = Dim("batch"), ShapesCollection()
+    batch, free = Dim("batch"), ShapesCollection()  # type: ignore[no-untyped-call]
     for x, axis in zip(pair, axes, strict=True):
         free[x] = {axis: batch}  # whatever the signature of forward looks like
     try:
-        return torch.export.export(module, pair, dynamic_shapes=free)
+        return torch.export.export(module, pair, dynamic_shapes=free)  # type: ignore[arg-type]
     except Exception as problem:
         refusal = problem
     try:
