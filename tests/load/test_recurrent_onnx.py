@@ -145,9 +145,9 @@ READOUTS: dict[str, tuple[Any, tuple[int, ...]]] = {
             e=integers(2**62),
             a=integers(0),
         ),
-        (0, 0, 1, 1),
+        (0, 1, 1, 1),
     ),
-    "last step by index": (stacked([op("Gather", "out i", axis=0)], i=np.int64(-1)), (0, 0, 1, 1)),
+    "last step by index": (stacked([op("Gather", "out i", axis=0)], i=np.int64(-1)), (0, 1, 1, 1)),
     "whole sequence": (stacked([op("Transpose", "out", perm=[1, 0, 2])]), (1, 1, 1, 1)),
     "states of the last layer": (
         stacked(

@@ -59,30 +59,17 @@ def _slice_of_concat(graph: Graph, node: Node, concat: Node) -> Graph:
 
 
 def _slice_of_scan(graph: Graph, node: Node, scan: Node) -> Graph:
-    """The step that is computed last is the final state; for the first one alone, the others need not run."""
+    """The step of a scan that is computed last is the final state, where that is what the step shows."""
     shown = sequences_of(scan)
     number = scan.outputs.index(node.inputs[0])
     if node.attrs["axis"] != 0 or number >= len(shown) or shown[number] not in next_states_of(scan):
         return graph
-    steps = graph.values[node.inputs[0]].shape[0]
-    first, last = (steps - 1, 0) if scan.attrs["reverse"] else (0, steps - 1)
+    last = 0 if scan.attrs["reverse"] else graph.values[node.inputs[0]].shape[0] - 1
+    if (node.attrs["start"], node.attrs["stop"]) != (last, last + 1):
+        return graph
     state = scan.outputs[len(shown) + next_states_of(scan).index(shown[number])]
     shape = (1, *graph.values[state].shape)
-    final = Node(node.name, "reshape", (state,), node.outputs, {}, {"shape": shape})
-    if (node.attrs["start"], node.attrs["stop"]) == (last, last + 1):
-        return graph.replace(node.name, final)
-    if not _only_reads(graph, node, scan) or (node.attrs["start"], node.attrs["stop"]) != (first, first + 1):
-        return graph
-    name = unused({*graph.values, *(inner.name for inner in graph.walk())}, f"{scan.name}.step")
-    step = replace(node, name=name, inputs=scan.inputs[:1], outputs=(name,))
-    short = replace(scan, inputs=(name, *scan.inputs[1:]))
-    return graph.replace(node.name, final).replace(scan.name, step, short).inferred()
-
-
-def _only_reads(graph: Graph, node: Node, scan: Node) -> bool:
-    """Does nothing but `node` read the scan?"""
-    readers = [reader.name for name in scan.outputs for reader in graph.consumers(name)]
-    return set(readers) == {node.name} and not set(scan.outputs) & set(graph.outputs)
+    return graph.replace(node.name, Node(node.name, "reshape", (state,), node.outputs, {}, {"shape": shape}))
 
 
 def _reshape(graph: Graph, node: Node) -> Graph:
