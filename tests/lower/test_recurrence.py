@@ -150,6 +150,15 @@ def test_what_a_layer_multiplies_has_8_bits_and_the_rest_of_a_body_16() -> None:
     assert all(grid.zero == 0 and np.log2(grid.scale).is_integer() for grid in wide)
 
 
+def test_a_single_step_from_rest_lowers_too() -> None:
+    """Its recurrent products are zero on all calibration data."""
+    real = recurrent_network("gru_after", steps=1)
+    graph = integers_of_recurrent(real)
+    x = samples(50, steps=1)
+    made = graph.values[graph.outputs[0]].grid.dequantize(native_plan(graph).run(quantized(graph, x)))
+    assert np.abs(made - run_float(real, x)).mean() < 0.02
+
+
 def test_gates_of_one_kind_share_their_table() -> None:
     graph = integers_of_recurrent(recurrent_network("lstm"))
     tables = {n.name: n.params["table"] for n in graph.walk() if n.op == "q.table"}
