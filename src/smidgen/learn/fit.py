@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from smidgen.learn.hooks import FitState, Hook
 from smidgen.learn.objectives.cross_entropy import CrossEntropy
 from smidgen.learn.objectives.objective import Objective
 from smidgen.learn.twin import GraphTwin
+from smidgen.lower.grids import without_grids
 
 EVAL_BATCH = 512
 SMALL_MACS = 4_000_000
@@ -179,9 +180,8 @@ def float_logits(
     graph: Graph, x: np.ndarray[Any, np.dtype[np.float32]]
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Outputs of a float graph through torch: the quick way to evaluate the uncompressed network."""
-    plain = replace(graph, values={n: replace(v, grid=None) for n, v in graph.values.items()})
     with threads_for(graph):
-        return logits(GraphTwin(plain), x)
+        return logits(GraphTwin(without_grids(graph)), x)
 
 
 def _call(hooks: Sequence[Hook], event: str, state: FitState) -> None:
