@@ -139,7 +139,7 @@ def test_training_learns(trained: Graph) -> None:
 
 @pytest.fixture(scope="module")
 def tuned(trained: Graph) -> Graph:
-    steps = (AffineQuantization(bits=2), Fit(epochs=2))
+    steps = (AffineQuantization(bits=2), Fit(epochs=3, lr=5e-3))
     return Recipe(steps).apply(trained, Context(digits(), trained))
 
 
