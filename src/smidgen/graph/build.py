@@ -160,8 +160,8 @@ class GraphBuilder:
         return built
 
     def _unique(self, stem: str) -> str:
-        number = 1
-        while f"{stem}{number}" in self._values:
+        number, taken = 1, {*self._values, *(node.name for node in self._nodes)}
+        while f"{stem}{number}" in taken:
             number += 1
         return f"{stem}{number}"
 
