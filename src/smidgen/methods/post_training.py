@@ -17,6 +17,7 @@ from smidgen.probe.calibration import calibrate
 
 BATCH = 64
 WEIGHTED = ("linear", "conv")
+QUANTIZED = (*WEIGHTED, "embedding")
 Fit = Callable[[npt.NDArray[np.float32], int], Format]  # float weights [O, ...], bits -> quantized
 
 
@@ -34,8 +35,12 @@ def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: Range
 
 
 def weight_names(graph: Graph) -> tuple[str, ...]:
-    """Weights of linear and conv layers in the order of the layers, tied ones once."""
-    return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in WEIGHTED))
+    """Weights that integers replace, in the order of the layers, tied ones once.
+
+    Those of linear and conv layers, of the gates of recurrent ones, and tables of embeddings (an entry of
+    which is a row: it has the scale that a channel has elsewhere).
+    """
+    return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in QUANTIZED))
 
 
 def quantized_weights(graph: Graph, bits: Mapping[str, int], fit: Fit) -> dict[str, Format]:
