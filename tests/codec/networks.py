@@ -36,7 +36,7 @@ def integer_network(seed: int = 0) -> Graph:
     h = build.op("q.conv", [x], integer_layer(sparse, rng), "conv1", lo=-128, hi=127, **window)
     grouped = Affine.fit(weight(size=(8, 3, 3, 8)).astype(np.float32), 4, "group", group_size=16)
     h2 = build.op("q.conv", [h], integer_layer(grouped, rng), "conv2", lo=3, hi=127, **window)
-    multipliers = {"multiplier": Integer(np.array([20000, 30000], np.uint16))}
+    multipliers = {"multiplier": Integer(np.array([20000, 30000], np.int32))}
     h = build.op("q.add", [h, h2], multipliers, "add", shift=15, lo=-128, hi=127)
     h = build.op("q.max_pool", [h], name="pool", kernel=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)))
     h = build.op("q.reshape", [h], name="flat", shape=(-1,))

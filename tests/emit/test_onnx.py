@@ -452,7 +452,7 @@ def small_net() -> Graph:
     sum_ = b.op(
         "q.add",
         [y, z],
-        {"multiplier": Integer(np.array([40000, 33000], np.uint16))},
+        {"multiplier": Integer(np.array([40000, 33000], np.int32))},
         "sum",
         shift=16,
         **whole,

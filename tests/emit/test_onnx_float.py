@@ -18,6 +18,7 @@ from smidgen.emit.onnx_real_ops import ACTIVATIONS, REAL_RULES
 from smidgen.errors import Unsupported
 from smidgen.formats import Affine, Sparse
 from smidgen.graph import Graph, GraphBuilder, Node
+from smidgen.graph.cells import GRU_GATES, LSTM_GATES, gru_cell, lstm_cell
 from smidgen.graph.ops import OPS
 from smidgen.models import cnn1d, dscnn, lenet, mlp, mobilenet, resnet8
 from smidgen.run.float_ops import run_float
@@ -60,6 +61,22 @@ def assert_close(graph: Graph, folder: Path, n: int = 3) -> OnnxArtifact:
 # Operators. Each stands twice: alone, and behind a convolution, where values lie channels first.
 
 Step = Callable[[GraphBuilder, str], str]
+
+
+def recurrent(b: GraphBuilder, x: str, cell: str) -> str:
+    """Both the sequence and the last state of a recurrence over the rows."""
+    rows, gates = b.op("reshape", [x], shape=(5, 24)), GRU_GATES if "gru" in cell else LSTM_GATES
+    shapes = {"input": (3, 24), "recurrent": (3, 3), "bias": (3,)}
+    weights = {f"{gate}.{role}": RNG.normal(size=s) / 4 for gate in gates for role, s in shapes.items()}
+    if "gru" in cell:
+        weights["new.recurrent_bias"] = RNG.normal(size=3)
+        body = gru_cell("cell", 24, 3, weights, "before" if "before" in cell else "after")
+    else:
+        body = lstm_cell("cell", 24, 3, weights)
+    sequence, last, *_ = b.scan(rows, body, reverse="backwards" in cell)
+    return b.op("add", [sequence, last])
+
+
 STEPS: dict[str, Step] = {
     "linear": lambda b, x: b.linear(x, RNG.normal(size=(3, 4)), RNG.normal(size=3)),
     "linear without bias": lambda b, x: b.linear(x, RNG.normal(size=(3, 4))),
@@ -89,11 +106,19 @@ STEPS: dict[str, Step] = {
         for keep in (True, False)
     },
     "add": lambda b, x: b.op("add", [x, b.op("tanh", [x])]),
+    "sub": lambda b, x: b.op("sub", [b.op("tanh", [x]), x]),
     "mul with broadcasting": lambda b, x: b.op("mul", [x, b.op("mean", [x], axes=(0, 1), keepdims=False)]),
     "concat of channels": lambda b, x: b.op("concat", [x, b.op("relu", [x])], axis=2),
     "concat of rows": lambda b, x: b.op("concat", [x, b.op("relu", [x]), x], axis=0),
     "reshape": lambda b, x: b.op("reshape", [x], shape=(5, -1)),
     "transpose": lambda b, x: b.op("transpose", [x], perm=(2, 0, 1)),
+    "slice of rows": lambda b, x: b.op("slice", [x], axis=1, start=1, stop=6, step=2),
+    "slice of channels": lambda b, x: b.op("slice", [x], axis=2, start=1, stop=3, step=1),
+    "embedding": lambda b, x: b.op("embedding", [b.op("relu6", [x])], {"weight": RNG.normal(size=(4, 3))}),
+    **{
+        f"scan of {cell}": lambda b, x, cell=cell: recurrent(b, x, cell)  # type: ignore[misc]
+        for cell in ("gru", "gru, reset before", "lstm", "lstm, backwards")
+    },
     "pad": lambda b, x: b.op("pad", [x], pads=((1, 0), (0, 2), (3, 1)), value=-1.5),
 }
 
@@ -112,7 +137,7 @@ def test_every_real_operator_stands_in_the_test_above() -> None:
     real = {op for op in OPS if not op.startswith("q.")} - {"quantize", "dequantize", "island"}
     tried = {step.split(",")[0].split(" ")[0] for step in STEPS}
     assert tried == real
-    assert real - {"batch_norm", "add_constant", "mul_constant"} == set(REAL_RULES) - {"requantize"}
+    assert real - {"batch_norm", "add_constant", "mul_constant", "scan"} == set(REAL_RULES) - {"requantize"}
 
 
 @FEW

@@ -19,15 +19,17 @@ def one_node(
     params: Mapping[str, np.ndarray | Format],
     zeros: Sequence[int] = (3, -7),
     out_zero: int = OUT_ZERO,
+    bits: Sequence[int] = (8,) * 8,
+    out_bits: int = 8,
     **attrs: object,
 ) -> Graph:
-    """Inputs x0, x1, … of `shapes` with zero points `zeros`; output y."""
+    """Inputs x0, x1, … of `shapes` and `bits` with zero points `zeros`; output y."""
     inputs = tuple(f"x{i}" for i in range(len(shapes)))
     values = {
-        name: Value(tuple(shape), "int8", Grid(0.5, zero))
-        for name, shape, zero in zip(inputs, shapes, zeros, strict=False)
+        name: Value(tuple(shape), f"int{width}", Grid(0.5, zero, width))
+        for name, shape, zero, width in zip(inputs, shapes, zeros, bits, strict=False)
     }
-    values["y"] = Value((), "int8", Grid(0.5, out_zero))
+    values["y"] = Value((), f"int{out_bits}", Grid(0.5, out_zero, out_bits))
     weights = {role: p if isinstance(p, Format) else Integer(p) for role, p in params.items()}
     node = Node("n", op, inputs, ("y",), {role: role for role in params}, attrs)
     graph = Graph("one", (node,), values, weights, inputs, ("y",)).inferred()
@@ -50,3 +52,11 @@ def ratio_of(params: Mapping[str, np.ndarray]):
 
 def random_int8(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.integers(-128, 128, shape).astype(np.int8)
+
+
+def random_integers(rng: np.random.Generator, bits: int, *shape: int) -> np.ndarray:
+    """Values of a grid of 8 or 16 bits, its ends included often."""
+    half = 1 << (bits - 1)
+    ends = rng.choice([-half, half - 1, 0], shape)
+    drawn = rng.integers(-half, half, shape)
+    return np.where(rng.random(shape) < 0.2, ends, drawn).astype(f"int{bits}")

@@ -31,8 +31,8 @@ def broadcastable(draw):
 @given(broadcastable(), seeds, st.integers(1, 47))
 def test_addition_equals_the_loop(pair, seed, shift) -> None:
     rng = np.random.default_rng(seed)
-    multipliers = rng.integers(0, 65536, 2)
-    params = {"multiplier": multipliers.astype(np.uint16)}
+    multipliers = rng.integers(-65535, 65536, 2)
+    params = {"multiplier": multipliers.astype(np.int32)}
     graph = one_node("q.add", pair, params, (100, -128), shift=shift, lo=LO, hi=HI)
     a, b = (random_int8(rng, 2, *shape) for shape in pair)
     expected = [
@@ -43,7 +43,7 @@ def test_addition_equals_the_loop(pair, seed, shift) -> None:
 
 @pytest.mark.parametrize("shift", [29, 30, 31, 47])
 def test_addition_of_the_largest_terms_is_exact_at_every_shift(shift: int) -> None:
-    params = {"multiplier": np.array([65535, 65535], np.uint16)}
+    params = {"multiplier": np.array([65535, 65535], np.int32)}
     graph = one_node("q.add", [(4,), (4,)], params, (-128, -128), out_zero=0, shift=shift, lo=-128, hi=127)
     a = np.array([[127, -128, 127, 0]], np.int8)
     b = np.array([[127, -128, -128, 1]], np.int8)

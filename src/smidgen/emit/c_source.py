@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smidgen.emit.c_names import identifier, plain
-from smidgen.lower.program import Call, Constant, Pointer, Port, Program
+from smidgen.lower.program import Block, Call, Constant, Pointer, Port, Program
 from smidgen.numerics import Array
 
 PER_LINE = 20
@@ -155,7 +155,7 @@ def model_source(program: Program) -> str:
             *(line for i, call in enumerate(program.calls) for line in _arguments(name, i, call)),
             f"{signature(program)} {{",
             f"    if ((uintptr_t)arena % {ARENA_ALIGNMENT} != 0) return 1;",
-            *(line for i, call in enumerate(program.calls) for line in _call(program, i, call)),
+            *(line for block in program.blocks for line in _block(program, block)),
             "    return 0;",
             "}",
             "",
@@ -171,26 +171,40 @@ def _arguments(name: str, index: int, call: Call) -> Iterable[str]:
     yield ""
 
 
-def _call(program: Program, index: int, call: Call) -> Iterable[str]:
+def _block(program: Program, block: Block) -> Iterable[str]:
+    """The calls of a block, in a loop where it has several turns; a trace follows a node's last call."""
+    numbers = range(block.first, block.first + block.count)
+    lines = [_call(program, i, program.calls[i]) for i in numbers]
+    if block.turns > 1:
+        yield f"    for (int32_t t = 0; t < {block.turns}; t++) {{"
+        yield from ("    " + line.replace("\n", "\n    ") for line in lines)
+        yield "    }"
+    else:
+        yield from lines
+    for layer in layers(program).values():
+        if layer.last_call == numbers[-1]:
+            yield f"    TRACE({layer.number}, {_pointer(program, layer.output)}, {layer.output.nbytes});"
+
+
+def _call(program: Program, index: int, call: Call) -> str:
     arguments = [f"&{identifier(program.name)}_a{index}", *(_pointer(program, p) for p in call.pointers)]
     one_line = f"    {call.kernel}({', '.join(arguments)});"
-    yield one_line if len(one_line) <= 100 else f"    {call.kernel}({f',{LINE_BREAK}'.join(arguments)});"
-    layer = layers(program)[call.node]
-    if layer.last_call == index:
-        yield f"    TRACE({layer.number}, {_pointer(program, layer.output)}, {layer.output.nbytes});"
+    return one_line if len(one_line) <= 96 else f"    {call.kernel}({f',{LINE_BREAK}'.join(arguments)});"
 
 
 def _pointer(program: Program, pointer: Pointer | None) -> str:
     """Ports and constants keep their types, so that the compiler checks them; the arena is bytes."""
     if pointer is None:
         return "0"
+    moved = f" + {pointer.offset}" if pointer.offset else ""
+    moved += f" {'+' if pointer.step > 0 else '-'} t * {abs(pointer.step)}" if pointer.step else ""
     if pointer.space == "arena":
-        return f"(void *)(arena + {pointer.offset})" if pointer.offset else "(void *)arena"
+        return f"(void *)(arena{moved})" if moved else "(void *)arena"
     base = _base(program, pointer)
-    if not pointer.offset:
+    if not moved:
         return base
     const = "" if pointer.space == "output" else "const "
-    return f"({const}void *)(({const}uint8_t *){base} + {pointer.offset})"
+    return f"({const}void *)(({const}uint8_t *){base}{moved})"
 
 
 def _base(program: Program, pointer: Pointer) -> str:

@@ -20,6 +20,7 @@ from smidgen.emit.onnx_model import stored_weight, to_model
 from smidgen.emit.onnx_ops import RULES
 from smidgen.formats import Format, Integer
 from smidgen.graph import Graph, Node
+from smidgen.graph.scan import body_of
 from smidgen.numerics import MAX_SHIFT
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
@@ -50,6 +51,9 @@ class OnnxEmitter(Emitter):
 
 
 def _node_problems(graph: Graph, node: Node) -> list[Problem]:
+    if node.op == "q.scan":
+        body = body_of(node, graph.weights)
+        return [problem for inner in body.nodes for problem in _node_problems(body, inner)]
     if node.op not in RULES and node.op != "q.decode":
         reason = (
             f"no rule for {node.op}" if node.op.startswith("q.") else f"{node.op} computes with real numbers"
@@ -77,11 +81,10 @@ def _shift_problems(graph: Graph, node: Node) -> list[Problem]:
 
 
 def value_problems(graph: Graph) -> list[Problem]:
-    """Values of integer graphs that are wider than a byte."""
-    remedy = "ONNX files carry int8: quantize to at most 8 bits"
-    wide = {
-        name: value.dtype for name, value in graph.values.items() if value.dtype not in ("int8", "float32")
-    }
+    """Values of integer graphs that are wider than 16 bits."""
+    remedy = "ONNX files carry int8 and int16: quantize to at most 16 bits"
+    known = ("int8", "int16", "float32")
+    wide = {name: value.dtype for name, value in graph.values.items() if value.dtype not in known}
     return [Problem(name, f"{dtype} values", remedy) for name, dtype in wide.items()]
 
 

@@ -17,6 +17,9 @@ from smidgen.numerics import Array
 from smidgen.targets.target import Target
 
 FILE_NAME = "model.onnx"
+PORT_TYPES = {f"tensor({name})": np.dtype(name) for name in ("int8", "int16")} | {
+    "tensor(float)": np.dtype(np.float32)
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def target_problems(target: Target) -> list[Problem]:
 
 
 def _fitting(port: Any, array: Array) -> Array:
-    wanted = np.dtype(np.float32 if port.type == "tensor(float)" else np.int8)
+    wanted = PORT_TYPES[port.type]
     if not np.can_cast(array.dtype, wanted, "same_kind") or list(array.shape[1:]) != port.shape[1:]:
         expected = f"{wanted} [n, {', '.join(map(str, port.shape[1:]))}] is needed"
         raise BadInput(f"input {port.name}", f"{array.dtype} {list(array.shape)}", expected)

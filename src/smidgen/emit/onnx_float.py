@@ -8,7 +8,7 @@ sums in its own order: results agree with `run_float` to about 1e-4, not bit for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,9 +21,11 @@ from smidgen.emit.onnx_island import embed_island, island_problems
 from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx
 from smidgen.emit.onnx_real_ops import REAL_RULES, wide_padding, write_real
+from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.formats import Dense
 from smidgen.graph import Graph, Node
+from smidgen.graph.scan import body_of, states_of
 from smidgen.lower.canonical import canonical
 from smidgen.targets.target import Target
 
@@ -85,13 +87,34 @@ def write_float(w: OnnxWriter, graph: Graph, node: Node, carried: Carried) -> No
     def operand(value: str, first: bool) -> str:
         return carried.get(value, len(graph.values[value].shape), first)
 
-    if node.op == "island":
+    if node.op == "scan":
+        scanned = _scan(w, graph, node, [operand(name, False) for name in node.inputs])
+        for value, name in zip(node.outputs, scanned, strict=True):
+            carried.put(value, name)
+    elif node.op == "island":
         results = embed_island(w, node, [operand(name, False) for name in node.inputs])
         for value, name in zip(node.outputs, results, strict=True):
             carried.put(value, name)
     else:
         made, first = write_real(w, graph, node, carried, operand, _weights(w, graph, node))
         carried.put(node.output, made, first)
+
+
+def _scan(w: OnnxWriter, graph: Graph, node: Node, inputs: Sequence[str]) -> tuple[str, ...]:
+    body = body_of(node, graph.weights)
+
+    def write_body(inner: OnnxWriter, given: Mapping[str, str]) -> Mapping[str, str]:
+        carried = Carried(inner)
+        for value, name in given.items():
+            carried.put(value, name)
+        for step in body.nodes:
+            write_float(inner, body, step, carried)
+        return {name: carried.get(name, len(body.values[name].shape), False) for name in body.outputs}
+
+    x, *starts = inputs
+    for state in states_of(node)[len(starts) :]:
+        starts.append(at_rest(w, x, body.values[state].shape, np.float32(0), f"{state}.rest"))
+    return write_scan(w, node, x, starts, write_body, lambda value: np.float32)
 
 
 def _weights(w: OnnxWriter, graph: Graph, node: Node) -> Mapping[str, str]:
@@ -107,6 +130,8 @@ def _weights(w: OnnxWriter, graph: Graph, node: Node) -> Mapping[str, str]:
 def _node_problems(node: Node) -> list[Problem]:
     if node.op == "island":
         return island_problems(node)
+    if node.op == "scan":
+        return [problem for inner in body_of(node).nodes for problem in _node_problems(inner)]
     if node.op in FOLDED:
         return []
     if node.op not in REAL_RULES:

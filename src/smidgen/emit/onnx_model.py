@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_ops import RULES, Site, dequantize, grid_of, quantize
-from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, IR_VERSION, OPSET, OnnxWriter
+from smidgen.emit.onnx_ops import RULES, Site, bias_of, dequantize, grid_of, quantize
+from smidgen.emit.onnx_scan import at_rest, write_scan
+from smidgen.emit.onnx_writer import IR_VERSION, OPSET, OnnxWriter, carried_type
 from smidgen.errors import MissingExtra
 from smidgen.graph import Graph, Node, Value
+from smidgen.graph.scan import body_of, states_of
 from smidgen.numerics import NUMERICS_VERSION
 from smidgen.run.reference import executable
 
@@ -20,9 +23,7 @@ def to_model(graph: Graph, float_boundary: bool = False) -> Any:
     w = OnnxWriter()
     names: dict[str, str] = {}
     inputs = [_input(w, graph, name, names, float_boundary) for name in graph.inputs]
-    for node in graph.nodes:
-        if node.op != "q.decode":  # its consumers hold the integers
-            names[node.output] = _write(w, graph, node, names)
+    _write_nodes(w, graph, names)
     outputs = [_output(w, graph, name, names[name], float_boundary) for name in graph.outputs]
     return finished(w, graph, inputs, outputs, "exact")
 
@@ -46,6 +47,32 @@ def finished(w: OnnxWriter, graph: Graph, inputs: list[Any], outputs: list[Any],
     )
     onnx.helper.set_model_props(model, _metadata(graph, flavour))
     return model
+
+
+def _write_nodes(w: OnnxWriter, graph: Graph, names: dict[str, str]) -> None:
+    """Append all nodes of a graph or body; `names` (ONNX names by value) grows."""
+    for node in graph.nodes:
+        if node.op == "q.scan":
+            names.update(zip(node.outputs, _scan(w, graph, node, names), strict=True))
+        elif node.op != "q.decode":  # its consumers hold the integers
+            names[node.output] = _write(w, graph, node, names)
+
+
+def _scan(w: OnnxWriter, graph: Graph, node: Node, names: Mapping[str, str]) -> tuple[str, ...]:
+    body = body_of(node, graph.weights)
+
+    def write_body(inner: OnnxWriter, given: Mapping[str, str]) -> Mapping[str, str]:
+        found = dict(given)
+        _write_nodes(inner, body, found)
+        return found
+
+    x, *starts = (names[name] for name in node.inputs)
+    for state in states_of(node)[len(starts) :]:
+        value = body.values[state]
+        grid = grid_of(value)
+        rest = carried_type(bias_of(grid))(grid.zero + bias_of(grid))
+        starts.append(at_rest(w, x, value.shape, rest, f"{state}.rest"))
+    return write_scan(w, node, x, starts, write_body, lambda value: carried_type(bias_of(grid_of(value))))
 
 
 def _write(w: OnnxWriter, graph: Graph, node: Node, names: dict[str, str]) -> str:
@@ -83,9 +110,10 @@ def _input(w: OnnxWriter, graph: Graph, name: str, names: dict[str, str], float_
     if float_boundary:
         names[name] = quantize(w, given, grid_of(value), inner)
         return port(given, value, "float32")
-    raised = w.op("Add", [w.cast(given, np.int32, f"{inner}.wide"), _to_unsigned(w)], f"{inner}.raised")
-    names[name] = w.cast(raised, np.uint8, inner)
-    return port(given, value, "int8")
+    bias = bias_of(grid_of(value))
+    raised = w.op("Add", [w.cast(given, np.int32, f"{inner}.wide"), _bias(w, bias)], f"{inner}.raised")
+    names[name] = w.cast(raised, carried_type(bias), inner)
+    return port(given, value, value.dtype)
 
 
 def _output(w: OnnxWriter, graph: Graph, name: str, inner: str, float_boundary: bool) -> Any:
@@ -96,14 +124,15 @@ def _output(w: OnnxWriter, graph: Graph, name: str, inner: str, float_boundary: 
     elif float_boundary:
         made = dequantize(w, inner, grid_of(value), name)
     else:
-        lowered = w.op("Sub", [w.cast(inner, np.int32, f"{name}.wide"), _to_unsigned(w)], f"{name}.lowered")
-        made = w.cast(lowered, np.int8, name)
+        bias = _bias(w, bias_of(grid_of(value)))
+        lowered = w.op("Sub", [w.cast(inner, np.int32, f"{name}.wide"), bias], f"{name}.lowered")
+        made = w.cast(lowered, value.dtype, name)
     dtype = "float32" if float_boundary else value.dtype
     return port(made, value, dtype)
 
 
-def _to_unsigned(w: OnnxWriter) -> str:
-    return w.constant(BIAS_TO_UNSIGNED, np.int32, "bias_to_unsigned")
+def _bias(w: OnnxWriter, bias: int) -> str:
+    return w.constant(bias, np.int32, "bias_to_unsigned")
 
 
 def _metadata(graph: Graph, flavour: str) -> dict[str, str]:

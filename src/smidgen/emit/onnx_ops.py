@@ -1,7 +1,8 @@
 """The rules of docs/NUMERICS.md in ONNX operators, bit for bit: one function per integer operator.
 
-Values are carried as bytes q + 128 (`uint8`): ONNX Runtime computes uint8 x uint8 exactly on every CPU, while
-its uint8 x int8 kernels may saturate. Sums run in MatMulInteger or ConvInteger (int32), the rest in int64.
+Values are carried as bytes q + 128 (`uint8`; 16-bit ones as int32 q + 32768): ONNX Runtime computes
+uint8 x uint8 exactly on every CPU, while its uint8 x int8 kernels may saturate. Sums run in MatMulInteger or
+ConvInteger (int32), the rest in int64.
 """
 
 from __future__ import annotations
@@ -13,10 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter, lifted_rounding
+from smidgen.emit.onnx_writer import (
+    BIAS_TO_UNSIGNED,
+    WIDE_TO_UNSIGNED,
+    OnnxWriter,
+    carried_type,
+    lifted_rounding,
+)
 from smidgen.formats import Grid
-from smidgen.graph import Node, Value
-from smidgen.numerics import Array, IntArray
+from smidgen.graph import Graph, Node, Value
+from smidgen.numerics import Array, IntArray, requantize, saturate
+from smidgen.run.reference import executable
 from smidgen.run.windows import window_counts
 
 
@@ -44,15 +52,26 @@ class Site:
         """Zero point of the output."""
         return grid_of(self.output).zero
 
+    @property
+    def bias(self) -> int:
+        """How much higher than q the output is carried."""
+        return bias_of(grid_of(self.output))
+
     def int64(self, role: str) -> IntArray:
         return self.weights[role].astype(np.int64)
 
     def zero_byte(self, which: int = 0) -> int:
-        """The zero point of an input, in bytes q + 128."""
-        return grid_of(self.inputs[which]).zero + BIAS_TO_UNSIGNED
+        """The zero point of an input, as it is carried."""
+        grid = grid_of(self.inputs[which])
+        return grid.zero + bias_of(grid)
 
 
 Rule = Callable[[OnnxWriter, Site], str]
+
+
+def bias_of(grid: Grid) -> int:
+    """How much higher than q a value is carried."""
+    return BIAS_TO_UNSIGNED if grid.dtype == "int8" else WIDE_TO_UNSIGNED
 
 
 def grid_of(value: Value) -> Grid:
@@ -73,7 +92,7 @@ def _requantized(
 ) -> str:
     wide = w.cast(acc, np.int64, f"{site.out}.acc64")
     lifted = w.affine(wide, m, constant * m + lifted_rounding(s), site.out)
-    return w.to_byte(lifted, s, site.zero, site.bounds, site.out)
+    return w.to_carried(lifted, s, site.zero, site.bounds, site.bias, site.out)
 
 
 def _requantize(w: OnnxWriter, site: Site) -> str:
@@ -221,7 +240,7 @@ def _add(w: OnnxWriter, site: Site) -> str:
     constant = lifted_rounding(shift) - site.zero_byte(0) * m_a - site.zero_byte(1) * m_b
     scaled = w.op("Mul", [a, w.constant(m_a, np.int64, f"{site.out}.factor")], f"{site.out}.a")
     lifted = w.op("Add", [scaled, w.affine(b, m_b, constant, site.out)], f"{site.out}.lifted")
-    return w.to_byte(lifted, shift, site.zero, site.bounds, site.out)
+    return w.to_carried(lifted, shift, site.zero, site.bounds, site.bias, site.out)
 
 
 def _mul(w: OnnxWriter, site: Site) -> str:
@@ -236,8 +255,51 @@ def _mul(w: OnnxWriter, site: Site) -> str:
 
 
 def _table(w: OnnxWriter, site: Site) -> str:
+    if site.inputs[0].dtype == "int16":
+        return _knots(w, site)
     table = w.constant(_unsigned(site.weights["table"]), np.uint8, f"{site.node.name}.table")
     return w.op("Gather", [table, w.cast(site.names[0], np.int32, f"{site.out}.index")], site.out)
+
+
+def _knots(w: OnnxWriter, site: Site) -> str:
+    """Straight lines between 257 knots. Slope and start of each are looked up; all dividends are lifted."""
+    out, entries = site.out, site.int64("table")
+    x = w.cast(site.names[0], np.int64, f"{out}.x64")
+    step = w.constant(256, np.int64, "two_to_8")
+    knot = w.op("Div", [x, step], f"{out}.knot")
+    rest = w.op("Mod", [x, step], f"{out}.rest")
+    slopes = w.constant(np.diff(entries), np.int64, f"{site.node.name}.slopes")
+    starts = w.constant(entries[:-1] * 256, np.int64, f"{site.node.name}.starts")
+    risen = w.op("Mul", [w.op("Gather", [slopes, knot], f"{out}.slope"), rest], f"{out}.risen")
+    value = w.op("Add", [w.op("Gather", [starts, knot], f"{out}.start"), risen], f"{out}.value")
+    shift = np.asarray(8, dtype=np.int64)
+    lifted = w.op("Add", [value, w.constant(lifted_rounding(shift), np.int64, "rounding_8")], f"{out}.lifted")
+    grid = grid_of(site.output)
+    return w.to_carried(lifted, shift, 0, (grid.qmin, grid.qmax), site.bias, out)
+
+
+def embedding_rows(graph: Graph, node: Node) -> IntArray:
+    """All rows that a q.embedding node can give, int8 values [entries, features]."""
+    weights = {role: executable(graph.weights[name]) for role, name in node.params.items()}
+    return embedded(weights, node.attrs, grid_of(graph.values[node.output]).zero)
+
+
+def embedded(weights: Mapping[str, Array], attrs: Mapping[str, Any], zero: int) -> IntArray:
+    weight, m, s = (weights[role].astype(np.int64) for role in ("weight", "multiplier", "shift"))
+    y = requantize(weight, m[:, None], s[:, None]) + zero
+    return saturate(y, attrs["lo"], attrs["hi"])
+
+
+def _embedding(w: OnnxWriter, site: Site) -> str:
+    """Each row requantized before it is looked up: the same numbers, fewer operators."""
+    y = embedded(site.weights, site.attrs, site.zero)
+    rows = w.constant(y + BIAS_TO_UNSIGNED, np.uint8, f"{site.node.name}.rows")
+    x = w.cast(site.names[0], np.int64, f"{site.out}.x64")
+    index = w.op(
+        "Sub", [x, w.constant(site.zero_byte(), np.int64, f"{site.out}.zero64")], f"{site.out}.index"
+    )
+    ends = [w.constant(end, np.int64, f"{site.out}.end") for end in (0, len(y) - 1)]
+    return w.op("Gather", [rows, w.op("Clip", [index, *ends], f"{site.out}.row")], site.out)
 
 
 def _softmax(w: OnnxWriter, site: Site) -> str:
@@ -257,6 +319,24 @@ def _softmax(w: OnnxWriter, site: Site) -> str:
 
 
 # Moving bytes
+
+
+def sliced(w: OnnxWriter, x: str, axis: int, attrs: Mapping[str, Any], out: str) -> str:
+    """`x` from `start` to `stop` by `step` along the ONNX axis `axis`."""
+    ends = [
+        w.constant([number], np.int64, f"{out}.{name}")
+        for name, number in (
+            ("start", attrs["start"]),
+            ("stop", attrs["stop"]),
+            ("axes", axis),
+            ("step", attrs["step"]),
+        )
+    ]
+    return w.op("Slice", [x, *ends], out)
+
+
+def _slice(w: OnnxWriter, site: Site) -> str:
+    return sliced(w, site.names[0], site.attrs["axis"] + 1, site.attrs, site.out)
 
 
 def padded(w: OnnxWriter, x: str, around: Sequence[Sequence[int]], fill: np.generic, name: str) -> str:
@@ -287,20 +367,21 @@ def _transpose(w: OnnxWriter, site: Site) -> str:
 
 
 def quantize(w: OnnxWriter, x: str, grid: Grid, out: str) -> str:
-    """`Grid.quantize` in float64, to bytes."""
+    """`Grid.quantize` in float64, to what is carried."""
     real = w.cast(x, np.float64, f"{out}.real")
     steps = w.op("Div", [real, w.constant(grid.scale, np.float64, f"{out}.scale")], f"{out}.steps")
     raised = w.op("Add", [steps, w.constant(0.5, np.float64, "half")], f"{out}.raised")
     rounded = w.op("Floor", [raised], f"{out}.rounded")
-    zero = w.constant(grid.zero + BIAS_TO_UNSIGNED, np.float64, f"{out}.zero")
+    bias = bias_of(grid)
+    zero = w.constant(grid.zero + bias, np.float64, f"{out}.zero")
     placed = w.op("Add", [rounded, zero], f"{out}.placed")
-    lo, hi = (w.constant(q + BIAS_TO_UNSIGNED, np.float64, f"{out}.bound") for q in (grid.qmin, grid.qmax))
-    return w.cast(w.op("Clip", [placed, lo, hi], f"{out}.saturated"), np.uint8, out)
+    lo, hi = (w.constant(q + bias, np.float64, f"{out}.bound") for q in (grid.qmin, grid.qmax))
+    return w.cast(w.op("Clip", [placed, lo, hi], f"{out}.saturated"), carried_type(bias), out)
 
 
 def dequantize(w: OnnxWriter, x: str, grid: Grid, out: str) -> str:
     """`Grid.dequantize` in float64, then to float32."""
-    zero = w.constant(grid.zero + BIAS_TO_UNSIGNED, np.float64, f"{out}.zero")
+    zero = w.constant(grid.zero + bias_of(grid), np.float64, f"{out}.zero")
     centred = w.op("Sub", [w.cast(x, np.float64, f"{out}.real"), zero], f"{out}.centred")
     scaled = w.op("Mul", [centred, w.constant(grid.scale, np.float64, f"{out}.scale")], f"{out}.scaled")
     return w.cast(scaled, np.float32, out)
@@ -323,4 +404,6 @@ RULES: Mapping[str, Rule] = {
     "q.reshape": _reshape,
     "q.transpose": _transpose,
     "q.pad": _pad,
+    "q.slice": _slice,
+    "q.embedding": _embedding,
 }

@@ -14,7 +14,7 @@ on x86 processors without VNNI. The exact flavour is `emit.onnx`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,17 +27,20 @@ from smidgen.emit.onnx_float import pool_problems, write_float
 from smidgen.emit.onnx_island import island_problems
 from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
-from smidgen.emit.onnx_ops import grid_of
+from smidgen.emit.onnx_ops import embedding_rows, grid_of
 from smidgen.emit.onnx_real_ops import REAL_RULES, clipped, write_real
+from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.scan import body_of, states_of
+from smidgen.lower.rules import table_points
 from smidgen.numerics import Array
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
 
-INT8 = (-128, 127)
+INT8, INT16 = (-128, 127), (-32768, 32767)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class QdqOnnxEmitter(Emitter):
             problems = [
                 Problem(graph.name, "nothing in it is quantized", "Quantize it, or export float ONNX")
             ]
+        if not self.float_boundary:
+            problems += _port_problems(graph)
         return problems + value_problems(graph) + target_problems(target)
 
     def emit(self, graph: Graph, target: Target, folder: Path) -> OnnxArtifact:
@@ -83,9 +88,9 @@ def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
 class _Qdq:
     """One file being written. Integers are carried as bytes q + 128, dequantized once a layout."""
 
-    def __init__(self, graph: Graph, float_boundary: bool) -> None:
+    def __init__(self, graph: Graph, float_boundary: bool, w: OnnxWriter | None = None) -> None:
         self.graph, self.float_boundary = graph, float_boundary
-        self.w = OnnxWriter()
+        self.w = w or OnnxWriter()
         self.carried = Carried(self.w)
         self._reals: dict[str, str] = {}
 
@@ -122,25 +127,34 @@ class _Qdq:
             write_float(self.w, self.graph, node, self.carried)
         elif node.op == "q.table":
             self._table(node)
+        elif node.op == "q.scan":
+            self._scan(node)
+        elif node.op == "q.embedding":
+            self._embedding(node)
         else:
             self._rule(node)
 
     # Between int8 and real numbers
 
     def quantized(self, x: str, grid: Grid, out: str) -> str:
+        """Bytes; 16-bit values, which other tools have no operators for, stay real numbers."""
+        if grid.dtype != "int8":
+            return x
         return self.w.op("QuantizeLinear", [x, *self._grid(grid, np.uint8)], out)
 
     def real(self, value: str, first: bool) -> str:
         """The value in float32, in a layout."""
         declared = self.graph.values[value]
         x, grid = self.carried.get(value, len(declared.shape), first), grid_of(declared)
+        if grid.dtype != "int8":
+            return x
         if x not in self._reals:
             self._reals[x] = self.w.op("DequantizeLinear", [x, *self._grid(grid, np.uint8)], f"{x}.real")
         return self._reals[x]
 
     def bounded(self, x: str, grid: Grid, lo: int, hi: int, out: str) -> str:
         """`x` within [lo, hi] steps. QuantizeLinear saturates at the bytes by itself; zero is a ReLU."""
-        if (lo, hi) == INT8:
+        if (lo, hi) in (INT8, INT16):
             return x
         if (lo, hi) == (grid.zero, INT8[1]):
             return self.w.op("Relu", [x], f"{out}.bounded")
@@ -162,9 +176,56 @@ class _Qdq:
         grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
         params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
         lowest = (INT8[0] - grid.zero) * grid.scale
-        y, first = write_real(self.w, self.graph, node, self.carried, self.real, params, lowest)
+        y, first = write_real(
+            self.w, self.graph, self._as_written(node), self.carried, self.real, params, lowest
+        )
         y = self.bounded(y, grid, attrs.get("lo", INT8[0]), attrs.get("hi", INT8[1]), node.output)
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
+
+    def _as_written(self, node: Node) -> Node:
+        """A difference is a sum whose second multiplier is negative."""
+        if node.op == "q.add" and executable(self.graph.weights[node.params["multiplier"]])[1] < 0:
+            return replace(node, op="q.sub")
+        return node
+
+    def _scan(self, node: Node) -> None:
+        body = body_of(node, self.graph.weights)
+
+        def write_body(inner: OnnxWriter, given: Mapping[str, str]) -> Mapping[str, str]:
+            writer = _Qdq(body, self.float_boundary, inner)
+            for value, name in given.items():
+                writer.carried.put(value, name)
+            for step in body.nodes:
+                writer.node(step)
+            return {
+                name: writer.carried.get(name, len(body.values[name].shape), False) for name in body.outputs
+            }
+
+        ranks = {name: len(self.graph.values[name].shape) for name in node.inputs}
+        x, *starts = (self.carried.get(name, ranks[name], False) for name in node.inputs)
+        for state in states_of(node)[len(starts) :]:
+            value = body.values[state]
+            grid = grid_of(value)
+            rest = np.uint8(grid.zero + BIAS_TO_UNSIGNED) if value.dtype == "int8" else np.float32(0)
+            starts.append(at_rest(self.w, x, value.shape, rest, f"{state}.rest"))
+        kinds = {"int8": np.uint8, "int16": np.float32}
+        made = write_scan(self.w, node, x, starts, write_body, lambda value: kinds[value.dtype])
+        for out, name in zip(node.outputs, made, strict=True):
+            self.carried.put(out, name)
+
+    def _embedding(self, node: Node) -> None:
+        """Rows in bytes, as the exact rule makes them; the index is the whole number it stands for."""
+        value = self.graph.values[node.inputs[0]]
+        grid, x = grid_of(value), self.carried.get(node.inputs[0], len(value.shape), False)
+        index = self.w.cast(x, np.int64, f"{node.output}.index")
+        if grid.dtype == "int8":
+            zero = self.w.constant(grid.zero + BIAS_TO_UNSIGNED, np.int64, "zero64")
+            index = self.w.op("Sub", [index, zero], f"{node.output}.row")
+        rows = embedding_rows(self.graph, node)
+        stored = self.w.constant(rows + BIAS_TO_UNSIGNED, np.uint8, f"{node.name}.rows")
+        ends = [self.w.constant(end, np.int64, "end") for end in (0, len(rows) - 1)]
+        row = self.w.op("Clip", [index, *ends], f"{node.output}.inside")
+        self.carried.put(node.output, self.w.op("Gather", [stored, row], f"{node.output}.bytes"))
 
     def _weights(self, node: Node) -> Mapping[str, str]:
         """int8 weights and int32 biases behind DequantizeLinear.
@@ -221,9 +282,23 @@ class _Qdq:
 
 def known_function(table: Array, x: Grid, y: Grid) -> str | None:
     """The activation whose table from grid `x` to grid `y` this is."""
-    points = (np.arange(INT8[0], INT8[1] + 1, dtype=np.float64) - x.zero) * x.scale
+    points = (table_points(x) - x.zero) * x.scale
     matching = (op for op, f in ACTIVATION_FUNCTIONS.items() if np.array_equal(y.quantize(f(points)), table))
     return next(matching, None)
+
+
+def _expressible(graph: Graph, node: Node) -> bool:
+    """Bytes are looked up where no function is found; 16-bit values can't be."""
+    x, y = (grid_of(graph.values[name]) for name in (node.inputs[0], node.output))
+    table = executable(graph.weights[node.params["table"]])
+    return x.dtype == "int8" or known_function(table, x, y) is not None
+
+
+def _port_problems(graph: Graph) -> list[Problem]:
+    ports = (name for name in (*graph.inputs, *graph.outputs) if graph.values[name].dtype == "int16")
+    return [
+        Problem(name, "a port of 16 bits", "Export with float ports, or the exact flavour") for name in ports
+    ]
 
 
 def _node_problems(graph: Graph, node: Node) -> list[Problem]:
@@ -231,6 +306,11 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
         return island_problems(node)
     if node.op in ("quantize", "dequantize", "q.decode"):
         return []
+    if node.op == "q.scan":
+        body = body_of(node, graph.weights)
+        return [problem for inner in body.nodes for problem in _node_problems(body, inner)]
+    if node.op == "q.table" and not _expressible(graph, node):
+        return [Problem(node.name, "its table is no known function", "Export the exact ONNX flavour")]
     if node.op != "q.table" and node.op.removeprefix("q.") not in REAL_RULES:
         return [Problem(node.name, f"no rule for {node.op}", "Lower the network again")]
     return [*(weight_problems(graph, node) if node.op.startswith("q.") else []), *pool_problems(node)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smidgen.emit.onnx_layout import Carried, in_order, placed
-from smidgen.emit.onnx_ops import Site, aligned, padded, pads
+from smidgen.emit.onnx_ops import Site, aligned, padded, pads, sliced
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Graph, Node
 
@@ -23,11 +23,13 @@ class RealSite(Site):
         params: ONNX names of its weights by role; the weight of a convolution is [O, I/groups, *k].
         first: inputs and output are channels first.
         lowest: what padding under a maximum holds.
+        entries: rows of an embedding's table.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
     first: bool = False
     lowest: float = -np.inf
+    entries: int = 0
 
     @property
     def rank(self) -> int:
@@ -60,7 +62,8 @@ def write_real(
     first = carried.prefers_first(op, node, inputs)
     names = tuple(operand(name, first) for name in data)
     output = graph.values[node.output]
-    site = RealSite(node, {}, inputs, output, names, f"{node.output}.value", params, first, lowest)
+    entries = graph.weights[node.params["weight"]].shape[0] if op == "embedding" else 0
+    site = RealSite(node, {}, inputs, output, names, f"{node.output}.value", params, first, lowest, entries)
     return REAL_RULES[op](w, site), first and _keeps_channels(site)
 
 
@@ -152,6 +155,18 @@ def _pad(w: OnnxWriter, site: RealSite) -> str:
     return padded(w, site.names[0], around, np.float32(site.attrs.get("value", 0.0)), site.out)
 
 
+def _slice(w: OnnxWriter, site: RealSite) -> str:
+    axis = placed(site.attrs["axis"], site.rank, site.first)
+    return sliced(w, site.names[0], axis, site.attrs, site.out)
+
+
+def _embedding(w: OnnxWriter, site: RealSite) -> str:
+    """A whole number outside the table means its nearest row."""
+    rounded = w.op("Round", [site.names[0]], f"{site.out}.whole")
+    inside = clipped(w, rounded, 0.0, site.entries - 1.0, f"{site.out}.inside")
+    return w.op("Gather", [site.params["weight"], w.cast(inside, np.int64, f"{site.out}.row")], site.out)
+
+
 def _relu6(w: OnnxWriter, site: RealSite) -> str:
     return clipped(w, site.names[0], 0.0, 6.0, site.out)
 
@@ -184,10 +199,13 @@ REAL_RULES: Mapping[str, RealRule] = {
     "mean": _mean,
     "softmax": _softmax,
     "add": _named("Add"),
+    "sub": _named("Sub"),
     "mul": _named("Mul"),
     "concat": _concat,
     "reshape": _reshape,
     "transpose": _transpose,
     "pad": _pad,
+    "slice": _slice,
+    "embedding": _embedding,
     "requantize": lambda w, site: site.names[0],
 }

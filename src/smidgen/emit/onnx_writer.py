@@ -11,7 +11,8 @@ from smidgen.numerics import MAX_SHIFT, IntArray
 
 OPSET = 17
 IR_VERSION = 8
-BIAS_TO_UNSIGNED = 128  # a value q is carried as the byte q + 128
+BIAS_TO_UNSIGNED = 128  # an int8 value q is carried as the byte q + 128
+WIDE_TO_UNSIGNED = 32768  # an int16 one as the int32 q + 32768
 # Added before the division: makes every dividend positive, so that truncating division is the floor.
 # |acc * M| < 2^47, hence dividends lie in [2^47, 2^49). It is a multiple of every 2^s.
 LIFT_BITS = MAX_SHIFT + 1
@@ -25,6 +26,12 @@ class OnnxWriter:
         self.initializers: list[Any] = []
         self._names: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def inner(self) -> OnnxWriter:
+        """A writer of nodes for a body of one of these nodes; names and constants are shared with it."""
+        body = OnnxWriter()
+        body.initializers, body._names, body._constants = self.initializers, self._names, self._constants
+        return body
 
     def unique(self, wanted: str) -> str:
         """`wanted`, or with a number behind it when that name is taken. Reserves the result."""
@@ -64,19 +71,26 @@ class OnnxWriter:
         product = self.op("Mul", [x, self.constant(factor, np.int64, f"{name}.factor")], f"{name}.scaled")
         return self.op("Add", [product, self.constant(term, np.int64, f"{name}.term")], f"{name}.sum")
 
-    def to_byte(self, lifted: str, shift: IntArray, zero: int, bounds: tuple[int, int], out: str) -> str:
-        """The end of every rule: floor(v / 2^s) + zero, saturated, as a byte `out`.
+    def to_carried(
+        self, lifted: str, shift: IntArray, zero: int, bounds: tuple[int, int], bias: int, out: str
+    ) -> str:
+        """The end of every rule: floor(v / 2^s) + zero, saturated, as it is carried: `bias` higher.
 
         `lifted` is v + 2^LIFT_BITS, int64 and positive.
         """
-        lo, hi = (self.constant(b + BIAS_TO_UNSIGNED, np.int64, f"{out}.bound") for b in bounds)
+        lo, hi = (self.constant(b + bias, np.int64, f"{out}.bound") for b in bounds)
         divisor = self.constant(np.int64(1) << shift, np.int64, f"{out}.divisor")
         quotient = self.op("Div", [lifted, divisor], f"{out}.quotient")
-        offset = zero + BIAS_TO_UNSIGNED - (np.int64(1) << (LIFT_BITS - shift))
+        offset = zero + bias - (np.int64(1) << (LIFT_BITS - shift))
         placed = self.op("Add", [quotient, self.constant(offset, np.int64, f"{out}.offset")], f"{out}.placed")
-        return self.cast(self.op("Clip", [placed, lo, hi], f"{out}.saturated"), np.uint8, out)
+        return self.cast(self.op("Clip", [placed, lo, hi], f"{out}.saturated"), carried_type(bias), out)
 
 
 def lifted_rounding(shift: IntArray) -> IntArray:
     """The half that rounds, plus the lift: 2^(s-1) + 2^LIFT_BITS."""
     return np.asarray((np.int64(1) << (shift - 1)) + (np.int64(1) << LIFT_BITS))
+
+
+def carried_type(bias: int) -> type[np.uint8] | type[np.int32]:
+    """The ONNX type of values that are carried with this bias."""
+    return np.uint8 if bias == BIAS_TO_UNSIGNED else np.int32

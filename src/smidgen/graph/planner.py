@@ -17,6 +17,7 @@ from typing import Literal
 
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.ops import OPS
+from smidgen.graph.scan import SCANS, body_of, next_states_of, states_of
 
 ALIGNMENT_BYTES = 16
 PROMOTIONS = 20  # retries of a greedy placement that misses the lower bound
@@ -52,9 +53,10 @@ class Buffer:
 class MemoryPlan:
     """The result of `plan_memory`.
 
-    `places` covers every value of the graph. `live_peak_bytes` is a lower bound of `arena_bytes`, reached
-    while `peak_node` runs with `live_at_peak` in the arena (largest first). `copies` names the reshapes that
-    can't share their source's bytes because both ends belong to the caller.
+    `places` covers every value of the graph, and the working memory of scans as `scratch_of(node)`.
+    `live_peak_bytes` is a lower bound of `arena_bytes`, reached while `peak_node` runs with `live_at_peak` in
+    the arena (largest first). `copies` names the reshapes that can't share their source's bytes because both
+    ends belong to the caller.
     """
 
     places: Mapping[str, Place]
@@ -130,6 +132,8 @@ def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
         groups.append(_Group([name], graph.values[name].nbytes, 0, last[name], Place("input", i)))
         of[name] = groups[-1]
     for number, node in enumerate(graph.nodes):
+        if node.op in SCANS:
+            groups.append(_Group([scratch_of(node)], scratch_bytes(node), number, number))
         shared = _shared_group(graph, node, number, of, outputs.get(node.output))
         for value in node.outputs:
             if shared is None:
@@ -142,6 +146,27 @@ def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
         if shared is None and OPS[node.op].alias:
             copies.append(node.name)
     return groups, copies
+
+
+def scratch_of(node: Node) -> str:
+    """What the working memory of a scan is called in a plan."""
+    return f"{node.name} (working memory)"
+
+
+def scratch_bytes(node: Node) -> int:
+    """Bytes that a scan needs besides its values: its body's arena, then each next state (see `next_at`)."""
+    return next_at(node, len(states_of(node)))
+
+
+def next_at(node: Node, which: int) -> int:
+    """Where in a scan's working memory the next value of state number `which` is put together."""
+    body = body_of(node)
+    sizes = (body.values[name].nbytes for name in next_states_of(node)[:which])
+    return _aligned(plan_memory(body).arena_bytes) + sum(map(_aligned, sizes))
+
+
+def _aligned(nbytes: int) -> int:
+    return -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
@@ -189,6 +214,7 @@ def _peak(buffers: Sequence[Buffer], nodes: int) -> tuple[int, int, list[Buffer]
 def _value_at(graph: Graph, buffer: Buffer, number: int) -> str:
     """The value that the buffer holds when node `number` is done."""
     made = {value for node in graph.nodes[: number + 1] for value in node.outputs}
+    made.add(scratch_of(graph.nodes[number]))
     return [value for value in buffer.values if value in made][-1]
 
 

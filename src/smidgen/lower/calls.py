@@ -8,10 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from smidgen.lower.program import Call
+from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite, grid_of
+from smidgen.numerics import MAX_SHIFT
 
 RANK = 4  # of element-wise kernels, after neighbouring axes are merged
+ADD_MAX_MULTIPLIER = 65535
+TABLE_KNOTS = 257
 ADD_MAX_SHIFT = 30  # |a M0 + b M1| < 2^25: any longer shift rounds to 0, as this one does
 SOFTMAX_MAX_SIZE = 65536
 DEPTHWISE_MAX_TAPS = 256  # SMG_DEPTHWISE_TAPS
@@ -25,7 +28,7 @@ def _linear(site: CallSite) -> list[Call]:
     args = {"rows": math.prod(rows), "in": features, "out": out, "zero_x": site.zero()}
     args |= site.finish() | {"per_channel": per_channel}
     pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())
-    return [site.call("q_linear", args, *pointers)]
+    return [site.call("q_linear16" if site.wide_out else "q_linear", args, *pointers)]
 
 
 def _pair(site: CallSite, values: Sequence[int], lead: int) -> tuple[int, int]:
@@ -160,22 +163,34 @@ def _broadcast(site: CallSite) -> dict[str, int]:
     return args | {"zero_0": site.zero(0), "zero_1": site.zero(1)}
 
 
+def _widths(site: CallSite) -> dict[str, int]:
+    """Which values of an elementwise operator have 16 bits; empty if none: the kernel for int8 then does."""
+    inputs = [site.wide(which) for which in range(len(site.node.inputs))]
+    names = ["wide_x"] if len(inputs) == 1 else [f"wide_{which}" for which in range(len(inputs))]
+    widths = dict(zip(names, inputs, strict=True)) | {"wide_y": site.wide_out}
+    return widths if any(widths.values()) else {}
+
+
+def _elementwise(site: CallSite, kernel: str, args: dict[str, int], *pointers: Pointer) -> list[Call]:
+    widths = _widths(site)
+    return [site.call(f"{kernel}16" if widths else kernel, args | widths, *pointers, site.output())]
+
+
 def _add(site: CallSite) -> list[Call]:
-    multiplier = site.integers("multiplier", np.uint16)
-    shift = int(site.node.attrs["shift"])
-    if multiplier.size != 2 or not 1 <= shift <= 47:
-        raise site.refuse(
-            f"{multiplier.size} multipliers and shift {shift}", "2 and a shift of 1 to 47 are defined"
-        )
+    multiplier = site.integers("multiplier", np.int32)
+    shift, most = int(site.node.attrs["shift"]), MAX_SHIFT if _widths(site) else ADD_MAX_SHIFT
+    if multiplier.size != 2 or np.abs(multiplier).max() > ADD_MAX_MULTIPLIER or not 1 <= shift <= MAX_SHIFT:
+        expected = f"2 of at most {ADD_MAX_MULTIPLIER} in size and a shift of 1 to {MAX_SHIFT} are defined"
+        raise site.refuse(f"multipliers {multiplier.tolist()} and shift {shift}", expected)
     args = _broadcast(site) | {"multiplier_0": int(multiplier[0]), "multiplier_1": int(multiplier[1])}
-    args |= {"shift": min(shift, ADD_MAX_SHIFT)} | site.finish()
-    return [site.call("q_add", args, site.input(0), site.input(1), site.output())]
+    args |= {"shift": min(shift, most)} | site.finish()
+    return _elementwise(site, "q_add", args, site.input(0), site.input(1))
 
 
 def _mul(site: CallSite) -> list[Call]:
     multiplier, shift, _ = site.ratio()
     args = _broadcast(site) | site.finish()
-    return [site.call("q_mul", args, site.input(0), site.input(1), multiplier, shift, site.output())]
+    return _elementwise(site, "q_mul", args, site.input(0), site.input(1), multiplier, shift)
 
 
 def _requantize(site: CallSite) -> list[Call]:
@@ -183,12 +198,37 @@ def _requantize(site: CallSite) -> list[Call]:
     multiplier, shift, per_channel = site.ratio(channels)
     args = {"rows": site.out.size // channels, "channels": channels, "zero_x": site.zero()}
     args |= site.finish() | {"per_channel": per_channel}
-    return [site.call("q_requantize", args, site.input(), multiplier, shift, site.output())]
+    return _elementwise(site, "q_requantize", args, site.input(), multiplier, shift)
 
 
 def _table(site: CallSite) -> list[Call]:
+    args = {"count": site.out.size}
+    if site.wide():
+        table = site.param("table", np.int16, (TABLE_KNOTS,))
+        args |= {"wide_y": site.wide_out}
+        return [site.call("q_table16", args, site.input(), table, site.output())]
     table = site.param("table", np.int8, (256,))
-    return [site.call("q_table", {"count": site.out.size}, site.input(), table, site.output())]
+    return [site.call("q_table", args, site.input(), table, site.output())]
+
+
+def _embedding(site: CallSite) -> list[Call]:
+    entries, features = site.weight_shape()
+    multiplier, shift, per_row = site.ratio(entries)
+    args = {"count": site.value().size, "entries": entries, "features": features, "zero_x": site.zero()}
+    args |= site.finish() | {"per_row": per_row, "wide_x": site.wide()}
+    return [site.call("q_embedding", args, site.input(), site.weight(), multiplier, shift, site.output())]
+
+
+def _slice(site: CallSite) -> list[Call]:
+    """Strided rows of the elements behind the axis, from the first one on."""
+    _same_grids(site)
+    axis, start, step = (site.node.attrs[key] for key in ("axis", "start", "step"))
+    shape, bytes_each = site.value().shape, site.out.nbytes // site.out.size
+    strides = strides_of(shape)
+    first, whole = start * strides[axis] * bytes_each, site.input()
+    source = replace(whole, offset=whole.offset + first, nbytes=whole.nbytes - first)
+    strides[axis] *= step
+    return _strided(site, source, site.out.shape, strides)
 
 
 def _softmax(site: CallSite) -> list[Call]:
@@ -214,7 +254,7 @@ def _same_grids(site: CallSite) -> None:
 def _copy(site: CallSite) -> list[Call]:
     """A reshape moves nothing, unless both its ends belong to the caller."""
     _same_grids(site)
-    if site.node.name not in site.plan.copies:
+    if site.node.name not in site.copies:
         return []
     args = {"rows": 1, "run": site.out.size, "stride_x": 0, "stride_y": 0}
     return [site.call("copy", args, site.input(), site.output())]
@@ -239,12 +279,18 @@ def _concat(site: CallSite) -> list[Call]:
 def _transpose(site: CallSite) -> list[Call]:
     _same_grids(site)
     strides = strides_of(site.value().shape)
-    dims, (steps,) = merged_axes(site.out.shape, [strides[axis] for axis in site.node.attrs["perm"]])
+    steps = [strides[axis] for axis in site.node.attrs["perm"]]
+    return _strided(site, site.input(), site.out.shape, steps)
+
+
+def _strided(site: CallSite, source: Pointer, sizes: Sequence[int], strides: Sequence[int]) -> list[Call]:
+    """The output, contiguous, from bytes at `strides`."""
+    dims, (steps,) = merged_axes(sizes, strides)
     if len(dims) > 5:
-        raise site.refuse(f"a transpose of {len(dims)} axes", "kernels take 5")
+        raise site.refuse(f"{len(dims)} axes that do not lie together", "kernels take 5")
     args = {f"d{i}": size for i, size in enumerate(_lead(dims, 5, 1))}
     args |= {f"s{i}": step for i, step in enumerate(_lead(steps, 5, 0))}
-    return [site.call("transpose", args, site.input(), site.output())]
+    return [site.call("transpose", args, source, site.output())]
 
 
 def _pad(site: CallSite) -> list[Call]:
@@ -273,4 +319,6 @@ RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.reshape": _copy,
     "q.transpose": _transpose,
     "q.pad": _pad,
+    "q.slice": _slice,
+    "q.embedding": _embedding,
 }

@@ -162,10 +162,14 @@ def clamp(low: Lowering, node: Node, out: str) -> None:
 def table(low: Lowering, node: Node, out: str) -> None:
     """Any function of one value, computed once in float64: an entry for each int8, 257 knots over int16."""
     x, y = low.grid(node.inputs[0]), low.grid(out)
-    knots = np.arange(-128.0, 128.0) if x.dtype == "int8" else np.arange(-128.0, 129.0) * KNOT_STEP
-    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op]((knots - x.zero) * x.scale))
+    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op]((table_points(x) - x.zero) * x.scale))
     name = low.table(f"{node.name}.table", entries.astype(y.dtype if x.dtype == "int8" else np.int16))
     low.emit(node, "q.table", node.inputs, out, {"table": name})
+
+
+def table_points(x: Grid) -> Array:
+    """The integers of `x` for which a table has entries: all of 8 bits, every 256th of 16."""
+    return np.arange(-128.0, 128.0) if x.dtype == "int8" else np.arange(-128.0, 129.0) * KNOT_STEP
 
 
 def embedding(low: Lowering, node: Node, out: str) -> None:

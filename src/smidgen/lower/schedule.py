@@ -17,10 +17,18 @@ from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.calls import RULES
 from smidgen.lower.decode import decode_calls, worth_expanding
 from smidgen.lower.program import Call, Port, Program
-from smidgen.lower.site import CallSite, Constants
+from smidgen.lower.recurrence import scan_calls
+from smidgen.lower.site import CallSite, Constants, pointers_of
 
 Rule = Callable[[CallSite], list[Call]]
-ALL_RULES: Mapping[str, Rule] = {**RULES, "q.decode": decode_calls}
+ALL_RULES: Mapping[str, Rule] = {
+    **RULES,
+    "q.decode": decode_calls,
+    "q.scan": lambda site: scan_calls(site, node_calls),
+}
+# Operators with kernels that read, or make, 16-bit values.
+READ_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.embedding", "q.scan"})
+MAKE_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.linear", "q.scan"})
 
 
 def schedule(graph: Graph) -> Program:
@@ -62,13 +70,6 @@ def check_schedulable(graph: Graph) -> list[str]:
 
 
 def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
-    if node.op not in ALL_RULES:
-        return [f"{node.name}: no kernel computes {node.op}"]
-    values = (*node.inputs, *node.outputs)
-    if found := [
-        f"{node.name}: {name} {why}" for name in values if (why := _value_problem(graph.values[name]))
-    ]:
-        return found
     try:
         _calls(graph, plan, Constants(), node)
     except Unsupported as problem:
@@ -79,15 +80,29 @@ def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
 
 
 def _value_problem(value: Value) -> str:
-    if value.dtype != "int8":
-        return f"is {value.dtype}, kernels take int8"
+    if value.dtype not in ("int8", "int16"):
+        return f"is {value.dtype}, kernels take integers"
     if value.batched and value.grid is None:
         return "has no grid"
     return "" if value.size else "is empty"
 
 
 def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:
-    return ALL_RULES[node.op](CallSite(graph, plan, constants, node))
+    return node_calls(CallSite(graph, pointers_of(graph, plan), plan.copies, constants, node))
+
+
+def node_calls(site: CallSite) -> list[Call]:
+    """The calls of one node, of the graph or of a body. Raises Unsupported."""
+    op, values = site.node.op, site.graph.values
+    if op not in ALL_RULES:
+        raise Unsupported(site.node.name, f"no kernel computes {op}")
+    for name in (*site.node.inputs, *site.node.outputs):
+        if why := _value_problem(values[name]):
+            raise site.refuse(f"{name} {why}")
+    for names, able in ((site.node.inputs, READ_INT16), (site.node.outputs, MAKE_INT16)):
+        if op not in able and any(values[name].dtype != "int8" for name in names):
+            raise site.refuse("a value has 16 bits", f"{op} has kernels for 8")
+    return ALL_RULES[op](site)
 
 
 def _port(graph: Graph, name: str) -> Port:

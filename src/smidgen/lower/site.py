@@ -12,7 +12,7 @@ from smidgen.errors import Unsupported
 from smidgen.formats import Grid, Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
-from smidgen.graph.planner import MemoryPlan
+from smidgen.graph.planner import MemoryPlan, scratch_bytes, scratch_of
 from smidgen.lower.program import Call, Constant, Pointer
 from smidgen.numerics import Array
 
@@ -38,10 +38,14 @@ class Constants:
 
 @dataclass(frozen=True)
 class CallSite:
-    """One node of a planned graph."""
+    """One node of a planned graph.
+
+    `pointers` says where values are, `copies` which reshapes have to move bytes.
+    """
 
     graph: Graph
-    plan: MemoryPlan
+    pointers: Mapping[str, Pointer]
+    copies: frozenset[str]
     constants: Constants
     node: Node
 
@@ -71,14 +75,18 @@ class CallSite:
     # Pointers
 
     def input(self, which: int = 0) -> Pointer:
-        return self._at(self.node.inputs[which])
+        return self.pointers[self.node.inputs[which]]
 
     def output(self) -> Pointer:
-        return self._at(self.node.output)
+        return self.pointers[self.node.output]
 
-    def _at(self, name: str) -> Pointer:
-        place = self.plan.places[name]
-        return Pointer(place.where, place.index, place.offset, self.graph.values[name].nbytes)
+    def wide(self, which: int = 0) -> int:
+        """1 where an input has 16 bits, else 0."""
+        return int(self.value(which).dtype == "int16")
+
+    @property
+    def wide_out(self) -> int:
+        return int(self.out.dtype == "int16")
 
     def integers(self, role: str, dtype: type[np.generic]) -> Array:
         """The integers of a param, 1-D of `dtype`."""
@@ -137,6 +145,20 @@ class CallSite:
         """A call of `smg_<kernel>`; the last pointer is where it writes."""
         listed = tuple((key, int(value)) for key, value in args.items())
         return Call(self.node.name, f"smg_{kernel}", listed, pointers, self.output())
+
+
+def pointers_of(graph: Graph, plan: MemoryPlan) -> dict[str, Pointer]:
+    """Where the values of a planned graph are, and the working memory of its scans."""
+    return {
+        name: Pointer(place.where, place.index, place.offset, _nbytes(graph, name))
+        for name, place in plan.places.items()
+    }
+
+
+def _nbytes(graph: Graph, name: str) -> int:
+    if name in graph.values:
+        return graph.values[name].nbytes
+    return next(scratch_bytes(node) for node in graph.nodes if scratch_of(node) == name)
 
 
 def grid_of(value: Value) -> Grid:

@@ -17,7 +17,7 @@ from smidgen.probe.calibration import calibrate
 
 BATCH = 64
 WEIGHTED = ("linear", "conv")
-QUANTIZED = (*WEIGHTED, "embedding")
+STORED = (*WEIGHTED, "embedding")
 Fit = Callable[[npt.NDArray[np.float32], int], Format]  # float weights [O, ...], bits -> quantized
 
 
@@ -40,7 +40,7 @@ def weight_names(graph: Graph) -> tuple[str, ...]:
     Those of linear and conv layers, of the gates of recurrent ones, and tables of embeddings (an entry of
     which is a row: it has the scale that a channel has elsewhere).
     """
-    return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in QUANTIZED))
+    return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in STORED))
 
 
 def quantized_weights(graph: Graph, bits: Mapping[str, int], fit: Fit) -> dict[str, Format]:

@@ -11,6 +11,7 @@ from smidgen.errors import BadInput, Unsupported
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Attrs, Value
 from smidgen.numerics import Array
+from smidgen.run.rest import with_rest
 
 Watch = Callable[[Node, Sequence[Array]], None]
 CHUNK = 128  # samples computed at once: bounds the memory of unrolled windows
@@ -78,8 +79,11 @@ def interpret_chunks(
     weights: Callable[[str], Array],
     watch: Watch | None = None,
 ) -> tuple[Array, ...]:
-    """`interpret` over slices of the batch; shapes of the inputs are checked. With `watch`: one slice."""
-    inputs = (x,) if isinstance(x, np.ndarray) else tuple(x)
+    """`interpret` over slices of the batch; shapes of the inputs are checked. With `watch`: one slice.
+
+    Inputs that only start a recurrence may be left out: it then starts at rest.
+    """
+    inputs = with_rest(graph, (x,) if isinstance(x, np.ndarray) else tuple(x))
     check_inputs(graph, inputs)
     n = inputs[0].shape[0]
     size = n if watch else CHUNK

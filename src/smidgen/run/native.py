@@ -16,8 +16,8 @@ from smidgen.kernels import native
 from smidgen.lower.program import Call, Pointer, Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
+from smidgen.run.rest import with_rest
 
-Int8 = npt.NDArray[np.int8]
 INT32_MAX = 2**31 - 1
 CONSTANT_ALIGNMENT_BYTES = 16
 
@@ -41,10 +41,12 @@ class NativePlan:
         self._plan = load(program.name, *serialize(program))
 
     def run(self, x: Array | Sequence[Array]) -> Any:
-        """Outputs int8 [n, ...] for inputs int8 [n, ...]; a tuple of arrays where there are several outputs.
+        """Outputs [n, ...] for inputs [n, ...] of the ports' types; a tuple where there are several outputs.
+
+        Inputs that only start a recurrence may be left out: it then starts at rest.
 
         Raises:
-            BadInput: not one int8 array [n, *shape] for each input.
+            BadInput: not one array [n, *shape] of the port's type for each input.
         """
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
@@ -52,7 +54,7 @@ class NativePlan:
         self._plan.run(list(inputs), list(outputs), n)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def trace(self, x: Array | Sequence[Array]) -> dict[str, Int8]:
+    def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
         """Every node's output for one sample (inputs int8 [1, ...]), by node name, without batch axis."""
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
@@ -64,10 +66,12 @@ class NativePlan:
             values[node.output] = self._traced(node, by_node, values)
         return {node.name: values[node.output] for node in self.graph.nodes}
 
-    def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Int8]) -> Int8:
+    def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Array]) -> Array:
         shape = self.graph.values[node.output].shape
         if node.name in by_node:
-            return np.frombuffer(by_node[node.name], dtype=np.int8).reshape(shape)
+            return np.frombuffer(by_node[node.name], dtype=self.graph.values[node.output].dtype).reshape(
+                shape
+            )
         assert OPS[node.op].alias, "only reshapes run no kernel"
         return values[node.inputs[0]].reshape(shape)
 
@@ -93,22 +97,22 @@ class NativePlan:
             found[call.node] = found.get(call.node, 0.0) + float(seconds)
         return found
 
-    def _outputs(self, n: int) -> tuple[Int8, ...]:
-        return tuple(np.empty((n, *port.shape), dtype=np.int8) for port in self.program.outputs)
+    def _outputs(self, n: int) -> tuple[Array, ...]:
+        return tuple(np.empty((n, *port.shape), dtype=port.dtype) for port in self.program.outputs)
 
-    def _checked(self, x: Array | Sequence[Array]) -> tuple[Int8, ...]:
-        arrays = (x,) if isinstance(x, np.ndarray) else tuple(x)
+    def _checked(self, x: Array | Sequence[Array]) -> tuple[Array, ...]:
+        arrays = with_rest(self.graph, (x,) if isinstance(x, np.ndarray) else tuple(x))
         ports = self.program.inputs
         if len(arrays) != len(ports):
             raise BadInput(self.graph.name, f"{len(arrays)} inputs", f"the network takes {len(ports)}")
         return tuple(_checked(a, port, arrays[0]) for a, port in zip(arrays, ports, strict=True))
 
 
-def _checked(array: Array, port: Port, first: Array) -> Int8:
+def _checked(array: Array, port: Port, first: Array) -> Array:
     """One input as a contiguous array; only the layout in memory is adapted. Raises BadInput."""
-    expected = f"[n, {', '.join(map(str, port.shape))}] int8 is needed"
+    expected = f"[n, {', '.join(map(str, port.shape))}] {port.dtype} is needed"
     found = f"an array {list(np.shape(array))} of {getattr(array, 'dtype', type(array).__name__)}"
-    if not isinstance(array, np.ndarray) or array.dtype != np.int8:
+    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(port.dtype):
         raise BadInput(f"input {port.name}", found, expected, "Quantize it with the input's grid")
     if array.shape[1:] != port.shape or array.ndim == 0:
         raise BadInput(f"input {port.name}", found, expected)
@@ -138,9 +142,11 @@ def serialize(program: Program) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.u
     kernels = {name: i for i, name in enumerate(native().kernel_names())}
     ports = (*program.inputs, *program.outputs)
     code = [native().PLAN_VERSION, program.arena_bytes, len(program.inputs), len(program.outputs)]
-    code += [*(port.nbytes for port in ports), len(program.calls)]
-    for call in program.calls:
-        code += _call_code(call, kernels[call.kernel], offsets, len(program.inputs))
+    code += [*(port.nbytes for port in ports), len(program.blocks)]
+    for block in program.blocks:
+        code += [block.turns, block.count]
+        for call in program.calls[block.first : block.first + block.count]:
+            code += _call_code(call, kernels[call.kernel], offsets, len(program.inputs))
     if max(code) > INT32_MAX or constants.size > INT32_MAX:
         raise Unsupported(
             program.name, "a tensor or all weights together reach 2 GiB", "plans address 31 bits"
@@ -166,11 +172,13 @@ def _call_code(call: Call, kernel: int, constants: Sequence[int], inputs: int) -
     return code
 
 
-def _pointer_code(pointer: Pointer | None, constants: Sequence[int], inputs: int) -> tuple[int, int, int]:
-    """(base, offset, nbytes)."""
+def _pointer_code(
+    pointer: Pointer | None, constants: Sequence[int], inputs: int
+) -> tuple[int, int, int, int]:
+    """(base, offset, nbytes, step)."""
     if pointer is None:
-        return -1, 0, 0
+        return -1, 0, 0, 0
     if pointer.space == "constant":
-        return 1, constants[pointer.index] + pointer.offset, pointer.nbytes
+        return 1, constants[pointer.index] + pointer.offset, pointer.nbytes, 0
     base = {"arena": 0, "input": 2, "output": 2 + inputs}[pointer.space]
-    return base + pointer.index, pointer.offset, pointer.nbytes
+    return base + pointer.index, pointer.offset, pointer.nbytes, pointer.step

@@ -34,7 +34,7 @@ def run_integer(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = 
     inputs = [x] if isinstance(x, np.ndarray) else list(x)
     typed = [
         np.asarray(a).astype(graph.values[name].dtype, casting="same_kind")
-        for name, a in zip(graph.inputs, inputs, strict=True)
+        for name, a in zip(graph.inputs, inputs)
     ]
     return interpret_chunks(graph, typed, FUNCTIONS, weights.__getitem__, watch)[0]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smidgen.graph.core import Value
 from smidgen.graph.scan import body_of, states_of
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, interpret
+from smidgen.run.rest import at_rest
 
 
 def run_scan(site: Site, x: Sequence[Array], functions: Mapping[str, Function]) -> Sequence[Array]:
@@ -26,9 +26,3 @@ def run_scan(site: Site, x: Sequence[Array], functions: Mapping[str, Function]) 
     if site.attrs["reverse"]:
         kept = [sequence[::-1] for sequence in kept]
     return [*(np.stack(sequence, axis=1) for sequence in kept), *states]
-
-
-def at_rest(value: Value, samples: int) -> Array:
-    """Real zeros [samples, ..], as the integer that stands for them where the value has a grid."""
-    zero = 0 if value.grid is None or value.dtype == "float32" else value.grid.zero
-    return np.full((samples, *value.shape), zero, dtype=value.dtype)

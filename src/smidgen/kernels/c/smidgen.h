@@ -31,6 +31,19 @@ static inline int8_t smg_saturate(int64_t v, int32_t lo, int32_t hi) {
     return (int8_t)(v < lo ? lo : v > hi ? hi : v);
 }
 
+/* Element `i` of int8 values, or of int16 ones where `wide` is 1. */
+static inline int32_t smg_load(const void *x, int32_t wide, size_t i) {
+    return wide ? ((const int16_t *)x)[i] : ((const int8_t *)x)[i];
+}
+
+static inline void smg_store(void *y, int32_t wide, size_t i, int64_t v, int32_t lo, int32_t hi) {
+    const int64_t kept = v < lo ? lo : v > hi ? hi : v;
+    if (wide)
+        ((int16_t *)y)[i] = (int16_t)kept;
+    else
+        ((int8_t *)y)[i] = (int8_t)kept;
+}
+
 /* Sums wrap modulo 2^32 on the way; the final value fits int32_t, as lowering has proved. */
 static inline uint32_t smg_dot(const int8_t *x, const int8_t *w, int32_t n) {
     uint32_t sum = 0;
@@ -150,6 +163,56 @@ typedef struct {
     int32_t rows, size;
 } smg_q_softmax_args;
 void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y);
+
+/* The same operators where a value has 16 bits: `wide_*` is 1 for those that do (int16_t, zero point
+ * -32768..32767, bounds likewise), 0 for int8_t. Strides count elements. smg_q_linear16 makes int16_t. */
+typedef struct {
+    int32_t rows, in, out, zero_x, zero_y, lo, hi, per_channel;
+} smg_q_linear16_args;
+void smg_q_linear16(const smg_q_linear16_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
+                    const uint16_t *multiplier, const uint8_t *shift, int16_t *y);
+
+/* shift 1..47. In place with an operand of the same width that is not broadcast. */
+typedef struct {
+    int32_t d0, d1, d2, d3, s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, zero_0, zero_1, multiplier_0,
+        multiplier_1, shift, zero_y, lo, hi, wide_0, wide_1, wide_y;
+} smg_q_add16_args;
+void smg_q_add16(const smg_q_add16_args *a, const void *x0, const void *x1, void *y);
+
+/* |x0 - zero_0| * |x1 - zero_1| < 2^31. In place as smg_q_add16. */
+typedef struct {
+    int32_t d0, d1, d2, d3, s0_0, s0_1, s0_2, s0_3, s1_0, s1_1, s1_2, s1_3, zero_0, zero_1, zero_y, lo, hi,
+        wide_0, wide_1, wide_y;
+} smg_q_mul16_args;
+void smg_q_mul16(const smg_q_mul16_args *a, const void *x0, const void *x1, const uint16_t *multiplier,
+                 const uint8_t *shift, void *y);
+
+typedef struct {
+    int32_t rows, channels, zero_x, zero_y, lo, hi, per_channel, wide_x, wide_y;
+} smg_q_requantize16_args;
+void smg_q_requantize16(const smg_q_requantize16_args *a, const void *x, const uint16_t *multiplier,
+                        const uint8_t *shift, void *y);
+
+/* Straight lines between 257 knots, 256 values apart: with u = x + 32768, k = u >> 8, r = u & 255
+ * y = table[k] + ((table[k + 1] - table[k]) * r + 128 >> 8). In place where y is int16_t. */
+typedef struct {
+    int32_t count, wide_y;
+} smg_q_table16_args;
+void smg_q_table16(const smg_q_table16_args *a, const int16_t *x, const int16_t *table, void *y);
+
+/* y[i][f] = sat(requantize(w[k][f]) + zero_y), k = x[i] - zero_x inside 0..entries - 1 (the nearest one).
+ * x [count] (int16_t where wide_x), w [entries][features]; per_row 1: a multiplier and shift for each k. */
+typedef struct {
+    int32_t count, entries, features, zero_x, zero_y, lo, hi, per_row, wide_x;
+} smg_q_embedding_args;
+void smg_q_embedding(const smg_q_embedding_args *a, const void *x, const int8_t *w,
+                     const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
+/* `count` bytes of `value`. */
+typedef struct {
+    int32_t count, value;
+} smg_fill_args;
+void smg_fill(const smg_fill_args *a, int8_t *y);
 
 /* `rows` runs of `run` bytes each; a run starts every stride_x bytes in x and every stride_y bytes in y. */
 typedef struct {

@@ -15,8 +15,8 @@ namespace {
 
 using Code = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Inputs = std::vector<nb::ndarray<const int8_t, nb::c_contig, nb::device::cpu>>;
-using Outputs = std::vector<nb::ndarray<int8_t, nb::c_contig, nb::device::cpu>>;
+using Inputs = std::vector<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>;
+using Outputs = std::vector<nb::ndarray<nb::c_contig, nb::device::cpu>>;
 
 template <class Byte, class Arrays>
 std::vector<Byte *> addresses(const Arrays &arrays, const std::vector<int32_t> &nbytes, size_t samples) {
@@ -26,7 +26,7 @@ std::vector<Byte *> addresses(const Arrays &arrays, const std::vector<int32_t> &
     for (size_t i = 0; i < arrays.size(); i++) {
         if (arrays[i].nbytes() != samples * static_cast<size_t>(nbytes[i]))
             throw std::invalid_argument("an array's size does not fit the plan");
-        found.push_back(reinterpret_cast<Byte *>(arrays[i].data()));
+        found.push_back(static_cast<Byte *>(arrays[i].data()));
     }
     return found;
 }

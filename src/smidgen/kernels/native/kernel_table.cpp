@@ -49,8 +49,13 @@ bool bits_fit(const Span &span, int64_t symbols, int64_t bits) {
     return holds(span, (symbols * bits + 7) / 8);
 }
 
-bool bounds(int32_t zero_y, int32_t lo, int32_t hi) {
-    return all_in(-128, 127, {zero_y, lo, hi}) && lo <= hi;
+// Values are int8, or int16 where `wide` is 1.
+bool stored(int32_t wide, Sizes values) {
+    return all_in(0, 1, {wide}) && (wide ? all_in(-32768, 32767, values) : all_in(-128, 127, values));
+}
+
+bool bounds(int32_t zero_y, int32_t lo, int32_t hi, int32_t wide = 0) {
+    return stored(wide, {zero_y, lo, hi}) && lo <= hi;
 }
 
 // Multipliers and shifts: constants, so that a shift is known to be legal.
@@ -63,11 +68,19 @@ bool ratios(const Span &multiplier, const Span &shift, int64_t entries) {
     return true;
 }
 
-bool fits(const smg_q_linear_args &a, const Span *p) {
+template <class Linear> bool linear_fits(const Linear &a, const Span *p, int32_t wide) {
     return all_in(1, LIMIT, {a.rows, a.in, a.out}) && all_in(-128, 127, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.rows, a.in})) &&
+           bounds(a.zero_y, a.lo, a.hi, wide) && holds(p[0], product({a.rows, a.in})) &&
            holds(p[1], product({a.out, a.in})) && holds(p[2], 4 * int64_t{a.out}) &&
-           ratios(p[3], p[4], a.per_channel ? a.out : 1) && holds(p[5], product({a.rows, a.out}));
+           ratios(p[3], p[4], a.per_channel ? a.out : 1) && holds(p[5], product({a.rows, a.out, 1 + wide}));
+}
+
+bool fits(const smg_q_linear_args &a, const Span *p) {
+    return linear_fits(a, p, 0);
+}
+
+bool fits(const smg_q_linear16_args &a, const Span *p) {
+    return linear_fits(a, p, 1);
 }
 
 // Window positions are computed in int32.
@@ -122,28 +135,73 @@ bool fits(const smg_q_mean_args &a, const Span *p) {
            holds(p[3], product({a.k0, a.k1, a.k2}));
 }
 
-template <class Binary> bool broadcast_fits(const Binary &a, const Span &x0, const Span &x1, const Span &y) {
+struct Widths {
+    int32_t x0 = 0, x1 = 0, y = 0;
+};
+
+template <class Binary>
+bool broadcast_fits(const Binary &a, const Span &x0, const Span &x1, const Span &y, Widths wide = {}) {
     const Sizes dims = {a.d0, a.d1, a.d2, a.d3};
     return all_in(1, LIMIT, dims) &&
            all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s0_3, a.s1_0, a.s1_1, a.s1_2, a.s1_3}) &&
-           all_in(-128, 127, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi) &&
-           holds(y, product(dims)) && holds(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3})) &&
-           holds(x1, reach(dims, {a.s1_0, a.s1_1, a.s1_2, a.s1_3}));
+           stored(wide.x0, {a.zero_0}) && stored(wide.x1, {a.zero_1}) &&
+           bounds(a.zero_y, a.lo, a.hi, wide.y) && holds(y, product(dims) * (1 + wide.y)) &&
+           holds(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3}) * (1 + wide.x0)) &&
+           holds(x1, reach(dims, {a.s1_0, a.s1_1, a.s1_2, a.s1_3}) * (1 + wide.x1));
 }
 
 bool fits(const smg_q_add_args &a, const Span *p) {
-    return broadcast_fits(a, p[0], p[1], p[2]) && all_in(0, 65535, {a.multiplier_0, a.multiplier_1}) &&
+    return broadcast_fits(a, p[0], p[1], p[2]) && all_in(-65535, 65535, {a.multiplier_0, a.multiplier_1}) &&
            all_in(1, 30, {a.shift});
+}
+
+bool fits(const smg_q_add16_args &a, const Span *p) {
+    return broadcast_fits(a, p[0], p[1], p[2], {a.wide_0, a.wide_1, a.wide_y}) &&
+           all_in(-65535, 65535, {a.multiplier_0, a.multiplier_1}) && all_in(1, 47, {a.shift});
 }
 
 bool fits(const smg_q_mul_args &a, const Span *p) {
     return broadcast_fits(a, p[0], p[1], p[4]) && ratios(p[2], p[3], 1);
 }
 
+// The largest distance of a stored value from its zero point.
+int64_t swing(int32_t wide, int32_t zero) {
+    const int64_t half = wide ? 32768 : 128;
+    return half + (zero < 0 ? -int64_t{zero} : zero);
+}
+
+bool fits(const smg_q_mul16_args &a, const Span *p) {
+    return broadcast_fits(a, p[0], p[1], p[4], {a.wide_0, a.wide_1, a.wide_y}) && ratios(p[2], p[3], 1) &&
+           swing(a.wide_0, a.zero_0) * swing(a.wide_1, a.zero_1) <= LIMIT;
+}
+
 bool fits(const smg_q_requantize_args &a, const Span *p) {
     return all_in(1, LIMIT, {a.rows, a.channels}) && all_in(-128, 127, {a.zero_x}) &&
            bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.rows, a.channels})) &&
            ratios(p[1], p[2], a.per_channel ? a.channels : 1) && holds(p[3], product({a.rows, a.channels}));
+}
+
+bool fits(const smg_q_requantize16_args &a, const Span *p) {
+    const int64_t count = product({a.rows, a.channels});
+    return all_in(1, LIMIT, {a.rows, a.channels}) && stored(a.wide_x, {a.zero_x}) &&
+           bounds(a.zero_y, a.lo, a.hi, a.wide_y) && holds(p[0], count * (1 + a.wide_x)) &&
+           ratios(p[1], p[2], a.per_channel ? a.channels : 1) && holds(p[3], count * (1 + a.wide_y));
+}
+
+bool fits(const smg_q_table16_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.count}) && all_in(0, 1, {a.wide_y}) && holds(p[0], 2 * int64_t{a.count}) &&
+           holds(p[1], 2 * 257) && holds(p[2], int64_t{a.count} * (1 + a.wide_y));
+}
+
+bool fits(const smg_q_embedding_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.count, a.entries, a.features}) && stored(a.wide_x, {a.zero_x}) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], int64_t{a.count} * (1 + a.wide_x)) &&
+           holds(p[1], product({a.entries, a.features})) && ratios(p[2], p[3], a.per_row ? a.entries : 1) &&
+           holds(p[4], product({a.count, a.features}));
+}
+
+bool fits(const smg_fill_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.count}) && all_in(-128, 127, {a.value}) && holds(p[0], a.count);
 }
 
 bool fits(const smg_q_table_args &a, const Span *p) {
@@ -258,6 +316,13 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_requantize),
     KERNEL(smg_q_table),
     KERNEL(smg_q_softmax),
+    KERNEL(smg_q_linear16),
+    KERNEL(smg_q_add16),
+    KERNEL(smg_q_mul16),
+    KERNEL(smg_q_requantize16),
+    KERNEL(smg_q_table16),
+    KERNEL(smg_q_embedding),
+    KERNEL(smg_fill),
     KERNEL(smg_copy),
     KERNEL(smg_transpose),
     KERNEL(smg_pad),

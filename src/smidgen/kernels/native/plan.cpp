@@ -1,5 +1,6 @@
 #include "plan.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <string>
@@ -48,7 +49,8 @@ class Reader {
 
 Pointer read_pointer(Reader &reader) {
     const int32_t base = reader.next(), offset = reader.count();
-    return {base, offset, reader.count()};
+    const int32_t nbytes = reader.count();
+    return {base, offset, nbytes, reader.next()};
 }
 
 Call read_call(Reader &reader) {
@@ -81,10 +83,15 @@ Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size
     constants_.resize(constant_bytes / sizeof(Block) + 1);
     if (constant_bytes > 0)
         std::memcpy(constants_.data(), constants, constant_bytes);
-    const int32_t calls = reader.count();
-    for (int32_t i = 0; i < calls; i++) {
-        calls_.push_back(read_call(reader));
-        check(calls_.size(), calls_.back());
+    const int32_t blocks = reader.count();
+    size_t number = 0;
+    for (int32_t i = 0; i < blocks; i++) {
+        blocks_.push_back({reader.count(), {}});
+        const int32_t calls = reader.count();
+        for (int32_t j = 0; j < calls; j++) {
+            blocks_.back().calls.push_back(read_call(reader));
+            check(++number, blocks_.back().calls.back(), blocks_.back().turns);
+        }
     }
     if (!reader.done())
         refuse("the program has unread code at its end");
@@ -102,12 +109,15 @@ int64_t Plan::base_bytes(int32_t base) const {
     return base - PORTS < inputs ? input_bytes_[base - PORTS] : output_bytes_[base - PORTS - inputs];
 }
 
-void Plan::check_range(const Pointer &pointer, const std::string &where) const {
-    if (int64_t{pointer.offset} + pointer.nbytes > base_bytes(pointer.base))
+void Plan::check_range(const Pointer &pointer, int32_t turns, const std::string &where) const {
+    const int64_t last = pointer.offset + int64_t{pointer.step} * (turns > 0 ? turns - 1 : 0);
+    const int64_t low = std::min<int64_t>(pointer.offset, last);
+    const int64_t high = std::max<int64_t>(pointer.offset, last);
+    if (low < 0 || high + pointer.nbytes > base_bytes(pointer.base))
         refuse(where + "a pointer leaves its memory");
 }
 
-void Plan::check(size_t number, const Call &call) const {
+void Plan::check(size_t number, const Call &call, int32_t turns) const {
     const std::string where = "call " + std::to_string(number) + " (" + call.kernel->name + "): ";
     Span spans[MOST_POINTERS];
     if (call.pointers.size() > MOST_POINTERS)
@@ -117,19 +127,28 @@ void Plan::check(size_t number, const Call &call) const {
         spans[i] = {p.base != NONE, nullptr, p.nbytes};
         if (p.base == NONE)
             continue;
-        check_range(p, where);
+        check_range(p, turns, where);
         if (p.base != CONSTANTS)
             continue;
-        if (p.offset % 4 != 0)
-            refuse(where + "a constant is not aligned");
+        if (p.offset % 4 != 0 || p.step != 0)
+            refuse(where + "a constant is not aligned or moves");
         spans[i].constant = reinterpret_cast<const uint8_t *>(constants_.data()) + p.offset;
     }
-    check_range(call.output, where);
+    check_range(call.output, 1, where);
     const int32_t target = call.pointers.back().base;
     if (target != ARENA && target < PORTS + static_cast<int32_t>(input_bytes_.size()))
         refuse(where + "its output is not writable");
     if (!call.kernel->fits(call.args.data(), spans))
         refuse(where + "its arguments do not fit its memory");
+}
+
+void Plan::run(const Call &call, const std::vector<uint8_t *> &bases, int32_t turn) {
+    void *pointers[MOST_POINTERS];
+    for (size_t i = 0; i < call.pointers.size(); i++) {
+        const Pointer &p = call.pointers[i];
+        pointers[i] = p.base == NONE ? nullptr : bases[p.base] + p.offset + ptrdiff_t{turn} * p.step;
+    }
+    call.kernel->call(call.args.data(), pointers);
 }
 
 void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
@@ -141,16 +160,13 @@ void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uin
         bases.push_back(const_cast<uint8_t *>(input)); // check() forbids writing there
     bases.insert(bases.end(), outputs.begin(), outputs.end());
     for (size_t sample = 0; sample < samples; sample++) {
-        for (const Call &call : calls_) {
-            void *pointers[MOST_POINTERS];
-            for (size_t i = 0; i < call.pointers.size(); i++) {
-                const Pointer &p = call.pointers[i];
-                pointers[i] = p.base == NONE ? nullptr : bases[p.base] + p.offset;
-            }
-            call.kernel->call(call.args.data(), pointers);
-            if (watch)
-                watch(bases[call.output.base] + call.output.offset, call.output.nbytes);
-        }
+        for (const CallBlock &block : blocks_)
+            for (int32_t turn = 0; turn < block.turns; turn++)
+                for (const Call &call : block.calls) {
+                    run(call, bases, turn);
+                    if (watch && turn == block.turns - 1)
+                        watch(bases[call.output.base] + call.output.offset, call.output.nbytes);
+                }
         for (size_t i = 0; i < inputs.size(); i++)
             bases[PORTS + i] += input_bytes_[i];
         for (size_t i = 0; i < outputs.size(); i++)

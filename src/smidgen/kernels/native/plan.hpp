@@ -1,6 +1,7 @@
 // A whole network as one list of checked kernel calls. The code is what smidgen.run.native serializes:
-//   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, calls, then for each
-//   call kernel, args.., and (base, offset, nbytes) of each pointer and of the output it contributes to.
+//   version, arena bytes, inputs, outputs, bytes of each input, bytes of each output, blocks, then for each
+//   block its turns, its calls, and for each call kernel, args.., and (base, offset, nbytes, step) of each
+//   pointer and of the output it contributes to. A pointer moves on by `step` bytes after each turn.
 // Bases: -1 null, 0 arena, 1 constants, 2.. inputs, then outputs.
 #pragma once
 
@@ -14,10 +15,10 @@
 
 #include "kernel_table.hpp"
 
-constexpr int32_t PLAN_VERSION = 1;
+constexpr int32_t PLAN_VERSION = 2;
 
 struct Pointer {
-    int32_t base, offset, nbytes;
+    int32_t base, offset, nbytes, step;
 };
 
 struct Call {
@@ -25,6 +26,11 @@ struct Call {
     std::vector<int32_t> args;
     std::vector<Pointer> pointers;
     Pointer output; // the node's whole output: a concatenation takes several calls
+};
+
+struct CallBlock {
+    int32_t turns;
+    std::vector<Call> calls;
 };
 
 class Plan {
@@ -35,7 +41,7 @@ class Plan {
     using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
 
     // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`. `watch` sees the
-    // output after every call.
+    // output after every call, in a block of several turns after those of the last.
     void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
              size_t samples, const Watch &watch = {});
 
@@ -47,14 +53,15 @@ class Plan {
         uint8_t bytes[64];
     };
 
-    void check(size_t number, const Call &call) const;
+    void check(size_t number, const Call &call, int32_t turns) const;
+    static void run(const Call &call, const std::vector<uint8_t *> &bases, int32_t turn);
     int64_t base_bytes(int32_t base) const;
-    void check_range(const Pointer &pointer, const std::string &where) const;
+    void check_range(const Pointer &pointer, int32_t turns, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;
     std::unique_ptr<Block[]> arena_;
     std::vector<Block> constants_;
     size_t arena_size_, constant_size_;
-    std::vector<Call> calls_;
+    std::vector<CallBlock> blocks_;
     std::mutex running_; // one arena: concurrent runs take turns
 };
