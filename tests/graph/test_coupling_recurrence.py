@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
-from smidgen.graph.cells import gru_cell, lstm_cell
 from smidgen.graph.coupling import channel_groups, remove
 from smidgen.graph.scan import body_of, states_of
 from tests.graph.test_coupling import Net, assert_removal_is_zeroing, sizes, some
+from tests.recurrent import CELLS, cell
 
-KINDS = ("lstm", "gru_after", "gru_before")
 STEPS = 4
 
 
@@ -22,18 +21,6 @@ class RecurrentNet(Net):
 
     def __init__(self, seed: int = 0, features: int = 3) -> None:
         super().__init__(seed, (STEPS, features))
-
-    def cell(self, kind: str, name: str, features: int, units: int, sequence: bool) -> Graph:
-        gates = ("input", "forget", "cell", "output") if kind == "lstm" else ("reset", "update", "new")
-        shapes = {"input": (units, features), "recurrent": (units, units), "bias": (units,)}
-        weights = {f"{g}.{role}": self.rng.normal(size=s) for g in gates for role, s in shapes.items()}
-        if kind == "lstm":
-            return lstm_cell(name, features, units, weights, sequence)
-        if kind == "gru_after":
-            weights["new.recurrent_bias"] = self.rng.normal(size=units)
-        return gru_cell(
-            name, features, units, weights, "after" if kind == "gru_after" else "before", sequence
-        )
 
     def layer(
         self,
@@ -45,14 +32,14 @@ class RecurrentNet(Net):
         reverse: bool = False,
         initial: tuple[str, ...] = (),
     ) -> tuple[str, ...]:
-        cell = self.cell(kind, name, self.b.shape(x)[-1], units, sequence)
-        return self.b.scan(x, cell, kind=kind, reverse=reverse, initial=initial)
+        body = cell(kind, self.rng, name, self.b.shape(x)[-1], units, sequence)
+        return self.b.scan(x, body, kind=kind, reverse=reverse, initial=initial)
 
     def classifier(self, x: str) -> Graph:
         return self.b.graph(self.linear(x, 3, name="head"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_a_hidden_unit_leaves_every_gate_and_the_state(kind: str) -> None:
     net = RecurrentNet()
     graph = net.classifier(net.layer(kind, net.x, 6, "r", sequence=False)[0])
@@ -68,7 +55,7 @@ def test_a_hidden_unit_leaves_every_gate_and_the_state(kind: str) -> None:
     assert {body_of(scan).values[state].shape for state in states_of(scan)} == {(4,)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_the_layer_above_reads_fewer_inputs(kind: str) -> None:
     net = RecurrentNet()
     below = net.layer(kind, net.x, 5, "below")[0]
@@ -84,7 +71,7 @@ def test_the_layer_above_reads_fewer_inputs(kind: str) -> None:
     assert read == {kept}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 def test_both_directions_are_cut_independently(kind: str) -> None:
     net = RecurrentNet()
     forward = net.layer(kind, net.x, 5, "forward", sequence=False)[0]
@@ -175,7 +162,7 @@ def test_a_difference_couples_its_sides() -> None:
 
 @settings(max_examples=30)
 @given(
-    st.lists(st.tuples(st.sampled_from(KINDS), st.integers(2, 5), st.booleans()), min_size=1, max_size=3),
+    st.lists(st.tuples(st.sampled_from(CELLS), st.integers(2, 5), st.booleans()), min_size=1, max_size=3),
     st.integers(0, 1000),
 )
 def test_removal_is_zeroing_in_stacks_of_layers(layers: list[tuple[str, int, bool]], seed: int) -> None:

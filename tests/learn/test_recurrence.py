@@ -10,7 +10,6 @@ import torch
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, GraphBuilder
-from smidgen.graph.cells import gru_cell, lstm_cell
 from smidgen.graph.scan import body_of, with_body
 from smidgen.learn.fit import FitSettings, fit, float_logits, logits
 from smidgen.learn.scan import parts_of
@@ -24,19 +23,7 @@ from smidgen.methods.tune.fit import Fit
 from smidgen.run.float_ops import run_float
 from smidgen.run.reference import run_integer
 from tests.networks import digits, noise_like, small_gru
-
-STEPS, FEATURES, UNITS = 5, 3, 4
-KINDS = ("lstm", "gru_after", "gru_before")
-
-
-def weights(kind: str, rng: np.random.Generator, biases: bool = True) -> dict[str, np.ndarray]:
-    gates = ("input", "forget", "cell", "output") if kind == "lstm" else ("reset", "update", "new")
-    made = {f"{gate}.input": rng.normal(size=(UNITS, FEATURES)) for gate in gates}
-    made |= {f"{gate}.recurrent": rng.normal(size=(UNITS, UNITS)) for gate in gates}
-    if biases:
-        made |= {f"{gate}.bias": rng.normal(size=UNITS) for gate in gates}
-        made |= {"new.recurrent_bias": rng.normal(size=UNITS)} if kind == "gru_after" else {}
-    return made
+from tests.recurrent import CELLS, FEATURES, HIDDEN, STEPS, cell
 
 
 def recurrent(
@@ -46,21 +33,17 @@ def recurrent(
     rng = np.random.default_rng(1)
     b = GraphBuilder("net")
     x = b.input("x", (STEPS, FEATURES))
-    given = weights(kind, rng, biases)
-    if kind == "lstm":
-        cell = lstm_cell("r", FEATURES, UNITS, given, sequence)
-    else:
-        cell = gru_cell("r", FEATURES, UNITS, given, "after" if kind == "gru_after" else "before", sequence)
+    body = cell(kind, rng, "r", sequence=sequence, biases=biases)
     starts = []
     if initial:
         first = b.op("reshape", [b.op("slice", [x], axis=0, start=0, stop=1, step=1)], shape=(FEATURES,))
-        starts = [b.linear(first, rng.normal(size=(UNITS, FEATURES))) for _ in cell.inputs[1:]]
-    made = b.scan(x, cell, kind=kind, reverse=reverse, initial=starts)
+        starts = [b.linear(first, rng.normal(size=(HIDDEN, FEATURES))) for _ in body.inputs[1:]]
+    made = b.scan(x, body, kind=kind, reverse=reverse, initial=starts)
     flat = [b.flatten(name) if len(b.shape(name)) > 1 else name for name in made]
     return b.graph(b.op("concat", flat, axis=0) if len(flat) > 1 else flat[0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("initial", [False, True])
 @pytest.mark.parametrize("sequence", [False, True])
@@ -115,7 +98,7 @@ def test_products_with_the_input_alone_run_ahead_of_the_loop(kind: str, gates: i
     assert len(ahead) + len(stepwise) == len(body_of(scan).nodes)
 
 
-def test_batch_norm_and_embedding_and_slices_train_as_they_run() -> None:
+def test_embeddings_slices_and_differences_train_as_they_run() -> None:
     rng = np.random.default_rng(0)
     b = GraphBuilder("words")
     x = b.input("x", (6,))
