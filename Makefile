@@ -46,7 +46,7 @@ $(VENV)/.demo: $(VENV)/.torch $(shell find src -type f -name '*.*')
 
 $(VENV)/.dev: $(VENV)/.torch $(SOURCES)
 	$(PIP) install -q -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" ninja cmake
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[compress,mcu,dev]"
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[compress,mcu,dev]" pillow pyarrow soundfile
 	$(PIP) install -q --no-deps "seglearn>=1.2.5"
 	touch $@
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from smidgen.report.model import write_whole
 
 T = TypeVar("T")
 RESULTS = Path(__file__).parent / "results"
+DENSE = RESULTS / "dense"
 
 
 def progress(items: Iterable[T], what: str) -> Iterable[T]:
@@ -32,6 +33,19 @@ def write_results(name: str, title: str, rows: Sequence[dict[str, Any]], how: st
     lines += ["| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
     lines += ["", f"Machine: {data['cpu']}. Script: `benchmarks/{name}.py`.", ""]
     write_whole(RESULTS / f"{name}.md", "\n".join(lines))
+
+
+def dense_runs(task: str, like: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The networks of the dense width curve of `task`, written by `benchmarks/dense_curves.py`; perhaps none.
+
+    Each has width, seed, parameters, macs, file_bytes, training_cpu_seconds, and accuracies in percent:
+    validation and test of the int8 file, float_validation and float_test. With `like`, only runs whose
+    file says the same (model, training, features).
+    """
+    path = DENSE / f"{task}.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
+    same = all(found.get(key) == value for key, value in (like or {}).items())
+    return list(found["runs"]) if same else []
 
 
 def _cell(value: Any) -> str:

@@ -2,8 +2,9 @@
 
     python benchmarks/tasks.py [task ...]
 
-Architectures and settings were chosen on validation; the test split is only read here. `watch` also runs its
-five folds, because two test subjects say little about people in general.
+Architectures and settings were chosen on validation; the test split is only read here. `watch` and
+`spoken_digits` also run their folds, in which everyone is a test subject once: few people say little about
+people in general.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
 from smidgen.models import linear
 from smidgen.models.layers import parameter_count
-from smidgen.tasks import Task, load_task, task_names
-from smidgen.tasks.watch import folds
+from smidgen.tasks import Task, load_task, spoken_digits, task_names, watch
 
 SEEDS = (0, 1, 2)
+FOLDS = {"watch": watch.folds, "spoken_digits": spoken_digits.folds}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -50,8 +51,9 @@ def measure(task: Task) -> dict[str, Any]:
         **summary("test_accuracy", [run["test"] for run in runs]),
         **summary("training_cpu_seconds", [run["seconds"] for run in runs]),
     }
-    if task.name == "watch":
-        row |= summary("folds_test_accuracy", [train(task, fold, seed=0)["test"] for fold in folds()])
+    if task.name in FOLDS:
+        tested = [train(task, fold, seed=0)["test"] for fold in FOLDS[task.name]()]
+        row |= {"folds": len(tested), **summary("folds_test_accuracy", tested)}
     print(json.dumps(row), flush=True)
     return row
 
@@ -104,7 +106,8 @@ def remark(row: dict[str, Any]) -> str:
     if "folds_test_accuracy_mean" not in row:
         return text
     found = percent(row, "folds_test_accuracy")
-    return f"{text} Over the five folds, where each person is tested once: {found} (deviation between folds)."
+    folds = f"{row['folds']} folds, where each person is tested once"
+    return f"{text} Over the {folds}: {found} (deviation between folds)."
 
 
 def percent(row: dict[str, Any], name: str) -> str:

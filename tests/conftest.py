@@ -8,6 +8,9 @@ import pytest
 from hypothesis import settings
 
 # Machines are busy, so no example has a deadline; continuous integration draws the same examples always.
+# One process each: the tests of several workers ask for them.
+os.environ.setdefault("SMIDGEN_WORKERS", "1")
+
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ from smidgen.data import Dataset, Splits
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.measure.accuracy import quantized_inputs
+from smidgen.models import mlp
 from smidgen.report.model import read_report
 from smidgen.run.reference import run_integer
 from smidgen.search.engine import Progress
 from smidgen.targets import load_target
-from smidgen.tasks.task import load_task
+from smidgen.tasks.task import Variant, load_task
 from tests.cli import tiny
 from tests.integer_networks import integer_network
 from tests.networks import digits, small_cnn
@@ -231,6 +233,25 @@ def test_a_task_s_network_is_trained_once_a_folder(trainings: list[Graph], tmp_p
     weights = first.graph.weights
     assert all(np.array_equal(weights[n].decode(), w.decode()) for n, w in second.graph.weights.items())
     assert read_smg(tmp_path / "run" / "uncompressed.smg").metadata["task"] == "digits"
+
+
+def test_a_task_brings_what_reports_say_about_its_features(
+    trainings: list[Graph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prepare("digits", None, tmp_path).features == ""
+    monkeypatch.setattr("smidgen.tasks.digits.TASK", replace(load_task("digits"), features="10 MFCCs"))
+    assert prepare("digits", None, tmp_path).features == "10 MFCCs"
+
+
+def test_a_variant_of_a_task_can_be_compressed(
+    trainings: list[Graph], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_task("digits")
+    variant = Variant(partial(mlp.build, sizes=(8,)), task.training)
+    monkeypatch.setattr("smidgen.tasks.digits.TASK", replace(task, variants={"small": variant}))
+    subject = prepare("digits:small", None, tmp_path)
+    assert subject.name == "digits:small"
+    assert len(subject.graph.nodes) < len(task.model().nodes)
 
 
 def test_a_damaged_network_is_trained_again(trainings: list[Graph], tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from hypothesis import strategies as st
 from smidgen.errors import BadInput
 from smidgen.units import (
     format_bytes,
+    format_microjoules,
     format_milliseconds,
     format_seconds,
     parse_bytes,
+    parse_microjoules,
     parse_milliseconds,
     parse_percent,
     parse_seconds,
@@ -44,6 +46,18 @@ def test_a_time_needs_its_unit():
 @pytest.mark.parametrize(("text", "ms"), [("10ms", 10.0), ("250us", 0.25), ("250 µs", 0.25), ("2s", 2000.0)])
 def test_times_are_milliseconds(text, ms):
     assert parse_milliseconds(text) == pytest.approx(ms)
+
+
+@pytest.mark.parametrize(
+    ("text", "uj"), [("5uJ", 5.0), ("250nJ", 0.25), ("2 µJ", 2.0), ("1e3pJ", 1e-3), ("1mJ", 1e3)]
+)
+def test_energies_are_microjoules(text, uj):
+    assert parse_microjoules(text) == pytest.approx(uj)
+
+
+@given(st.floats(1e-3, 1e5))
+def test_formatted_energies_parse_to_within_their_three_digits(uj):
+    assert parse_microjoules(format_microjoules(uj)) == pytest.approx(uj, rel=0.0051)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("20m", 1200), ("2h", 7200), ("3min", 180)])

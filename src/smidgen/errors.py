@@ -5,6 +5,8 @@ Exit codes of the command line are attributes of the classes, so that the two ca
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class SmidgenError(Exception):
     """Base of all expected errors; the command line prints it as one line and exits with `exit_code`."""
@@ -15,6 +17,10 @@ class SmidgenError(Exception):
         self.where, self.found, self.expected, self.remedy = where, found, expected, remedy
         but = f", but {expected}" if expected else ""
         super().__init__(f"{where}: {found}{but}." + (f" {remedy}." if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its fields: subclasses take other arguments, and errors travel between processes."""
+        return _revived, (type(self), str(self), dict(self.__dict__))
 
 
 class BadInput(SmidgenError):
@@ -62,3 +68,9 @@ class MissingExtra(SmidgenError):
         super().__init__(
             feature, f"the package {package} is not installed", "", f"Run: pip install 'smidgen[{extra}]'"
         )
+
+
+def _revived(kind: type[SmidgenError], message: str, fields: dict[str, Any]) -> SmidgenError:
+    error = kind.__new__(kind, message)
+    error.__dict__.update(fields)
+    return error

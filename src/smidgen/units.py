@@ -15,6 +15,7 @@ BYTES: Mapping[str, int] = {"": 1, "b": 1, "kb": 1 << 10, "mb": 1 << 20, "gb": 1
 BYTES_BINARY: Mapping[str, int] = {"kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 MILLISECONDS: Mapping[str, float] = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "ms": 1.0, "s": 1e3}
 SECONDS: Mapping[str, float] = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+MICROJOULES: Mapping[str, float] = {"pj": 1e-6, "nj": 1e-3, "uj": 1.0, "µj": 1.0, "mj": 1e3, "j": 1e6}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?\s*([a-zA-Zµ%]*)\s*", re.ASCII)
 
 
@@ -31,6 +32,11 @@ def parse_milliseconds(text: str, where: str = "time") -> float:
 def parse_seconds(text: str, where: str = "duration") -> float:
     """`20m` -> 1200.0. Units s (the default), m, min, h."""
     return _parse(text, where, SECONDS, "a duration such as 90s, 20m or 2h")
+
+
+def parse_microjoules(text: str, where: str = "energy") -> float:
+    """`10uJ` -> 10.0. Units pJ, nJ, uJ, mJ, J, any case."""
+    return _parse(text, where, MICROJOULES, "an energy such as 10uJ")
 
 
 def parse_percent(text: str, where: str = "percentage") -> float:
@@ -53,6 +59,15 @@ def format_milliseconds(ms: float) -> str:
     if ms >= 1:
         return f"{_three_digits(ms)} ms"
     return f"{_three_digits(ms * 1000)} µs"
+
+
+def format_microjoules(uj: float) -> str:
+    """Three significant digits in the unit that reads best: 0.0123 -> `12.3 nJ`."""
+    if uj >= 1000:
+        return f"{_three_digits(uj / 1000)} mJ"
+    if uj >= 1:
+        return f"{_three_digits(uj)} µJ"
+    return f"{_three_digits(uj * 1000)} nJ"
 
 
 def format_seconds(seconds: float) -> str:

@@ -8,7 +8,18 @@ import pytest
 
 import smidgen.formats
 from smidgen.codec.streams import decode_stream, encode_stream
-from smidgen.formats import Affine, Codebook, Dense, Format, Integer, Sparse, from_parts, to_parts
+from smidgen.formats import (
+    Affine,
+    Codebook,
+    Dense,
+    Format,
+    Half,
+    Integer,
+    LowRank,
+    Sparse,
+    from_parts,
+    to_parts,
+)
 from smidgen.formats.base import format_class
 
 RNG = np.random.default_rng(0)
@@ -36,8 +47,15 @@ EXAMPLES: dict[str, list[Format]] = {
         for t in (0.0, 1.0, 99.0)
         for inner in (Dense(W), Affine.fit(W, 4), Codebook.fit(W, 4, members=np.abs(W) > t))
     ],
+    "Half": [Half.fit(W), Half.fit(1e6 * W), Half.fit(np.zeros((0,), np.float32))],
+    "LowRank": [
+        LowRank(Dense(W[:, :1, :1, :2]), Dense(W[:2])),
+        LowRank(Affine.fit(W[:, 0, 0, :1], 8), Affine.fit(W[:1, 0, 0], 4)),
+        LowRank(Half.fit(W[:, 0, 0, :2]), Sparse(W[:2, 0, 0] > 0, Dense(W[:2, 0, 0]))),
+    ],
     "Integer": [Integer(RNG.integers(0, 200, (7,)).astype(t)) for t in ("uint8", "int16", "uint16", "int32")],
 }
+FLOATS = ("Dense", "Half", "Integer", "LowRank")
 CASES = [(name, i) for name, formats in EXAMPLES.items() for i in range(len(formats))]
 
 
@@ -112,7 +130,7 @@ def test_integers_times_scale_are_the_real_weights(name: str, i: int) -> None:
     fmt = EXAMPLES[name][i]
     whole = fmt.integers()
     if whole is None:
-        assert name in ("Dense", "Integer") or fmt.inner.integers() is None
+        assert name in FLOATS or fmt.inner.integers() is None
         return
     rows = whole.values.reshape(whole.scale.size, -1) * whole.scale[:, None].astype(np.float64)
     assert np.array_equal(rows.reshape(fmt.shape).astype(np.float32), fmt.decode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from smidgen.emit.onnx_artifact import OnnxArtifact
 from smidgen.emit.onnx_float import FloatOnnxEmitter
 from smidgen.emit.onnx_real_ops import ACTIVATIONS, REAL_RULES
 from smidgen.errors import Unsupported
-from smidgen.formats import Affine, Sparse
+from smidgen.formats import Affine, Dense, LowRank, Sparse
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.cells import GRU_GATES, LSTM_GATES, gru_cell, lstm_cell
 from smidgen.graph.ops import OPS
@@ -306,3 +307,18 @@ def test_an_average_with_padding_as_wide_as_its_window_is_a_problem(tmp_path: Pa
     with pytest.raises(Unsupported, match="pool: its padding is as wide as its window"):
         FloatOnnxEmitter().emit(graph, HOST, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_low_rank_layer_is_written_as_its_factors(tmp_path: Path) -> None:
+    b = GraphBuilder("low rank")
+    x = b.input("x", (6, 6, 4))
+
+    def small(*shape: int) -> Dense:
+        return Dense(RNG.normal(size=shape).astype(np.float32))
+
+    h = b.conv(x, b.weight("k", LowRank(small(8, 1, 1, 2), small(2, 3, 3, 4))), padding=1)
+    graph = b.graph(b.linear(b.flatten(h), b.weight("w", LowRank(small(10, 3), small(3, 288)))))
+    artifact = assert_close(graph, tmp_path)
+    sizes = [list(item.dims) for item in onnx.load(artifact.path).graph.initializer]
+    assert [2, 4, 3, 3] in sizes
+    assert all(math.prod(size) <= 3 * 288 for size in sizes)

@@ -1,9 +1,12 @@
 """Training: it learns, repeats, and what it trained is what gets lowered."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
 
+from smidgen.data.augment import Augmentation
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.errors import BadInput
 from smidgen.formats import Dense, Sparse
@@ -15,6 +18,7 @@ from smidgen.learn.twin import GraphTwin
 from smidgen.lower import lower
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.step import Context
+from smidgen.methods.tune.fit import Fit
 from smidgen.run.float_ops import run_float
 from smidgen.run.reference import run_integer
 from tests.networks import digits, kitchen_sink, noise_like, small_cnn
@@ -159,3 +163,43 @@ def test_distillation_at_high_temperature_matches_logits() -> None:
     student.requires_grad_()
     soft_cross_entropy(student, teacher, 1e4).backward()
     assert torch.allclose(student.grad, (student.detach() - teacher) / 5 / 8, atol=1e-4)
+
+
+@dataclass(frozen=True)
+class Recording(Augmentation):
+    """Mirrors images and keeps what it made."""
+
+    made: list[np.ndarray]
+
+    def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        self.made.append(x[:, :, ::-1].copy())
+        return self.made[-1]
+
+
+def test_every_training_on_the_splits_sees_varied_batches() -> None:
+    data = digits()
+    mirror = Recording([])
+    Fit(epochs=1, batch_size=64).apply(small_cnn(), Context(replace(data, augmentation=mirror), small_cnn()))
+    seen = {row.tobytes() for batch in mirror.made for row in batch}
+    assert len(seen) == len(data.train) // 64 * 64
+    assert seen <= {row[:, ::-1].tobytes() for row in data.train.x}
+
+
+def test_training_learns_from_the_varied_samples() -> None:
+    class Erasing(Augmentation):
+        def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            return np.zeros_like(x)
+
+    data = replace(digits(), augmentation=Erasing())
+    assert score(run_float(fit(small_cnn(), data, QUICK), data.test.x), data.test) < 0.3
+
+
+def test_augmentation_leaves_the_order_of_samples_alone() -> None:
+    class Nothing(Augmentation):
+        def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            rng.random(7)
+            return x
+
+    data, once = digits(), FitSettings(1, 1e-3, 64)
+    plain, same = (fit(small_cnn(), d, once, seed=3) for d in (data, replace(data, augmentation=Nothing())))
+    assert all(np.array_equal(plain.weights[k].decode(), same.weights[k].decode()) for k in plain.weights)

@@ -18,7 +18,7 @@ def hostile() -> Report:
         update={"command": EVERYTHING, "cpu": EVERYTHING, "versions": {EVERYTHING: EVERYTHING}}
     )
     texts = dict.fromkeys(
-        ("task", "description", "caveats", "metric", "target", "target_description"), EVERYTHING
+        ("task", "description", "caveats", "features", "metric", "target", "target_description"), EVERYTHING
     )
     return plain.model_copy(
         update={

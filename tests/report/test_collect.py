@@ -10,11 +10,12 @@ import pytest
 
 from smidgen.codec.container import write_smg
 from smidgen.codec.streams import encode_stream
+from smidgen.data.dataset import Dataset
 from smidgen.graph import Graph
 from smidgen.measurement import Measurement
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe
-from smidgen.report.collect import About, collect
+from smidgen.report.collect import About, collect, dependence_notes
 from smidgen.report.environment import environment_of
 from smidgen.report.layers import layers_of
 from smidgen.report.model import Environment, Note
@@ -184,3 +185,27 @@ def test_the_environment_quotes_the_command_and_lists_versions():
     assert found.seeds == (0, 1)
     assert {"smidgen", "python", "numpy"} <= set(found.versions)
     assert found.cpu
+
+
+def part(groups: int | None = None, clusters: int | None = None) -> Dataset:
+    """120 rows in so many groups and clusters."""
+    numbers = [None if n is None else np.arange(120) * n // 120 for n in (groups, clusters)]
+    return Dataset(np.zeros((120, 1), np.float32), np.zeros(120, np.int64), *numbers)
+
+
+@pytest.mark.parametrize(
+    ("validation", "text"),
+    [
+        (part(2), "2 groups in validation: interval not reliable"),
+        (part(2, 4), "4 clusters in validation: interval not reliable"),
+        (part(2, 28), "28 clusters of 2 groups: it speaks for more data from these groups"),
+    ],
+)
+def test_few_groups_are_said(validation: Dataset, text: str) -> None:
+    (note,) = dependence_notes(validation)
+    assert text in note.text
+
+
+@pytest.mark.parametrize("validation", [part(), part(10), part(None, 40), part(12, 40)])
+def test_enough_groups_or_none_need_no_note(validation: Dataset) -> None:
+    assert dependence_notes(validation) == []

@@ -138,3 +138,12 @@ def test_data_in_scripts_can_not_end_the_script(data):
 def test_markup_is_not_escaped_twice():
     assert tag("p", Markup("<b>x</b>"), None, "&", class_=None) == "<p><b>x</b>&amp;</p>"
     assert join("a", None, Markup("<i></i>")) == "a<i></i>"
+
+
+def test_tiles_columns_and_sentences_say_that_features_are_excluded() -> None:
+    plain, told = (Reader(page(r)) for r in (watch(), watch().model_copy(update={"features": "10 MFCCs"})))
+    assert not any("excluded" in text for text in plain.texts)
+    assert told.texts.count("features excluded") == 3
+    assert {"Flash, features excluded", "RAM, features excluded", "Latency, features excluded"} <= set(
+        told.texts
+    )

@@ -15,7 +15,7 @@ from smidgen.report.model import Drop, Score
         (65536, "byte", "64 KB"),
         (0.0123, "ms", "12.3 µs"),
         (12345.6, "1/s", "12,346/s"),
-        (3.14159, "uJ", "3.142 uJ"),
+        (3.14159, "uJ", "3.14 µJ"),
         (2, "", "2"),
     ],
 )
@@ -31,7 +31,7 @@ def test_spread_of_times_is_an_interquartile_range():
 
 
 def test_spread_of_other_numbers_is_a_standard_deviation():
-    assert labels.format_measurement(Measurement("energy_uj", 50, "uJ", "measured", 9, 2)) == "50 uJ ± 2 uJ"
+    assert labels.format_measurement(Measurement("energy_uj", 50, "uJ", "measured", 9, 2)) == "50 µJ ± 2 µJ"
 
 
 def test_a_single_run_has_no_spread():
@@ -64,3 +64,10 @@ def test_unknown_costs_read_as_words(name, text):
 @pytest.mark.parametrize(("n", "text"), [(280, "280"), (72_000, "72 k"), (1_234_567, "1.23 M"), (2e9, "2 G")])
 def test_counts_are_short(n, text):
     assert labels.count(n) == text
+
+
+def test_only_costs_that_features_would_add_to_say_they_are_excluded():
+    assert labels.remark("", "latency_ms") == ""
+    assert labels.remark("10 MFCCs", "file_bytes") == ""
+    for name in ("latency_ms", "ram_bytes", "energy_uj", "flash_bytes", "throughput"):
+        assert labels.remark("10 MFCCs", name) == "features excluded"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from smidgen.measurement import Measurement
-from smidgen.report.model import Point, Report, Score
+from smidgen.report.model import Drop, Point, Report, Score
 from smidgen.report.summary import beaten_by, headline, sentences, split_of
 from tests.report.reports import POINTS, point, watch
 
@@ -70,11 +70,31 @@ def test_the_budget_is_compared_limit_by_limit():
 
 def test_a_limit_that_was_not_measured_does_not_count_as_kept():
     report = watch().model_copy(update={"budget": {"energy_uj": 5.0}})
-    assert "Does not fit the budget: Energy not measured of 5 uj." in told(report)
+    assert "Does not fit the budget: Energy not measured of 5 µJ." in told(report)
+
+
+def test_what_running_it_takes_is_said_with_the_figures_it_comes_from():
+    energy = Measurement("energy_uj", 0.42, "uJ", "modelled")
+    report = with_points(CHOSEN.model_copy(update={"measurements": (*CHOSEN.measurements, energy)}))
+    report = report.model_copy(update={"sources": {"energy_uj": "Horowitz 2014"}})
+    assert "Running it takes 420 nJ a prediction (modelled; Horowitz 2014)." in told(report)
+    assert "Running it" not in told(watch())
 
 
 def test_the_paired_interval_is_printed_as_a_change():
     assert "−0.4 points [−0.8, ±0.0], 95% interval; up to 1 may be lost" in told(watch())
+
+
+def test_an_interval_that_reaches_past_the_limit_proves_nothing():
+    wide = CHOSEN.model_copy(update={"drop": Drop(points=0.4, low=-1, high=1.84, clusters=28)})
+    text = told(with_points(wide))
+    assert "95% interval over 28 clusters; up to 1 may be lost: not proven, it may be 1.8." in text
+    assert "not proven" not in told(watch())
+
+
+def test_the_p_value_stands_beside_the_interval():
+    paired = CHOSEN.model_copy(update={"drop": Drop(points=0.4, low=0, high=0.8, mcnemar_p=0.0312)})
+    assert "95% interval, McNemar p = 0.031; up to 1" in told(with_points(paired))
 
 
 def test_a_baseline_that_is_smaller_and_better_beats_the_chosen_point():
@@ -126,3 +146,14 @@ def test_what_was_tried_is_counted():
     assert "4 compressed candidates, 3 baselines, 1 rejected and 1 failed; 4 points on the frontier." in told(
         watch()
     )
+
+
+def test_shared_work_is_told():
+    shared = watch().model_copy(update={"reused_steps": 7})
+    assert "on the frontier. Work of 7 steps was shared between candidates." in told(shared)
+
+
+def test_costs_without_the_features_are_said_to_be():
+    assert "Features excluded" not in told(watch())
+    assert "Features excluded" in told(watch().model_copy(update={"features": "10 MFCCs"}))
+    assert "(10 MFCCs) is in none of the costs" in told(watch().model_copy(update={"features": "10 MFCCs"}))

@@ -130,3 +130,14 @@ def test_a_long_frontier_is_thinned_out_around_the_chosen_point():
     kept = {int(p.id) for p in highlights(report, most=5)}
     assert kept == {18, 19, 20, 21, 22}
     assert "10 of 40 points of the frontier" in printed(frontier_table(report))
+
+
+def test_columns_of_costs_say_that_features_are_excluded():
+    plain, told = (frontier_table(r) for r in (watch(), watch().model_copy(update={"features": "10 MFCCs"})))
+    assert "excluded" not in printed(plain)
+    heads = [str(column.header) for column in told.columns]
+    assert {head.split("\n")[0] for head in heads if "features\nexcluded" in head} == {
+        "Flash",
+        "RAM",
+        "Latency",
+    }

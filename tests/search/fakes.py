@@ -12,10 +12,10 @@ from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Search
-from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.outcome import Candidate, Evaluated, Point
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
+from smidgen.search.samplers.nsga2 import Nsga2
 from smidgen.search.space import RecipeSpace
 
 METHODS = ("quantize.affine", "prune.global_magnitude", "distill.logits", "tune.fit")
@@ -40,6 +40,7 @@ class FakeEvaluator:
     """Fewer bits and more sparsity are smaller and less accurate; training repairs some of it."""
 
     labels = LABELS
+    clusters = None
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
@@ -77,8 +78,8 @@ class FakeEvaluator:
         return Evaluated(seed, float((found == LABELS).mean() * 100), found, {"file_bytes": size_measured})
 
 
-def goal(budget: str = "", max_drop: float = 1.0) -> Goal:
-    return Goal(Budget.parse(budget), ("file_bytes",), max_drop)
+def goal(budget: str = "", max_drop: float = 1.0, strict_drop: bool = False) -> Goal:
+    return Goal(Budget.parse(budget), ("file_bytes",), max_drop, strict_drop)
 
 
 def starts() -> list[Recipe]:
@@ -97,5 +98,5 @@ def search(
     with folder.locked():
         folder.claim(settings or {"data": "abc"})
         space = RecipeSpace(small_graph(), METHODS)
-        searcher = EvolutionarySearcher(space, asked.costs, path / "journal.log", 0, starts())
+        searcher = Nsga2(space, asked.costs, path / "journal.log", 0, starts())
         return Search(evaluator, searcher, folder, asked, limits, **options).run()

@@ -5,7 +5,8 @@ from smidgen.graph import GraphBuilder
 from smidgen.learn.fit import FitSettings
 from smidgen.models import lstm
 from smidgen.run.float_ops import run_float
-from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed
+from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed, useful_widths
+from tests.random_trees import float_trees
 from tests.search.small import SHAPE, fresh, splits
 
 
@@ -49,6 +50,13 @@ def test_batch_norm_starts_as_the_identity():
 def test_an_impossible_width_is_refused(width):
     with pytest.raises(ValueError, match="width"):
         narrowed(fresh(), width, seed=0)
+
+
+def test_trees_and_single_layers_have_no_narrower_networks():
+    b = GraphBuilder("single")
+    single = b.graph(b.linear(b.input("x", (4,)), np.ones((3, 4))))
+    assert useful_widths(float_trees(), (0.5,)) == useful_widths(single, (0.5,)) == ()
+    assert useful_widths(fresh(), (0.5,)) == (0.5,)
 
 
 def test_every_candidate_has_its_network_trained_like_the_user_s():

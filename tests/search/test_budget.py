@@ -12,8 +12,10 @@ def measured(**values):
 
 
 def test_all_limits_are_read():
-    budget = Budget.parse("flash=64KB, ram=48KB,latency=10ms,file=20KB")
-    assert budget == Budget(flash_bytes=65536, ram_bytes=49152, file_bytes=20480, latency_ms=10.0)
+    budget = Budget.parse("flash=64KB, ram=48KB,latency=10ms,file=20KB,energy=5nJ")
+    assert budget == Budget(
+        flash_bytes=65536, ram_bytes=49152, file_bytes=20480, latency_ms=10.0, energy_uj=5e-3
+    )
 
 
 def test_an_empty_budget_allows_everything():
@@ -23,7 +25,7 @@ def test_an_empty_budget_allows_everything():
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("flsh=64KB", "'flsh=64KB' is no limit.*limits are flash, ram, file, latency"),
+        ("flsh=64KB", "'flsh=64KB' is no limit.*limits are flash, ram, file, latency, energy"),
         ("flash", "is no limit"),
         ("flash=0", "nothing can fit"),
         ("flash=0.2", "nothing can fit"),

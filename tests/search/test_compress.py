@@ -6,6 +6,7 @@ import pytest
 from smidgen.errors import BadInput
 from smidgen.measurement import Measurement
 from smidgen.methods.tune.fit import Fit
+from smidgen.search.baselines import OTHER_MODELS
 from smidgen.search.compress import Job, compress
 from smidgen.search.engine import Limits
 from smidgen.search.result import Result
@@ -46,7 +47,7 @@ def test_the_frontier_is_confirmed_and_tested(found):
 
 
 def test_baselines_are_part_of_the_search(found):
-    assert {p.candidate.base for p in found.points} == {"model", "width-0.5", "linear"}
+    assert {p.candidate.base for p in found.points} == {"model", "width-0.5", *OTHER_MODELS}
     assert not found.failed
 
 
@@ -67,9 +68,38 @@ def test_a_run_can_t_go_on_with_another_network(job, found):
         compress(other, Limits(trials=5, seeds=(0, 1)), found.folder)
 
 
+def test_a_run_can_t_go_on_with_another_sampler(job, found):
+    other = Job(**{**vars(job), "sampler": "tpe"})
+    with pytest.raises(BadInput, match=r"sampler changed.*Choose another --out"):
+        compress(other, Limits(trials=5, seeds=(0, 1)), found.folder)
+
+
+def test_an_unknown_sampler_is_refused_before_anything_is_written(job, tmp_path):
+    with pytest.raises(BadInput, match="there is no 'grid'"):
+        compress(Job(**{**vars(job), "sampler": "grid"}), Limits(trials=1), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_unusable_data_is_refused_before_anything_is_written(job, tmp_path):
     broken = splits()
     broken.train.x[3, 0, 0, 0] = np.nan
     with pytest.raises(BadInput, match="train sample 3 has NaN"):
         compress(Job(**{**vars(job), "data": broken}), Limits(trials=1), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_several_workers_make_the_same_files(job, found, tmp_path):
+    again = compress(job, Limits(trials=3, seeds=(0,)), tmp_path, workers=2)
+    one, two = (
+        {p.label: (p.artifact / "model.smg").read_bytes() for p in result.points} for result in (found, again)
+    )
+    both = one.keys() & two.keys()
+    assert len(both) >= 5  # hand-picked recipes and baselines, which no sampler has a say in
+    assert all(one[label] == two[label] for label in both)
+    assert all(p.measurements["latency_ms"].how == "measured" for p in again.points)
+
+
+def test_a_width_model_that_can_t_travel_is_refused(job, tmp_path):
+    local = Job(**{**vars(job), "width_model": lambda width, seed: fresh(width, seed)})
+    with pytest.raises(BadInput, match="Define it at the top level of a module"):
+        compress(local, Limits(trials=2), tmp_path, workers=2)

@@ -39,6 +39,29 @@ def test_the_chosen_point_is_the_smallest_within_the_drop(tmp_path):
     assert result.require_chosen().cost("file_bytes") == min(p.cost("file_bytes") for p in allowed)
 
 
+def test_a_strict_drop_holds_the_upper_end_of_the_interval(tmp_path):
+    plain = search(tmp_path / "a", FakeEvaluator(), Limits(trials=40), goal(max_drop=2))
+    strict = search(tmp_path / "b", FakeEvaluator(), Limits(trials=40), goal(max_drop=2, strict_drop=True))
+    allowed = [p for p in strict.points if strict.drops[p.key].high <= 2]
+    assert strict.require_chosen().cost("file_bytes") == min(p.cost("file_bytes") for p in allowed)
+    assert plain.drops[plain.require_chosen().key].high > 2
+
+
+class InTwoClusters(FakeEvaluator):
+    clusters = np.arange(200) // 100
+
+
+def test_the_interval_is_that_of_the_clusters(tmp_path):
+    result = search(tmp_path, InTwoClusters(), Limits(trials=3))
+    assert {drop.clusters for drop in result.drops.values()} == {2}
+
+
+def test_a_strict_drop_nothing_keeps_says_so(tmp_path):
+    result = search(tmp_path, FakeEvaluator(), Limits(trials=6), goal(max_drop=-3, strict_drop=True))
+    with pytest.raises(BudgetError, match=r"at most -3 points may be lost at the upper end"):
+        result.require_chosen()
+
+
 def test_a_resumed_search_goes_on_where_it_stopped(tmp_path):
     first = search(tmp_path, FakeEvaluator(), Limits(trials=6))
     evaluator = FakeEvaluator()

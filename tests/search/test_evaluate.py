@@ -67,12 +67,33 @@ def test_a_host_is_timed(evaluator, tmp_path):
     assert found["throughput"].value > 0
 
 
+def test_energy_is_modelled_and_the_cost_follows_from_the_throughput(evaluator, tmp_path):
+    found = evaluator().evaluate(INT8, 0, tmp_path).measurements
+    price = load_target("x86-64").price_usd_per_hour
+    expected = price / 3600 / found["throughput"].value * 1e6
+    assert found["cost_per_million_usd"].value == pytest.approx(expected)
+    assert found["energy_uj"].how == "modelled"
+    assert found["energy_uj"].value < evaluator().reference(test=False).measurements["energy_uj"].value
+
+
 def test_the_same_seed_makes_the_same_file(evaluator, tmp_path):
     candidate = Candidate(Recipe.from_yaml("- quantize.affine: {bits: 4}\n- tune.fit: {epochs: 1}"))
     for name in "ab":
         (tmp_path / name).mkdir()
         evaluator().evaluate(candidate, 3, tmp_path / name)
     assert (tmp_path / "a/model.smg").read_bytes() == (tmp_path / "b/model.smg").read_bytes()
+
+
+def test_a_candidate_that_begins_like_another_takes_its_steps_over(evaluator, tmp_path):
+    shared = evaluator()
+    recipes = ("- quantize.affine: {bits: 4}", "- quantize.affine: {bits: 4}\n- tune.fit: {epochs: 1}")
+    for name, recipe in zip("ab", recipes, strict=True):
+        (tmp_path / name).mkdir()
+        run = shared.evaluate(Candidate(Recipe.from_yaml(recipe)), 3, tmp_path / name)
+    (tmp_path / "alone").mkdir()
+    alone = evaluator().evaluate(Candidate(Recipe.from_yaml(recipes[1])), 3, tmp_path / "alone")
+    assert (run.reused_steps, alone.reused_steps) == (1, 0)
+    assert (tmp_path / "b/model.smg").read_bytes() == (tmp_path / "alone/model.smg").read_bytes()
 
 
 def test_the_test_split_is_run_from_the_file(evaluator, data, tmp_path):

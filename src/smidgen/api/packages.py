@@ -22,6 +22,12 @@ COMPRESS: Mapping[str, str] = {
     "vl_convert": "vl-convert-python",
 }
 MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools"}
+TASKS: Mapping[str, str] = {
+    "seglearn": "seglearn",
+    "pyarrow": "pyarrow",
+    "PIL": "pillow",
+    "soundfile": "soundfile",
+}
 
 
 def require_packages(device: Target) -> None:
@@ -34,7 +40,7 @@ def require_packages(device: Target) -> None:
 def extra_of(module: str) -> tuple[str, str] | None:
     """(package, extra) of a module that could not be imported; None if it belongs to no extra."""
     top = module.partition(".")[0]
-    for packages, extra in ((COMPRESS, "compress"), (MCU, "mcu")):
+    for packages, extra in ((COMPRESS, "compress"), (MCU, "mcu"), (TASKS, "tasks")):
         if top in packages:
             return packages[top], extra
     return None

@@ -38,6 +38,7 @@ class Subject:
     description: str = ""
     caveats: str = ""
     width_model: WidthModel | None = None
+    features: str = ""
 
 
 def prepare(
@@ -47,17 +48,20 @@ def prepare(
 
     `source` and `data` as in `compress`. Raises BadInput if they can't be used or do not fit together.
     """
-    from smidgen.tasks.task import load_task, task_names
+    from smidgen.load.named import is_name, named_object
+    from smidgen.tasks.task import is_task, load_task, task_names
 
     if isinstance(source, Path):
         source = str(source)
-    if isinstance(source, str) and source in task_names():
+    if isinstance(source, str) and is_task(source):
         if data is not None:
             raise BadInput("data", "--data was given for a built-in task", f"task {source} brings its own")
         return _task_subject(load_task(source), folder, report)
+    if isinstance(source, str) and is_name(source):
+        source = named_object(source)
     if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
-        known = ", ".join(task_names())
-        raise BadInput("model", f"there is no task or file {source!r}", f"tasks: {known}; files: .onnx, .pt2")
+        known = f"tasks: {', '.join(task_names())}; files: .onnx, .pt2; or package.module:function"
+        raise BadInput("model", f"there is no task or file {source!r}", known)
     return _user_subject(source, data, example_input)
 
 
@@ -114,7 +118,8 @@ def _task_subject(task: Task, folder: Path, report: Report) -> Subject:
     splits = task.load()
     training = Fit(task.training.epochs, task.training.learning_rate, task.training.batch_size)
     graph = _kept_network(task, training, splits, folder / KEPT, report)
-    return Subject(graph, splits, task.name, training, task.description, task.caveats, task.model)
+    described = (task.name, training, task.description, task.caveats)
+    return Subject(graph, splits, *described, task.model, task.features)
 
 
 def _kept_network(task: Task, training: Fit, splits: Splits, kept: Path, report: Report) -> Graph:

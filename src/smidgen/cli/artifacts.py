@@ -120,9 +120,9 @@ def check(
 def _model_graph(model: str) -> Graph:
     from smidgen.codec.container import read_smg
     from smidgen.load import load
-    from smidgen.tasks.task import load_task, task_names
+    from smidgen.tasks.task import is_task, load_task
 
-    if model in task_names():
+    if is_task(model):
         return load_task(model).model()
     return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
 
@@ -285,8 +285,10 @@ def measure(
     device, net = load_target(target), api.open(file)
     found, on = [], ""
     if source or data:
-        part = (load_task(source).load() if source else load_user_data(str(data))).validation
+        task = load_task(source) if source else None
+        part = (task.load() if task else load_user_data(str(data))).validation
         found, on = [accuracy(net.predict(part.x), part.y)], ", accuracy on validation"
+        on += ", features excluded" if task and task.features else ""
     found += measurements_of(net.graph, file, device)
     Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
 

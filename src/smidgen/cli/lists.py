@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from smidgen.cli.tables import table
+
+if TYPE_CHECKING:
+    from smidgen.tasks.task import Task
 
 
 def tasks() -> None:
@@ -20,8 +25,15 @@ def tasks() -> None:
     for name in task_names():
         task = load_task(name)
         shape = "x".join(map(str, task.input_shape))
-        made.add_row(name, shape, str(task.classes), task.description, task.caveats)
+        mind = f"{task.caveats} {_features(task)}".rstrip()
+        made.add_row(name, shape, str(task.classes), task.description, mind)
+        for variant in task.variants:
+            made.add_row(f"{name}:{variant}", shape, str(task.classes), "the same data, another network", "")
     Console().print(made)
+
+
+def _features(task: Task) -> str:
+    return f"Input: {task.features}; features excluded from all costs." if task.features else ""
 
 
 def methods() -> None:

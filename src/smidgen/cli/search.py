@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from smidgen.methods import Recipe
     from smidgen.targets.target import Target
 
-SOURCE = typer.Argument(help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2.")
+SOURCE = typer.Argument(
+    help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2, package.module:function."
+)
 DATA = typer.Option(None, "--data", help="x.npz (arrays x, y) or package.module:function. Not for tasks.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
 FILES = {
@@ -36,16 +38,26 @@ def compress(
     data: str | None = DATA,
     target: str = TARGET,
     budget: str = typer.Option(
-        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB."
+        "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB,energy=5uJ."
     ),
     max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
+    strict_drop: bool = typer.Option(
+        False, "--strict-drop", help="Hold the upper end of the loss's 95% interval to --max-drop."
+    ),
     time: str | None = typer.Option(
         None, "--time", help="How long to search: 90s, 5m, 1h. Default 5m, none with --trials."
     ),
     trials: int | None = typer.Option(None, "--trials", help="How many candidates to build."),
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
+    workers: int | None = typer.Option(
+        None,
+        "--workers",
+        envvar="SMIDGEN_WORKERS",
+        help="How many candidates to build at once. Default: physical cores, at most 4.",
+    ),
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
+    sampler: str = typer.Option("nsga2", "--sampler", help="What proposes recipes: nsga2, tpe or random."),
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
@@ -64,6 +76,7 @@ def compress(
     from smidgen import api
     from smidgen.cli.progress import Live
     from smidgen.report.terminal import print_report
+    from smidgen.search.workers import default_workers
 
     with Live(Console(stderr=True)) as live:
         done = api.compress(
@@ -72,11 +85,14 @@ def compress(
             target=target,
             budget=budget,
             max_drop=max_drop,
+            strict_drop=strict_drop,
             time=time,
             trials=trials,
             seeds=seeds,
+            workers=default_workers() if workers is None else workers,
             out=out,
             methods=method,
+            sampler=sampler,
             progress=live.search,
             report=live.step,
             command=["smidgen", *sys.argv[1:]],
@@ -114,7 +130,9 @@ def demo(
 
       smidgen demo --time 1m
     """
-    compress("watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, time, None, 3, out, [])
+    compress(
+        "watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, False, time, None, 3, None, out, [], "nsga2"
+    )
 
 
 def apply(

@@ -77,6 +77,21 @@ def fetch(file: RemoteFile) -> Path:
     return destination
 
 
+def need(name: str, sha256: str, origin: str) -> Path:
+    """The file `name` that can't be downloaded, with the right contents. `origin` says what it is.
+
+    Raises:
+        BadInput: it is neither in SMIDGEN_DATA nor in the cache.
+        BadFile: the contents do not have the expected SHA-256.
+    """
+    found = find(name)
+    if found is None:
+        remedy = f"Put {name} into a folder and point SMIDGEN_DATA at that, or put it into {cache_folder()}"
+        raise BadInput(name, "the file is not there", f"it is needed: {origin}", remedy)
+    verify(found, sha256)
+    return found
+
+
 def verify(path: Path, sha256: str) -> None:
     """Raise BadFile unless the contents of `path` have this SHA-256."""
     digest = hashlib.sha256()

@@ -30,15 +30,20 @@ def split(
 
 def hold_out(data: Dataset, fractions: Sequence[float], seed: int) -> tuple[Index, ...]:
     """Sorted row numbers of the rest (first) and of one part for each of `fractions`."""
+    return divide(data.y, data.groups, fractions, seed)
+
+
+def divide(y: Index, groups: Index | None, fractions: Sequence[float], seed: int) -> tuple[Index, ...]:
+    """`hold_out` for rows of which only the labels and perhaps the groups are known, both [n]."""
     rest = 1.0 - sum(fractions)
     if not all(0 < f < 1 for f in fractions) or rest <= 0:
         shown = ", ".join(f"{f:g}" for f in fractions)
         raise BadInput("split", f"fractions {shown}", "each must be above 0 and their sum below 1")
     rng = np.random.default_rng(seed)
-    if data.groups is None:
-        part_of_row = _by_class(data.y, (rest, *fractions), rng)
+    if groups is None:
+        part_of_row = _by_class(y, (rest, *fractions), rng)
     else:
-        part_of_row = _by_group(data.groups, (rest, *fractions), rng)
+        part_of_row = _by_group(groups, (rest, *fractions), rng)
     return tuple(np.flatnonzero(part_of_row == part) for part in range(len(fractions) + 1))
 
 

@@ -25,6 +25,8 @@ from smidgen.numerics import MAX_SHIFT
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
 
+QUANTIZE = "Quantize it, or export the portable ONNX flavour"
+
 
 @dataclass(frozen=True)
 class OnnxEmitter(Emitter):
@@ -58,7 +60,9 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
         reason = (
             f"no rule for {node.op}" if node.op.startswith("q.") else f"{node.op} computes with real numbers"
         )
-        return [Problem(node.name, reason, "Quantize it, or export the portable ONNX flavour")]
+        is_integer = node.op.startswith("q.")
+        remedy = "Use the .smg file or the C project" if is_integer else QUANTIZE
+        return [Problem(node.name, reason, remedy)]
     return [*weight_problems(graph, node), *_shift_problems(graph, node)]
 
 

@@ -26,6 +26,7 @@ from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.formats import Dense
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, states_of
+from smidgen.graph.structured import expand_structured
 from smidgen.lower.canonical import canonical
 from smidgen.targets.target import Target
 
@@ -61,6 +62,7 @@ class FloatOnnxEmitter(Emitter):
 def float_model(graph: Graph) -> Any:
     """The graph as an `onnx.ModelProto`, without checking that it can be expressed."""
     require_onnx()
+    graph = expand_structured(graph)
     # Decoded first: BatchNorm folds into real numbers only.
     graph = canonical(graph.with_weights({name: Dense(fmt.decode()) for name, fmt in graph.weights.items()}))
     w = OnnxWriter()

@@ -312,5 +312,5 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
     if node.op == "q.table" and not _expressible(graph, node):
         return [Problem(node.name, "its table is no known function", "Export the exact ONNX flavour")]
     if node.op != "q.table" and node.op.removeprefix("q.") not in REAL_RULES:
-        return [Problem(node.name, f"no rule for {node.op}", "Lower the network again")]
+        return [Problem(node.name, f"no rule for {node.op}", "Use the .smg file or the C project")]
     return [*(weight_problems(graph, node) if node.op.startswith("q.") else []), *pool_problems(node)]

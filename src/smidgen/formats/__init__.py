@@ -5,7 +5,9 @@ from smidgen.formats.base import Format, IntegerWeights, Leaf, from_parts, to_pa
 from smidgen.formats.codebook import Codebook
 from smidgen.formats.dense import Dense
 from smidgen.formats.grid import Grid
+from smidgen.formats.half import Half
 from smidgen.formats.integer import Integer
+from smidgen.formats.lowrank import LowRank
 from smidgen.formats.sparse import Sparse
 
 __all__ = [
@@ -14,9 +16,11 @@ __all__ = [
     "Dense",
     "Format",
     "Grid",
+    "Half",
     "Integer",
     "IntegerWeights",
     "Leaf",
+    "LowRank",
     "Sparse",
     "from_parts",
     "to_parts",

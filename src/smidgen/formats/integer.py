@@ -57,4 +57,7 @@ class Integer(Format):
         return cls(leaf_of(leaves, "symbols", math.prod(shape)).astype(dtype).reshape(shape))
 
     def twin(self) -> Twin:
-        raise TypeError("integers of a lowered graph can't be trained: tune before lowering")
+        """A constant: integers have no gradient."""
+        from smidgen.formats.twins import IntegerTwin
+
+        return IntegerTwin(self)

@@ -18,6 +18,9 @@ from smidgen.formats.affine import Affine, qmax_of, requantized
 from smidgen.formats.base import Format
 from smidgen.formats.codebook import INT8_MAX, Codebook, scale_for, snapped
 from smidgen.formats.dense import Dense
+from smidgen.formats.half import HALF_MAX, Half
+from smidgen.formats.integer import Integer
+from smidgen.formats.lowrank import LowRank
 from smidgen.formats.sparse import Sparse
 from smidgen.numerics import bfloat16_up
 
@@ -45,6 +48,23 @@ class DenseTwin(Twin):
 
     def freeze(self) -> Dense:
         return Dense(self.latent.detach().cpu().numpy())
+
+
+class IntegerTwin(Twin):
+    """The structure of trees: integers that training leaves as they are."""
+
+    fixed: Tensor
+
+    def __init__(self, fmt: Integer) -> None:
+        super().__init__()
+        self.fmt = fmt
+        self.register_buffer("fixed", torch.from_numpy(fmt.array.astype(np.int64)))
+
+    def weight(self) -> Tensor:
+        return self.fixed
+
+    def freeze(self) -> Integer:
+        return self.fmt
 
 
 class RoundHalfUp(torch.autograd.Function):
@@ -169,3 +189,39 @@ class SparseTwin(Twin):
 
     def progress(self, t: float) -> None:
         self.inner.progress(t)
+
+
+class HalfTwin(Twin):
+    """Float32 weights rounded to half precision on the way forward; gradients pass straight through."""
+
+    def __init__(self, fmt: Half) -> None:
+        super().__init__()
+        self.latent = nn.Parameter(torch.from_numpy(fmt.decode()))
+
+    def weight(self) -> Tensor:
+        free = self.latent.clamp(-HALF_MAX, HALF_MAX)
+        return free + (free.half().float() - free).detach()
+
+    def freeze(self) -> Half:
+        return Half.fit(self.latent.detach().cpu().numpy())
+
+
+class LowRankTwin(Twin):
+    """Trains the factors. `GraphTwin` executes them one after the other; `weight()` is their product."""
+
+    def __init__(self, fmt: LowRank) -> None:
+        super().__init__()
+        self.shape = fmt.shape
+        self.left: Twin = fmt.left.twin()
+        self.right: Twin = fmt.right.twin()
+
+    def weight(self) -> Tensor:
+        right = self.right.weight()
+        return (self.left.weight().reshape(-1, len(right)) @ right.flatten(1)).reshape(self.shape)
+
+    def freeze(self) -> LowRank:
+        return LowRank(self.left.freeze(), self.right.freeze())
+
+    def progress(self, t: float) -> None:
+        self.left.progress(t)
+        self.right.progress(t)

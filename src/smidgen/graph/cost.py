@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+from smidgen.formats import Integer, LowRank
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.scan import SCANS, body_of, steps_of
+from smidgen.graph.trees import depths
 
 MOVES_NOTHING = ("reshape", "q.reshape")
 MULTIPLIES = ("linear", "conv", "q.linear", "q.conv")
@@ -23,8 +25,8 @@ def macs(graph: Graph) -> dict[str, int]:
 
 def element_operations(graph: Graph) -> dict[str, int]:
     """Element operations of every other node by name: one for each element a node reads or writes, whichever
-    is more; the whole window for pools; each weight for a decode; what the other nodes of a scan's body do in
-    all its steps. Reshapes cost nothing and are left out.
+    is more; the whole window for pools; each weight for a decode; the longest walk and the leaf of every
+    tree; what the other nodes of a scan's body do in all its steps. Reshapes cost nothing and are left out.
     """
     skipped = (*MOVES_NOTHING, *MULTIPLIES)
     return {node.name: _node_elements(graph, node) for node in graph.nodes if node.op not in skipped}
@@ -36,8 +38,13 @@ def _node_macs(graph: Graph, node: Node) -> int:
     if node.op not in MULTIPLIES:
         return 0
     weight = node.params.get("weight")
-    shape = graph.weights[weight].shape if weight else graph.values[node.inputs[1]].shape
-    return graph.values[node.output].size * math.prod(shape[1:])
+    out = graph.values[node.output].size
+    stored = graph.weights[weight] if weight else None
+    if isinstance(stored, LowRank):
+        positions = out // stored.shape[0]
+        return positions * (math.prod(stored.left.shape) + math.prod(stored.right.shape))
+    shape = stored.shape if stored else graph.values[node.inputs[1]].shape
+    return out * math.prod(shape[1:])
 
 
 def _node_elements(graph: Graph, node: Node) -> int:
@@ -45,6 +52,19 @@ def _node_elements(graph: Graph, node: Node) -> int:
         steps, body = steps_of(node, graph.values), body_of(node, graph.weights)
         return steps * sum(element_operations(body).values())
     written = sum(graph.values[name].size for name in node.outputs)
+    if node.op in ("trees", "q.trees"):
+        return _tree_operations(graph, node)
     if "kernel" in node.attrs:
         return written * math.prod(node.attrs["kernel"])
     return max(written, sum(graph.values[name].size for name in node.inputs))
+
+
+def _tree_operations(graph: Graph, node: Node) -> int:
+    arrays = {
+        role: fmt.array
+        for role, name in node.params.items()
+        if isinstance(fmt := graph.weights[name], Integer)
+    }
+    return int(depths(arrays).sum()) + math.prod(graph.weights[node.params["leaf"]].shape[1:]) * len(
+        arrays["tree"]
+    )

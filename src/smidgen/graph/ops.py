@@ -200,10 +200,29 @@ def _decode(
 
 
 _SLICE = ("axis", "start", "stop", "step")
+
+
+def _trees(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """See graph/trees.py."""
+    if len(inputs[0]) != 1:
+        raise ValueError("trees compare the features of a vector")
+    (splits,), (trees, _), (_, width), (outputs,) = (params[r] for r in ("feature", "tree", "leaf", "bias"))
+    expected = {"threshold": (splits,), "children": (splits, 2), "tree": (trees, 3)}
+    for role, shape in expected.items():
+        if params[role] != shape:
+            raise ValueError(f"{role} has shape {list(params[role])}, not {list(shape)}")
+    if trees < 1 or not 1 <= width <= outputs:
+        raise ValueError(f"{trees} trees with leaves of {width} values for {outputs} outputs")
+    return ((outputs,),)
+
+
 _CONV = ("stride", "padding", "dilation", "groups")
 _POOL = ("kernel", "stride", "padding")
 _REQUANTIZE = ("multiplier", "shift")
 _BOUNDS = ("lo", "hi")
+_TREES = ("feature", "threshold", "children", "tree", "leaf", "bias")
 
 OPS: Mapping[str, Op] = {
     # Real numbers
@@ -229,6 +248,7 @@ OPS: Mapping[str, Op] = {
     "embedding": Op(_embedding, ("weight",)),
     # A body over the steps of a sequence: see graph/scan.py.
     "scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "trees": Op(_trees, _TREES),
     # A computation that could not be captured: runs in float through its source runtime.
     "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
     # Between real numbers and integers
@@ -253,4 +273,5 @@ OPS: Mapping[str, Op] = {
     "q.slice": Op(_slice, attrs=_SLICE),
     "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
     "q.scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from smidgen.graph import Graph
 from smidgen.graph.cost import macs
 from smidgen.learn.hooks import FitState, Hook
 from smidgen.learn.objectives.cross_entropy import CrossEntropy
-from smidgen.learn.objectives.objective import Objective
+from smidgen.learn.objectives.objective import Batch, Objective
 from smidgen.learn.twin import GraphTwin
 from smidgen.lower.grids import without_grids
 
@@ -28,9 +28,9 @@ SMALL_MACS = 4_000_000
 
 @dataclass(frozen=True)
 class FitSettings:
-    """`lr` is the peak of a cosine schedule; `patience` epochs without a better validation accuracy stop the
-    training and bring back the best weights (0: train to the end; so does a schedule that hooks drive, whose
-    earlier states are unfinished).
+    """`lr` is the peak of a cosine schedule; `patience` epochs without a better validation accuracy (or
+    agreement, see `Objective.targets`) stop the training and bring back the best weights (0: train to the
+    end; so does a schedule that hooks drive, whose earlier states are unfinished).
     """
 
     epochs: int = 10
@@ -85,25 +85,24 @@ def _fit(
     twin = GraphTwin(graph)
     fabric = Fabric(accelerator="auto", devices=1)
     twin.to(fabric.device)
-    x = torch.from_numpy(data.train.x).to(fabric.device)
-    y = torch.from_numpy(data.train.y).to(fabric.device)
-    steps = max(len(data.train) // settings.batch_size, 1)
+    batches = _Batches(data, settings.batch_size, fabric.device, seed)
+    steps = len(batches)
     state = FitState(twin, settings.epochs, steps)
     objective.start(twin, settings.lr, settings.epochs * steps)
     _call(hooks, "on_fit_start", state)
     patience = 0 if hooks else settings.patience
     best = _Best(patience)
-    rng = np.random.default_rng(seed)
+    validation = replace(data.validation, y=objective.targets(data.validation)) if patience else None
     for epoch in range(settings.epochs):
         state.epoch = epoch
         _call(hooks, "on_epoch_start", state)
-        loss = _epoch(state, objective, hooks, fabric, x, y, settings.batch_size, rng)
+        loss = _epoch(state, objective, hooks, fabric, batches)
         message = f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.3f}"
         if not np.isfinite(loss):
             raise BadInput(
                 "training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate"
             )
-        if patience and best.stop(twin, accuracy(twin, data.validation)):
+        if validation and best.stop(twin, accuracy(twin, validation)):
             break
         report((epoch + 1) / settings.epochs, message)
     best.restore(twin)
@@ -114,27 +113,44 @@ def _fit(
 
 
 def _epoch(
-    state: FitState,
-    objective: Objective,
-    hooks: Sequence[Hook],
-    fabric: Fabric,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    batch_size: int,
-    rng: np.random.Generator,
+    state: FitState, objective: Objective, hooks: Sequence[Hook], fabric: Fabric, batches: _Batches
 ) -> float:
-    """One pass over the training data, a last incomplete batch left out; the mean loss."""
+    """One pass over the training data; the mean loss."""
     state.twin.train()
-    order = torch.from_numpy(rng.permutation(len(x))).to(x.device)
     total = 0.0
-    for i in range(state.steps_per_epoch):
-        pick = order[i * batch_size : (i + 1) * batch_size]
+    for batch in batches.shuffled():
         state.twin.progress(state.t)
-        logs = objective.update((x[pick], y[pick]), fabric.backward)
+        logs = objective.update(batch, fabric.backward)
         total += logs["loss"]
         state.step += 1
         _call(hooks, "on_step", state)
     return total / state.steps_per_epoch
+
+
+class _Batches:
+    """The training samples in a new order every epoch, varied if the data say so; a last incomplete batch is
+    left out.
+    """
+
+    def __init__(self, data: Splits, size: int, device: torch.device, seed: int) -> None:
+        self.x = torch.from_numpy(data.train.x).to(device)
+        self.y = torch.from_numpy(data.train.y).to(device)
+        self.size, self.augmentation = size, data.augmentation
+        self.orders, self.variations = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+
+    def __len__(self) -> int:
+        return max(len(self.x) // self.size, 1)
+
+    def shuffled(self) -> Iterator[Batch]:
+        order = torch.from_numpy(self.orders.permutation(len(self.x))).to(self.x.device)
+        for i in range(len(self)):
+            pick = order[i * self.size : (i + 1) * self.size]
+            yield self._varied(self.x[pick]), self.y[pick]
+
+    def _varied(self, x: torch.Tensor) -> torch.Tensor:
+        if self.augmentation is None:
+            return x
+        return torch.from_numpy(self.augmentation(x.cpu().numpy(), self.variations)).to(x.device)
 
 
 class _Best:

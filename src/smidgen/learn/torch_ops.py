@@ -70,6 +70,21 @@ def _pad(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return F.pad(x[0], flat, value=node.attrs["value"])
 
 
+def _trees(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    """Leaves and bias have gradients; which leaf is reached has none. See graph/trees.py."""
+    rows, tree = torch.arange(len(x[0]), device=x[0].device)[:, None], w["tree"]
+    split = tree[:, 0].expand(len(x[0]), -1)
+    leaf = torch.full_like(split, -1)
+    while bool((leaf < 0).any()):
+        right = x[0][rows, w["feature"][split]] > w["threshold"][split]
+        step = w["children"][split, right.long()]
+        leaf = torch.where((leaf < 0) & (step <= 0), tree[:, 1] - step, leaf)
+        split = split + torch.where(leaf < 0, step, 0)
+    columns = tree[:, 2, None] + torch.arange(w["leaf"].shape[1], device=tree.device)
+    found = w["leaf"][leaf].flatten(1)
+    return w["bias"].expand(len(x[0]), -1).index_add(1, columns.flatten(), found)
+
+
 def _aligned(x: Sequence[Tensor]) -> list[Tensor]:
     rank = max(t.dim() for t in x)
     return [t.reshape(t.shape[0], *(1,) * (rank - t.dim()), *t.shape[1:]) for t in x]
@@ -129,4 +144,5 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "pad": _pad,
     "slice": _slice,
     "embedding": _embedding,
+    "trees": _trees,
 }

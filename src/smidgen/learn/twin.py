@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from smidgen.errors import Unsupported
 from smidgen.formats import Dense, Format
-from smidgen.formats.twins import Twin
+from smidgen.formats.twins import LowRankTwin, Twin
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
+from smidgen.graph.scan import body_of
+from smidgen.graph.structured import expand_structured, right_factors
 from smidgen.learn.fused_cells import fused_cell
 from smidgen.learn.grid_twin import GridTwin
 from smidgen.learn.scan import run_scan
@@ -31,7 +33,8 @@ TRAINABLE = frozenset({*TORCH_FUNCTIONS, "batch_norm", "scan"})
 class GraphTwin(nn.Module):
     """The float graph, its weights through their formats' twins, its declared grids as fake quantization.
 
-    `weights` maps weight names to twins. `forward` takes [n, ...] channels last and returns the first output.
+    `weights` maps weight names to twins; low-rank ones are executed factor by factor. `forward` takes
+    [n, ...] channels last and returns the first output.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -49,6 +52,8 @@ class GraphTwin(nn.Module):
             elif name not in self.weights:
                 self.weights[name] = graph.weights[name].twin()
         self._twins = nn.ModuleList(self.weights.values())
+        self._executed = expand_structured(graph)
+        self._factors = _factors(self.weights, _rights(graph))
         moving = trainable_grids(graph)
         self.grids: dict[str, GridTwin] = {
             owner: GridTwin(grid, fixed=owner not in moving)
@@ -57,14 +62,14 @@ class GraphTwin(nn.Module):
         }
         self._grids = nn.ModuleList(self.grids.values())
         self._grid_of = _grids_by_value(graph, self.grids)
-        cells = {node.name: fused_cell(node) for node in graph.walk() if node.op == "scan"}
+        cells = {node.name: fused_cell(node) for node in self._executed.walk() if node.op == "scan"}
         self._fused = {name: cell for name, cell in cells.items() if cell is not None}
 
     def forward(self, x: Tensor) -> Tensor:
         live = {self.graph.inputs[0]: self._on_grid(self.graph.inputs[0], x)}
         memo: dict[str, Tensor] = {}
-        for node in self.graph.nodes:
-            made = self._evaluate(memo, node, [live[name] for name in node.inputs], self.graph.values)
+        for node in self._executed.nodes:
+            made = self._evaluate(memo, node, [live[name] for name in node.inputs], self._executed.values)
             live.update((name, self._on_grid(name, y)) for name, y in zip(node.outputs, made, strict=True))
         return live[self.graph.outputs[0]]
 
@@ -111,7 +116,7 @@ class GraphTwin(nn.Module):
 
     def _weight(self, memo: dict[str, Tensor], name: str) -> Tensor:
         if name not in memo:
-            memo[name] = self.weights[name].weight()
+            memo[name] = (self._factors.get(name) or self.weights[name]).weight()
         return memo[name]
 
     def _batch_norm(self, node: Node, x: Tensor, w: dict[str, Tensor]) -> Tensor:
@@ -151,6 +156,25 @@ def _fresh_values(nodes: Iterable[Node], owners: Mapping[str, str]) -> Iterator[
             yield from node.attrs["body"].inputs[1:]
         elif node.op not in KEEPS_GRID or owners[node.output] != owners[node.inputs[0]]:
             yield from node.outputs
+
+
+def _rights(graph: Graph) -> dict[str, str]:
+    """Left -> right factor of each low-rank weight, in bodies too, as `expand_structured` names them."""
+    found = right_factors(graph)
+    for node in graph.nodes:
+        if node.op == "scan":
+            found |= _rights(body_of(node, graph.weights))
+    return found
+
+
+def _factors(weights: dict[str, Twin], rights: dict[str, str]) -> dict[str, Twin]:
+    """The twins of low-rank factors, by their names in the expanded graph."""
+    found: dict[str, Twin] = {}
+    for name, right in rights.items():
+        whole = weights[name]
+        assert isinstance(whole, LowRankTwin)
+        found |= {name: whole.left, right: whole.right}
+    return found
 
 
 def _key(weight: str) -> str:

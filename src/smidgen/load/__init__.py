@@ -10,17 +10,21 @@ from typing import Any
 
 from smidgen.errors import BadInput, MissingExtra
 from smidgen.graph import Graph
+from smidgen.load.named import is_name, named_object
 
 __all__ = ["load"]
 
-_PICKLES = (".pt", ".pth", ".pkl", ".bin", ".ckpt")
+NEEDED = "a torch module, a scikit-learn estimator, an .onnx or a .pt2 file is needed"
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt")
+_ESTIMATORS = (".joblib", ".pkl", ".pickle")
 
 
 def load(source: Any, example_input: Any = None) -> Graph:
     """A trained model as a float graph.
 
     Args:
-        source: a torch.nn.Module, or the path of an `.onnx` or `.pt2` (torch.export.save) file.
+        source: a torch.nn.Module, a fitted scikit-learn estimator, the path of an `.onnx` or `.pt2`
+            (torch.export.save) file, or `package.module:name` of a model or of a function that returns one.
         example_input: a batch [n, ...] (array or tensor; a tuple of them for several inputs), in the model's
             own layout. A module needs it; for an ONNX file it fixes sizes that the file leaves open.
 
@@ -31,8 +35,14 @@ def load(source: Any, example_input: Any = None) -> Graph:
         BadInput: the model can't be read, or mixes the samples of a batch.
         MissingExtra: torch or onnx is not installed.
     """
+    if isinstance(source, str) and is_name(source):
+        source = named_object(source)
+    if isinstance(source, Graph):
+        return source
     if isinstance(source, (str, Path)):
         return _load_file(Path(source), example_input)
+    if type(source).__module__.partition(".")[0] == "sklearn":
+        return _loader("sklearn", "sklearn").load_estimator(source)  # type: ignore[no-any-return]
     torch = sys.modules.get("torch")  # whoever holds a module has imported it
     if torch is not None and isinstance(source, torch.nn.Module):
         if example_input is None:
@@ -44,7 +54,7 @@ def load(source: Any, example_input: Any = None) -> Graph:
             )
         return _loader("torch_export", "torch").load_module(source, example_input)  # type: ignore[no-any-return]
     found = f"an object of type {type(source).__name__}"
-    raise BadInput("model", found, "a torch module, an .onnx file or a .pt2 file is needed")
+    raise BadInput("model", found, NEEDED)
 
 
 def _load_file(path: Path, example_input: Any) -> Graph:
@@ -56,6 +66,10 @@ def _load_file(path: Path, example_input: Any) -> Graph:
         return _loader("onnx", "onnx").load_onnx(path, example_input)  # type: ignore[no-any-return]
     if kind == ".pt2":
         return _loader("torch_export", "torch").load_pt2(path)  # type: ignore[no-any-return]
+    if kind in _ESTIMATORS:
+        found = f"a {kind} file can run code when it is opened"
+        remedy = "Write a function that loads it and pass package.module:function"
+        raise BadInput(str(path), found, "smidgen never unpickles", remedy)
     remedy = "Save it with torch.export.save(torch.export.export(model, (x,)), 'model.pt2')"
     raise BadInput(
         str(path),

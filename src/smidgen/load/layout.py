@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, GraphBuilder, Node
+from smidgen.graph.names import unused
 from smidgen.graph.ops import ACTIVATIONS
-from smidgen.load.names import unused
 from smidgen.load.reshape_groups import regroup
 
 Perm = tuple[int, ...]

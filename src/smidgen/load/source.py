@@ -16,7 +16,7 @@ import numpy.typing as npt
 from smidgen.errors import BadInput
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
-from smidgen.load.names import unused
+from smidgen.graph.names import unused
 from smidgen.numerics import Array
 
 Pairs = Sequence[tuple[int, int]]

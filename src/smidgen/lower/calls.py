@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from smidgen.graph.trees import problem_of
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite, grid_of
 from smidgen.numerics import MAX_SHIFT
@@ -256,7 +257,7 @@ def _copy(site: CallSite) -> list[Call]:
     _same_grids(site)
     if site.node.name not in site.copies:
         return []
-    args = {"rows": 1, "run": site.out.size, "stride_x": 0, "stride_y": 0}
+    args = {"rows": 1, "run": site.out.nbytes, "stride_x": 0, "stride_y": 0}
     return [site.call("copy", args, site.input(), site.output())]
 
 
@@ -304,6 +305,28 @@ def _pad(site: CallSite) -> list[Call]:
     return [site.call("pad", args | {"value": grid_of(site.out).zero}, site.input(), site.output())]
 
 
+def _trees(site: CallSite) -> list[Call]:
+    """A split is one row of int16: feature, threshold, both steps."""
+    narrow = ("feature", "threshold", "children", "leaf")
+    arrays = {role: site.integers(role, np.int16) for role in narrow}
+    arrays |= {role: site.integers(role, np.int32) for role in ("tree", "bias")}
+    shaped = {role: a.reshape(site.graph.weights[site.node.params[role]].shape) for role, a in arrays.items()}
+    features, out = site.value().size, site.out.size
+    if problem := problem_of(shaped, features):
+        raise site.refuse(problem, "trees lead forward and stay inside their arrays")
+    rows = np.column_stack([shaped["feature"], shaped["threshold"], shaped["children"]])
+    splits = site.constants.pointer(f"{site.node.name}.splits", rows)
+    leaf, tree, bias = (
+        site.constants.pointer(site.node.params[role], arrays[role]) for role in ("leaf", "tree", "bias")
+    )
+    multiplier, shift, _ = site.ratio()
+    leaves, width = shaped["leaf"].shape
+    args = {"features": features, "bytes_x": site.value().nbytes // features, "splits": len(rows)}
+    args |= {"trees": len(shaped["tree"]), "leaves": leaves, "width": width, "out": out} | site.finish()
+    pointers = (site.input(), splits, tree, leaf, bias, multiplier, shift, site.output())
+    return [site.call("q_trees", args, *pointers)]
+
+
 RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.linear": _linear,
     "q.conv": _conv,
@@ -321,4 +344,5 @@ RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.pad": _pad,
     "q.slice": _slice,
     "q.embedding": _embedding,
+    "q.trees": _trees,
 }

@@ -2,7 +2,7 @@
 
 BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps).
 What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1
-convolution, as do per-channel constants.
+convolution, as do per-channel constants. Structured weights are expanded first.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import numpy.typing as npt
 from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
+from smidgen.graph.structured import expand_structured
 
 Vector = npt.NDArray[np.float32]
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same function without batch_norm, add_constant and mul_constant nodes."""
+    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights."""
+    graph = expand_structured(graph)
     for node in graph.nodes:
         if node.op == "scan":
             body = canonical(body_of(node, graph.weights))

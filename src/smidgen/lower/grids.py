@@ -31,6 +31,31 @@ WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", *CLAMPS, *GATES, "hardsw
 WIDE_READERS = WIDE_MAKERS - {"linear"}
 
 
+# Features of one input differ in range, so trees compare 16 bits of it: a RAM cost of one byte a feature.
+TREE_INPUT_BITS = 16
+
+
+def _threshold_grid(graph: Graph, name: str) -> Grid | None:
+    """The grid that spans all thresholds, if nothing but trees sees the value `name`: what lies beyond them
+    compares the same when it saturates.
+    """
+    readers, thresholds = list(graph.consumers(name)), []
+    while readers:
+        node = readers.pop()
+        if node.op == "reshape" and node.output not in graph.outputs:
+            readers += graph.consumers(node.output)
+        elif node.op == "trees":
+            thresholds.append(graph.weights[node.params["threshold"]].decode())
+        else:
+            return None
+    if not thresholds:
+        return None
+    lo, hi = min(float(t.min()) for t in thresholds), max(float(t.max()) for t in thresholds)
+    # A step of room on each side: the input can then lie on either side of every threshold.
+    room = 2 * (max(hi, 0.0) - min(lo, 0.0) or 1.0) / (1 << TREE_INPUT_BITS)
+    return Grid.from_range(lo - room, hi + room, TREE_INPUT_BITS)
+
+
 def fused_activation(graph: Graph, node: Node) -> Node | None:
     """The clamp (relu, relu6) that becomes part of `node`'s saturation: its output's only reader."""
     if node.op not in FUSES or node.output in graph.outputs:
@@ -111,7 +136,7 @@ def fixed_grids(graph: Graph) -> dict[str, Grid]:
                 found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
             elif owner in wide and owner == node.output and _only_gates(scope, owner):
                 found[owner] = GATE_SUM
-    return found
+    return found | {name: grid for name in graph.inputs if (grid := _threshold_grid(graph, name))}
 
 
 def _only_gates(scope: Graph, value: str) -> bool:

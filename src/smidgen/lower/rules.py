@@ -14,11 +14,15 @@ from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 from smidgen.lower.grids import CLAMPS, fused_activation
-from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, round_half_up
+from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, round_half_up, saturate
 
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
 KNOT_STEP = 256  # int16 values between two knots of a table
+LEAF_MAX = 2**15 - 1
+TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
+TREE_RATIO_LIMIT = 2**15
+STRUCTURE = ("feature", "children", "tree")
 
 
 @dataclass
@@ -213,6 +217,34 @@ def averaged(low: Lowering, node: Node, out: str, counts: Array) -> None:
     low.emit(node, f"q.{node.op}", node.inputs, out, dict(requantization(ratio)), **attrs)
 
 
+def trees(low: Lowering, node: Node, out: str) -> None:
+    """Thresholds on the input's grid, leaves on int16, or coarser where the sums would reach 2^30."""
+    x, y = low.grid(node.inputs[0]), low.grid(out)
+    w = {role: low.source.weights[name] for role, name in node.params.items()}
+    # q <= floor(t / scale + zero) splits half a step around t at most; rounding would be off by up to one.
+    place = np.floor(w["threshold"].decode().astype(np.float64) / x.scale) + x.zero
+    leaf, bias = (w[role].decode().astype(np.float64) for role in ("leaf", "bias"))
+    largest = float(np.abs(leaf).max())
+    reach = float(np.abs(bias).max()) + largest * w["tree"].shape[0]
+    step = max(largest / LEAF_MAX, reach / TREE_SUM_LIMIT) or y.scale
+    if step / y.scale >= TREE_RATIO_LIMIT:
+        found = f"leaves reach {largest:.3g}, but sums on the calibration data only {y.scale * 2**y.bits:.3g}"
+        raise IllegalGraph(node.name, found, "leaves are int16 on one scale", "Boost with a smaller rate")
+    params: dict[str, Array | str] = {role: _integers(w[role]) for role in STRUCTURE}
+    params |= {
+        "threshold": saturate(place, max(x.qmin - 1, -(2**15)), x.qmax).astype(np.int16),
+        "leaf": round_half_up(leaf / step).astype(np.int16),
+        "bias": round_half_up(bias / step).astype(np.int32),
+        **requantization(step / y.scale),
+    }
+    low.emit(node, "q.trees", node.inputs, out, params, **bounds(low, node, out))
+
+
+def _integers(fmt: Format) -> Array:
+    assert isinstance(fmt, Integer), "the structure of trees is integers"
+    return fmt.array
+
+
 def move(low: Lowering, node: Node, out: str) -> None:
     """reshape, transpose, pad, slice: bytes move, the grid stays."""
     attrs = {key: value for key, value in node.attrs.items() if key != "value"}
@@ -241,4 +273,5 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("reshape", "transpose", "pad", "slice"), move),
     "embedding": embedding,
     "concat": concat,
+    "trees": trees,
 }

@@ -27,8 +27,9 @@ ALL_RULES: Mapping[str, Rule] = {
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
 # Operators with kernels that read, or make, 16-bit values.
-READ_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.embedding", "q.scan"})
-MAKE_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.linear", "q.scan"})
+BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
+READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
+MAKE_INT16 = BOTH_INT16 | {"q.linear"}
 
 
 def schedule(graph: Graph) -> Program:

@@ -10,6 +10,8 @@ from smidgen.emit.c import CEmitter
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable, expand_weights
 from smidgen.measure.agreement import random_inputs
+from smidgen.measure.cost import cost_per_million
+from smidgen.measure.energy import modelled_energy
 from smidgen.measure.memory import host_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
@@ -23,18 +25,22 @@ BATCHES = (1, 16, 64)
 
 
 def measurements_of(graph: Graph, file: Path, target: Target) -> list[Measurement]:
-    """Size always; on hosts RAM, latency and throughput; on microcontrollers the linked firmware's flash and
-    RAM and the modelled latency.
+    """Size and modelled energy always; on hosts RAM, latency and throughput; on microcontrollers the linked
+    firmware's flash and RAM and the modelled latency; the cost where the target has a price.
     """
-    found = [file_size(file)]
+    found = [file_size(file), *_measured(graph, target), *modelled_energy(graph, target)]
+    return [*found, *cost_per_million(found, target)]
+
+
+def _measured(graph: Graph, target: Target) -> list[Measurement]:
     if target.kind == "microcontroller":
         with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
             CEmitter().emit(graph, target, Path(scratch) / "c")
-            found += measure_cross(Path(scratch) / "c", target)
+            found = measure_cross(Path(scratch) / "c", target)
         return [*found, modelled_latency(expand_weights(graph), target)]
     if check_schedulable(graph):
-        return found
+        return []
     plan = native_plan(graph)
     x = random_inputs(graph, max(BATCHES))
-    found += [host_ram(plan.program), *latency(partial(plan.run, x[:1]))]
-    return [*found, throughput(lambda n: plan.run(x[:n]), BATCHES)]
+    times = latency(partial(plan.run, x[:1]))
+    return [host_ram(plan.program), *times, throughput(lambda n: plan.run(x[:n]), BATCHES)]

@@ -10,12 +10,13 @@ import numpy.typing as npt
 from smidgen.data.dataset import Dataset
 from smidgen.formats import Format
 from smidgen.formats.ranges import RangeRule
-from smidgen.graph import Graph
+from smidgen.graph import Graph, Node
 from smidgen.lower.grids import with_grids
 from smidgen.methods.step import Context
 from smidgen.probe.calibration import calibrate
 
 BATCH = 64
+NOTABLE_MERGED = 0.1  # the share of thresholds that coincide from which on trees lose accuracy
 WEIGHTED = ("linear", "conv")
 STORED = (*WEIGHTED, "embedding")
 Fit = Callable[[npt.NDArray[np.float32], int], Format]  # float weights [O, ...], bits -> quantized
@@ -27,11 +28,26 @@ def calibration_samples(step: str, ctx: Context, count: int) -> Dataset:
     return train.take(ctx.rng().permutation(len(train))[:count])
 
 
-def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: RangeRule, seed: int) -> Graph:
+def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: RangeRule, ctx: Context) -> Graph:
     """`graph` (canonical, float) with a grid for every activation, calibrated on `samples`."""
-    return with_grids(
-        graph, calibrate(graph, (batch.x for batch in samples.batches(BATCH)), bits, rule, seed)
-    )
+    batches = (batch.x for batch in samples.batches(BATCH))
+    gridded = with_grids(graph, calibrate(graph, batches, bits, rule, ctx.seed))
+    ctx.notes.extend(note for node in gridded.nodes if (note := _merged_thresholds(gridded, node)))
+    return gridded
+
+
+def _merged_thresholds(graph: Graph, node: Node) -> str:
+    """What is worth saying about trees whose input's grid is too coarse for a feature of small range."""
+    grid = graph.values[node.inputs[0]].grid if node.op == "trees" else None
+    if grid is None:
+        return ""
+    feature, real = (graph.weights[node.params[role]].decode() for role in ("feature", "threshold"))
+    places = grid.quantize(real)
+    before, after = (len(np.unique(np.column_stack([feature, t]), axis=0)) for t in (real, places))
+    if after > before * (1 - NOTABLE_MERGED):
+        return ""
+    found = f"{before} thresholds become {after} on the {grid.bits}-bit grid of the input"
+    return f"{node.name}: {found}. Bring the features of the data to similar ranges"
 
 
 def weight_names(graph: Graph) -> tuple[str, ...]:

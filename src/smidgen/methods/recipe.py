@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -37,11 +37,15 @@ class Recipe:
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         """Run all steps; the graph is checked after each."""
-        for number, step in enumerate(self.steps):
-            ctx.report(number / max(len(self.steps), 1), step.name)
+        return [graph, *self.walk(graph, ctx)][-1]
+
+    def walk(self, graph: Graph, ctx: Context, done: int = 0) -> Iterator[Graph]:
+        """The graph after each step, checked; the first `done` steps have already made `graph`."""
+        for number, step in enumerate(self.steps[done:], start=done):
+            ctx.report(number / len(self.steps), step.name)
             graph = step.apply(graph, ctx)
             graph.check()
-        return graph
+            yield graph
 
     def to_yaml(self) -> str:
         steps = [{step.name: _settings(step)} for step in self.steps]

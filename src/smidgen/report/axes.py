@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smidgen.report.labels import cost_label
+from smidgen.report.labels import cost_label, remark
 from smidgen.report.model import Point, Report
 
 STEPS: Mapping[int, Sequence[Sequence[float]]] = {
@@ -21,7 +21,8 @@ def cost_axis(alt: Any, report: Report, shown: Sequence[Point], cost: str) -> An
     values = [report.cost(p, cost) for p in shown]
     values += [report.budget[cost]] if cost in report.budget else []
     hows = sorted({m.how for p in shown if (m := p.measurement(cost))})
-    title, low, high = f"{cost_label(cost)} ({', '.join(hows)})", min(values) / 1.25, max(values) * 1.25
+    said = ", ".join([*hows, remark(report.features, cost)]).removesuffix(", ")
+    title, low, high = f"{cost_label(cost)} ({said})", min(values) / 1.25, max(values) * 1.25
     if low <= 0:
         return alt.X("cost:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(labelExpr=_label(cost)))
     places = ticks(low, high, 2 if cost.endswith("_bytes") else 10)

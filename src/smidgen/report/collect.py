@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from smidgen.codec.container import read_smg
+from smidgen.data.dataset import Dataset
 from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
 from smidgen.measure.agreement import random_inputs
+from smidgen.measure.energy import energy_table
 from smidgen.measurement import Measurement
 from smidgen.report.labels import plural
 from smidgen.report.layers import layers_of
@@ -19,6 +21,7 @@ from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Laye
 from smidgen.run.native import native_plan
 from smidgen.search import outcome as found
 from smidgen.search.outcome import Evaluated
+from smidgen.search.paired import FEWEST_CLUSTERS
 from smidgen.search.result import Result
 from smidgen.targets.target import Target
 
@@ -31,6 +34,7 @@ class About:
     target: Target
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
 
 
@@ -42,12 +46,15 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         task=about.task,
         description=about.description,
         caveats=about.caveats,
+        features=about.features,
         metric=about.metric,
         target=target.name,
         target_description=target.description,
         size_axis="flash_bytes" if target.size_axis == "flash_bytes" else "file_bytes",
         budget=result.goal.budget.limits(),
         max_drop=result.goal.max_drop,
+        strict_drop=result.goal.strict_drop,
+        sources=_sources(target),
         artifact_class=_artifact_class(graph),
         uncompressed=_uncompressed(result),
         points=tuple(_point(result, p) for p in result.points),
@@ -63,8 +70,37 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
                 for o in result.failed
             ),
         ),
+        reused_steps=sum(run.reused_steps for p in result.points for run in p.runs),
         environment=environment,
     )
+
+
+def dependence_notes(validation: Dataset) -> list[Note]:
+    """What groups and clusters of the validation split mean for the intervals."""
+    if validation.dependent is None:
+        return []
+    groups, clusters = (
+        0 if ids is None else len(set(ids.tolist())) for ids in (validation.groups, validation.dependent)
+    )
+    if clusters < FEWEST_CLUSTERS:
+        kind = "group" if validation.clusters is None else "cluster"
+        text = f"{plural(clusters, kind)} in validation: interval not reliable"
+        return [Note(level="warning", text=text, remedy=f"Hold out {FEWEST_CLUSTERS} or more")]
+    if 0 < groups < min(clusters, FEWEST_CLUSTERS):
+        text = (
+            f"The interval stands on {plural(clusters, 'cluster')} of {plural(groups, 'group')}: it speaks"
+            " for more data from these groups, not for other groups"
+        )
+        return [Note(level="info", text=text)]
+    return []
+
+
+def _sources(target: Target) -> dict[str, str]:
+    sources = {"energy_uj": energy_table().source}
+    if target.price_usd_per_hour is not None:
+        stated = f"; {target.source}" if target.source else ""
+        sources["cost_per_million_usd"] = f"{target.price_usd_per_hour:g} USD an hour{stated}"
+    return sources
 
 
 def _chosen_graph(result: Result) -> Graph | None:
@@ -106,7 +142,7 @@ def _point(result: Result, point: found.Point) -> Point:
         measurements=_costs(point.runs[0]),
         validation=_score(point.runs),
         test=_score(point.test) if point.test else None,
-        drop=Drop(points=drop.points, low=drop.low, high=drop.high) if drop else None,
+        drop=Drop(**asdict(drop)) if drop else None,
         on_frontier=any(p.key == point.key for p in result.frontier),
         chosen=result.chosen is not None and result.chosen.key == point.key,
         artifact=_relative(point.artifact, result.folder),

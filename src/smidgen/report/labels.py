@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from smidgen.measurement import How, Measurement
 from smidgen.report.model import Drop, Kind, Score
-from smidgen.units import format_bytes, format_milliseconds
+from smidgen.units import format_bytes, format_microjoules, format_milliseconds
 
 COSTS: Mapping[str, str] = {
     "flash_bytes": "Flash",
@@ -18,7 +18,9 @@ COSTS: Mapping[str, str] = {
     "code_bytes": "Code",
     "model_bytes": "Model",
     "energy_uj": "Energy",
+    "cost_per_million_usd": "Cost per million",
 }
+WHOLE = ("file_bytes", "model_bytes")  # costs to which computing the inputs would add nothing
 KINDS: Mapping[Kind, str] = {
     "compressed": "Compressed",
     "width baseline": "Narrower network",
@@ -44,12 +46,19 @@ def cost_label(name: str) -> str:
     return COSTS.get(name) or name.rsplit("_", 1)[0].replace("_", " ").capitalize()
 
 
+def remark(features: str, name: str) -> str:
+    """`features excluded` for a cost of a network whose input `features` (a report's) the host computes."""
+    return "features excluded" if features and name not in WHOLE else ""
+
+
 def format_value(value: float, unit: str) -> str:
     """A quantity with its unit: bytes and milliseconds in the size that reads best."""
     if unit in ("B", "byte", "bytes"):
         return format_bytes(value)
     if unit == "ms":
         return format_milliseconds(value)
+    if unit in ("uJ", "uj"):
+        return format_microjoules(value)
     if unit == "1/s":
         return f"{_plain(value)}/s"
     return f"{_plain(value)} {unit}".rstrip()

@@ -15,7 +15,8 @@ from smidgen.measurement import How
 from smidgen.report.model import Layer
 
 FLOAT32_BYTES = 4
-FLOAT_ROLES = ("weight", "bias")  # multipliers, shifts and tables exist in integer networks only
+# Multipliers, shifts and tables exist in integer networks only.
+FLOAT_ROLES = ("weight", "bias", "threshold", "leaf")
 
 
 def layers_of(

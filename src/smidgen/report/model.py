@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the n
 Kind = Literal["compressed", "width baseline", "other model", "uncompressed"]
 ArtifactClass = Literal["integer", "weight_only", "approximate"]
 BASELINES: tuple[Kind, ...] = ("width baseline", "other model")
-SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj")
+SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj", "cost_per_million_usd")
 
 
 class _Record(BaseModel):
@@ -38,11 +38,17 @@ class Score(_Record):
 
 
 class Drop(_Record):
-    """Percentage points lost on paired samples (negative: gained), with a 95% interval."""
+    """Percentage points lost on paired samples (negative: gained), with a 95% interval.
+
+    `clusters` were drawn for it (None: samples); `mcnemar_p` is the p-value of no difference for the shipped
+    seed, where samples are independent.
+    """
 
     points: float
     low: float
     high: float
+    clusters: int | None = None
+    mcnemar_p: float | None = None
 
 
 class Point(_Record):
@@ -124,25 +130,33 @@ class Environment(_Record):
 class Report(_Record):
     """One run. `points` includes the baselines; `uncompressed` is the network that was brought.
 
-    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits.
+    `size_axis` is the cost that the frontier is drawn over first; `budget` maps measurement names to limits;
+    `reused_steps` counts steps that were taken over from an earlier candidate that begins alike. With
+    `strict_drop` the upper end of a drop's interval has to keep `max_drop`. `sources` says, by measurement,
+    which figures from elsewhere it is computed from.
+    `features` says what the host computes before the network (nothing: ""); no cost includes it.
     """
 
     schema_version: Literal[1] = 1
     task: str
     description: str = ""
     caveats: str = ""
+    features: str = ""
     metric: str = "accuracy"
     target: str
     target_description: str = ""
     size_axis: Literal["flash_bytes", "file_bytes"]
     budget: dict[str, float] = {}
     max_drop: float | None = None
+    strict_drop: bool = False
+    sources: dict[str, str] = {}
     artifact_class: ArtifactClass = "integer"
     uncompressed: Point
     points: tuple[Point, ...] = ()
     layers: tuple[Layer, ...] = ()
     notes: tuple[Note, ...] = ()
     dropped: tuple[Dropped, ...] = ()
+    reused_steps: int = 0
     environment: Environment = Environment()
 
     @property

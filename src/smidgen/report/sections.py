@@ -11,6 +11,7 @@ from smidgen.report.labels import (
     format_measurement,
     format_score,
     format_value,
+    remark,
     signed,
 )
 from smidgen.report.markup import Markup, join, tag
@@ -22,7 +23,8 @@ def candidates(report: Report) -> Markup:
     """Every point, sortable."""
     costs = report.measured_costs()
     ordered = sorted(report.points, key=report.cost)
-    heads = ["Network", "Kind", "Validation", "Test", "Change", *map(cost_label, costs)]
+    labels = (f"{cost_label(name)}, {remark(report.features, name)}".removesuffix(", ") for name in costs)
+    heads = ["Network", "Kind", "Validation", "Test", "Change", *labels]
     rows = [(_class_of(p), _point_cells(p, costs)) for p in (report.uncompressed, *ordered)]
     hint = "Change is the paired loss or gain on validation against the uncompressed network, in points."
     return tag(
@@ -211,4 +213,5 @@ def environment(report: Report) -> Markup:
 def legend(report: Report) -> Markup:
     """What the tags next to the numbers mean."""
     meanings = [tag("li", how(name), " ", text) for name, text in HOW.items()]
+    meanings += [tag("li", tag("b", cost_label(n)), f" from {text}") for n, text in report.sources.items()]
     return tag("section", tag("h2", "How the numbers were obtained"), tag("ul", *meanings, class_="legend"))

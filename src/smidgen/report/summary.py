@@ -21,7 +21,7 @@ from smidgen.report.labels import (
     plural,
     signed,
 )
-from smidgen.report.model import BASELINES, Point, Report, Score
+from smidgen.report.model import BASELINES, Drop, Point, Report, Score
 
 Split = Literal["test", "validation"]
 Tone = Literal["good", "neutral", "bad"]
@@ -71,11 +71,13 @@ def sentences(report: Report) -> tuple[Sentence, ...]:
     """What follows the headline: before and after, the paired test, the budget, the strongest baselines."""
     chosen = report.chosen
     if chosen is None:
-        return (_closest(report), _tried(report))
+        return (_closest(report), *_features(report), _tried(report))
     return (
         *_details(report, chosen),
         *_budget(report, chosen),
+        *_running_costs(report, chosen),
         _against_baselines(report, chosen),
+        *_features(report),
         _tried(report),
     )
 
@@ -118,10 +120,19 @@ def _details(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         text += f", {axis} from {_shown(old)} to {_shown(new)}"
     found = [Sentence(f"{text}.")]
     if chosen.drop is not None:
-        allowed = "" if report.max_drop is None else f"; up to {report.max_drop:g} may be lost"
-        interval = format_change(chosen.drop)
-        found.append(Sentence(f"Paired on validation samples: {interval}, 95% interval{allowed}."))
+        found.append(_paired(report, chosen.drop))
     return tuple(found)
+
+
+def _paired(report: Report, drop: Drop) -> Sentence:
+    """The paired test: what was lost, between which bounds, and whether that proves the limit."""
+    over = "" if drop.clusters is None else f" over {plural(drop.clusters, 'cluster')}"
+    p = "" if drop.mcnemar_p is None else f", McNemar p = {drop.mcnemar_p:.2g}"
+    text = f"Paired on validation samples: {format_change(drop)}, 95% interval{over}{p}"
+    if report.max_drop is not None:
+        text += f"; up to {report.max_drop:g} may be lost"
+        text += f": not proven, it may be {drop.high:.1f}" if drop.high > report.max_drop else ""
+    return Sentence(f"{text}.")
 
 
 def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
@@ -136,6 +147,24 @@ def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
         parts.append(f"{cost_label(name)} {value} of {format_limit(name, limit)}{share}")
     verb = "Fits the budget" if fits else "Does not fit the budget"
     return (Sentence(f"{verb}: {', '.join(parts)}.", "good" if fits else "bad"),)
+
+
+def _running_costs(report: Report, chosen: Point) -> tuple[Sentence, ...]:
+    """What predictions take, and which figures that is computed from."""
+    units = {"energy_uj": "a prediction", "cost_per_million_usd": "a million predictions"}
+    parts = [
+        f"{_shown(found)} {per} ({found.how}; {report.sources[name]})"
+        for name, per in units.items()
+        if name in report.sources and (found := chosen.measurement(name))
+    ]
+    return (Sentence(f"Running it takes {' and '.join(parts)}."),) if parts else ()
+
+
+def _features(report: Report) -> tuple[Sentence, ...]:
+    if not report.features:
+        return ()
+    text = f"Features excluded: computing the network's input ({report.features}) is in none of the costs."
+    return (Sentence(text),)
 
 
 def _rivals(report: Report, chosen: Point) -> list[Point]:
@@ -180,7 +209,9 @@ def _tried(report: Report) -> Sentence:
     parts = [plural(built, "compressed candidate"), plural(len(report.points) - built, "baseline")]
     lost = {status: sum(d.status == status for d in report.dropped) for status in ("rejected", "failed")}
     parts += [f"{n} {status}" for status, n in lost.items() if n]
-    return Sentence(f"{_listing(parts)}; {plural(len(report.frontier), 'point')} on the frontier.")
+    reused = plural(report.reused_steps, "step")
+    saved = f" Work of {reused} was shared between candidates." if report.reused_steps else ""
+    return Sentence(f"{_listing(parts)}; {plural(len(report.frontier), 'point')} on the frontier.{saved}")
 
 
 def _closest(report: Report) -> Sentence:
@@ -204,8 +235,11 @@ def _excess(report: Report, point: Point) -> float:
 
 def _demand(report: Report) -> str:
     limits = " and ".join(f"{cost_label(n)} ≤ {format_limit(n, v)}" for n, v in report.budget.items())
+    bound = "the whole interval at" if report.strict_drop else "at"
     loss = (
-        "" if report.max_drop is None else f" with at most {report.max_drop:g} points of {report.metric} lost"
+        ""
+        if report.max_drop is None
+        else f" with {bound} most {report.max_drop:g} points of {report.metric} lost"
     )
     return f"fits {limits or 'the target'}{loss}"
 

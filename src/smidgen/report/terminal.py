@@ -18,6 +18,7 @@ from smidgen.report.labels import (
     count,
     format_score,
     format_value,
+    remark,
 )
 from smidgen.report.model import Layer, Point, Report
 from smidgen.report.summary import headline, sentences
@@ -81,15 +82,18 @@ def frontier_table(report: Report, everything: bool = False, costs: Sequence[str
         table.add_column(name, justify="right", no_wrap=True)
     hows = {name: {m.how for p in report.everything if (m := p.measurement(name))} for name in costs}
     for name in costs:
-        common = next(iter(hows[name])) if len(hows[name]) == 1 else None
-        head = (
-            Text(cost_label(name)) if common is None else Text.assemble(cost_label(name), "\n", _how(common))
-        )
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(_cost_head(report, name, hows[name]), justify="right", no_wrap=True)
     mixed = {name for name in costs if len(hows[name]) > 1}
     for point in [*sorted(listed, key=report.cost), report.uncompressed]:
         table.add_row(*_cells(point, costs, mixed), style="bold" if point.chosen else "")
     return table
+
+
+def _cost_head(report: Report, name: str, hows: set[How]) -> Text:
+    """What it is; how it was obtained, if that holds for all; what it leaves out, a word a line."""
+    lines: list[str | Text] = [cost_label(name), *(_how(how) for how in hows if len(hows) == 1)]
+    lines += [Text(word, style="not bold") for word in remark(report.features, name).split()]
+    return Text("\n").join(Text.assemble(line) for line in lines)
 
 
 def highlights(report: Report, most: int = MOST_POINTS) -> list[Point]:

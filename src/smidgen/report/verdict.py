@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from smidgen.report.labels import ARTIFACT_CLASSES, cost_label, format_limit, format_score, format_value
+from smidgen.report.labels import (
+    ARTIFACT_CLASSES,
+    cost_label,
+    format_limit,
+    format_score,
+    format_value,
+    remark,
+)
 from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import Point, Report
 from smidgen.report.summary import headline, sentences
@@ -78,6 +85,7 @@ def _cost_tile(report: Report, chosen: Point, name: str) -> Markup | None:
         tag("p", format_value(found.value, found.unit), class_="number"),
         how(found.how),
         tag("p", old, class_="before") if old else None,
+        tag("p", left_out, class_="before") if (left_out := remark(report.features, name)) else None,
         _meter(found.value / limit, f"budget {format_limit(name, limit)}") if limit else None,
         class_="tile",
     )

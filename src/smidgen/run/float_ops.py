@@ -6,8 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from smidgen.errors import IllegalGraph
+from smidgen.formats import Integer
 from smidgen.graph import Graph
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.structured import expand_structured
+from smidgen.graph.trees import problem_of, reached_leaves, summed
 from smidgen.numerics import Array
 from smidgen.run.interpreter import Function, Site, Watch, interpret_chunks
 from smidgen.run.scan import run_scan
@@ -119,6 +123,13 @@ def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
     return run_scan(site, x, FLOAT_FUNCTIONS)
 
 
+def tree_sums(site: Site, x: Array) -> Array:
+    """The sums [n, K] of a `trees` or `q.trees` node, float64 or int64. Raises IllegalGraph."""
+    if problem := problem_of(site.weights, x.shape[1]):
+        raise IllegalGraph(site.node.name, problem, "trees lead forward and stay inside their arrays")
+    return summed(reached_leaves(x, site.weights), site.weights)
+
+
 def _island(site: Site, x: Sequence[Array]) -> Sequence[Array]:
     from smidgen.run.islands import run_island
 
@@ -150,12 +161,16 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "slice": slice_axis,
     "embedding": _embedding,
     "scan": _scan,
+    "trees": lambda site, x: tree_sums(site, x[0]).astype(np.float32),
     "island": _island,
 }
 
 
 def run_float(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a float graph for float32 inputs [n, ...]. Declared grids are ignored."""
-    decoded = {name: fmt.decode() for name, fmt in graph.weights.items()}
+    graph = expand_structured(graph)
+    decoded = {
+        name: fmt.array if isinstance(fmt, Integer) else fmt.decode() for name, fmt in graph.weights.items()
+    }
     inputs = [np.asarray(a, dtype=np.float32) for a in ((x,) if isinstance(x, np.ndarray) else x)]
     return interpret_chunks(graph, inputs, FLOAT_FUNCTIONS, decoded.__getitem__, watch)[0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.float_ops import align, concat, reshape, slice_axis, transpose
+from smidgen.run.float_ops import align, concat, reshape, slice_axis, transpose, tree_sums
 from smidgen.run.interpreter import Function, Site
 from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
@@ -151,4 +151,5 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.slice": slice_axis,
     "q.embedding": _embedding,
     "q.scan": _scan,
+    "q.trees": lambda site, x: _finish(site, tree_sums(site, x[0])),
 }

@@ -51,15 +51,15 @@ class NativePlan:
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
         outputs = self._outputs(n)
-        self._plan.run(list(inputs), list(outputs), n)
+        self._plan.run(_bytes(inputs), _bytes(outputs), n)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
-        """Every node's output for one sample (inputs int8 [1, ...]), by node name, without batch axis."""
+        """Every node's output for one sample (inputs [1, ...]), by node name, without batch axis."""
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "a trace takes one")
-        written = self._plan.trace(list(inputs), list(self._outputs(1)))
+        written = self._plan.trace(_bytes(inputs), _bytes(self._outputs(1)))
         by_node = {call.node: raw for call, raw in zip(self.program.calls, written, strict=True)}
         values = {name: a[0] for name, a in zip(self.graph.inputs, inputs, strict=True)}
         for node in self.graph.nodes:
@@ -67,11 +67,10 @@ class NativePlan:
         return {node.name: values[node.output] for node in self.graph.nodes}
 
     def _traced(self, node: Node, by_node: dict[str, bytes], values: dict[str, Array]) -> Array:
-        shape = self.graph.values[node.output].shape
+        value = self.graph.values[node.output]
+        shape = value.shape
         if node.name in by_node:
-            return np.frombuffer(by_node[node.name], dtype=self.graph.values[node.output].dtype).reshape(
-                shape
-            )
+            return np.frombuffer(by_node[node.name], dtype=value.dtype).reshape(shape)
         assert OPS[node.op].alias, "only reshapes run no kernel"
         return values[node.inputs[0]].reshape(shape)
 
@@ -86,12 +85,12 @@ class NativePlan:
         return self.run(inputs), sums
 
     def layer_seconds(self, x: Array | Sequence[Array], repeats: int = 50) -> dict[str, float]:
-        """Median seconds a node for one sample (inputs int8 [1, ...]), by node name; reshapes take none."""
+        """Median seconds a node for one sample (inputs [1, ...]), by node name; reshapes take none."""
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "layers are timed on one")
-        outputs = list(self._outputs(1))
-        runs = np.array([self._plan.times(list(inputs), outputs) for _ in range(repeats)])
+        outputs = _bytes(self._outputs(1))
+        runs = np.array([self._plan.times(_bytes(inputs), outputs) for _ in range(repeats)])
         found: dict[str, float] = {}
         for call, seconds in zip(self.program.calls, np.median(runs, axis=0), strict=True):
             found[call.node] = found.get(call.node, 0.0) + float(seconds)
@@ -112,13 +111,18 @@ def _checked(array: Array, port: Port, first: Array) -> Array:
     """One input as a contiguous array; only the layout in memory is adapted. Raises BadInput."""
     expected = f"[n, {', '.join(map(str, port.shape))}] {port.dtype} is needed"
     found = f"an array {list(np.shape(array))} of {getattr(array, 'dtype', type(array).__name__)}"
-    if not isinstance(array, np.ndarray) or array.dtype != np.dtype(port.dtype):
+    if not isinstance(array, np.ndarray) or array.dtype != port.dtype:
         raise BadInput(f"input {port.name}", found, expected, "Quantize it with the input's grid")
     if array.shape[1:] != port.shape or array.ndim == 0:
         raise BadInput(f"input {port.name}", found, expected)
     if array.shape[0] != first.shape[0]:
         raise BadInput(f"input {port.name}", found, f"the first input has {first.shape[0]} samples")
     return np.ascontiguousarray(array)
+
+
+def _bytes(arrays: Sequence[Array]) -> list[Array]:
+    """The same memory as int8, which is what the plan takes whatever a port's type."""
+    return [array.view(np.int8) for array in arrays]
 
 
 # Serialization; the reader is kernels/native/plan.cpp.

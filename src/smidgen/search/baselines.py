@@ -1,6 +1,7 @@
-"""What a compressed network has to beat: smaller networks of the same design, and a linear model.
+"""What a compressed network has to beat: smaller networks of the same design, a linear model, and trees.
 
-Each gets the training that the user's network had, and int8 weights before and after a fine-tuning.
+Networks get the training that the user's network had, and int8 weights before and after a fine-tuning. Other
+models are fitted on the flattened training inputs, and quantized, written and measured like every candidate.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
+from smidgen.models import trees
 from smidgen.models.recurrent import FORGET_BIAS
+from smidgen.models.trees import BOOSTED, FOREST
 from smidgen.numerics import Array
 from smidgen.search.outcome import Candidate
 
@@ -29,16 +32,17 @@ if TYPE_CHECKING:
     from smidgen.learn.fit import FitSettings
 
 LINEAR = "linear"
+OTHER_MODELS = (LINEAR, BOOSTED, FOREST)
 WIDTHS = (0.75, 0.5, 0.35, 0.25)
 FINE_TUNING = Fit(epochs=10)
 WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
 
 
 def baseline_candidates(widths: Sequence[float] = WIDTHS) -> list[Candidate]:
-    """The linear model, then all widths quantized after training, then all of them fine-tuned as well."""
+    """The other models, then all widths quantized after training, then all of them fine-tuned as well."""
     after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), FINE_TUNING))
     found = [Candidate(r, width_name(w), "width baseline") for r in (after, during) for w in widths]
-    return [Candidate(after, LINEAR, "other model"), *found]
+    return [*(Candidate(after, name, "other model") for name in OTHER_MODELS), *found]
 
 
 def baseline_networks(
@@ -49,12 +53,15 @@ def baseline_networks(
     report: Callable[[float, str], None] = silent,
 ) -> dict[str, Callable[[int], Graph]]:
     """Name -> (seed -> trained float network), as `ArtifactEvaluator` takes them."""
-    from smidgen.models import linear
-
     found: dict[str, Callable[[int], Graph]] = {
         width_name(width): partial(_trained, data, model, training, report, width) for width in widths
     }
-    return found | {LINEAR: lambda seed: linear.fit(data, seed=seed)}
+    return found | {name: partial(_other_model, data, report, name) for name in OTHER_MODELS}
+
+
+def useful_widths(graph: Graph, widths: Sequence[float]) -> tuple[float, ...]:
+    """`widths`, or none where every one gives the same network: trees and single layers have no channels."""
+    return tuple(widths) if channel_groups(graph) else ()
 
 
 def width_name(width: float) -> str:
@@ -103,6 +110,13 @@ def _in_scan(name: str, scan: Node, shape: tuple[int, ...], rng: np.random.Gener
         return rng.uniform(-(shape[0] ** -0.5), shape[0] ** -0.5, shape).astype(np.float32)
     forgets = scan.attrs["kind"] == "lstm" and name == (gate_weights(scan) or {}).get("forget.bias")
     return np.full(shape, FORGET_BIAS if forgets else 0.0, np.float32)
+
+
+def _other_model(data: Splits, report: Callable[[float, str], None], name: str, seed: int) -> Graph:
+    from smidgen.models import linear
+
+    report(0.0, f"fitting {name}")
+    return linear.fit(data, seed=seed) if name == LINEAR else trees.fit(data, name, seed)
 
 
 def _trained(

@@ -7,15 +7,29 @@ from dataclasses import dataclass, fields
 
 from smidgen.errors import BadInput
 from smidgen.measurement import Measurement
-from smidgen.units import format_bytes, format_milliseconds, parse_bytes, parse_milliseconds
+from smidgen.units import (
+    format_bytes,
+    format_microjoules,
+    format_milliseconds,
+    parse_bytes,
+    parse_microjoules,
+    parse_milliseconds,
+)
 
 _PARSERS: Mapping[str, Callable[[str, str], float]] = {
     "flash": parse_bytes,
     "ram": parse_bytes,
     "file": parse_bytes,
     "latency": parse_milliseconds,
+    "energy": parse_microjoules,
 }
-_FIELDS = {"flash": "flash_bytes", "ram": "ram_bytes", "file": "file_bytes", "latency": "latency_ms"}
+_FIELDS = {
+    "flash": "flash_bytes",
+    "ram": "ram_bytes",
+    "file": "file_bytes",
+    "latency": "latency_ms",
+    "energy": "energy_uj",
+}
 
 
 @dataclass(frozen=True)
@@ -26,10 +40,11 @@ class Budget:
     ram_bytes: int | None = None
     file_bytes: int | None = None
     latency_ms: float | None = None
+    energy_uj: float | None = None  # modelled, see measure/energy.py
 
     @staticmethod
     def parse(text: str) -> Budget:
-        """`flash=64KB,ram=48KB,latency=10ms,file=20KB`, any subset, in any order. Raises BadInput."""
+        """`flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`, any subset, any order. Raises BadInput."""
         limits: dict[str, float] = {}
         for entry in filter(None, (part.strip() for part in text.split(","))):
             key, equals, quantity = (part.strip() for part in entry.partition("="))
@@ -91,5 +106,7 @@ def _label(name: str) -> str:
 def _show(name: str, value: float) -> str:
     if name.endswith("_ms"):
         return format_milliseconds(value)
+    if name.endswith("_uj"):
+        return format_microjoules(value)
     exact = f" ({value:,.0f} bytes)" if value >= 1024 else ""
     return format_bytes(value) + exact

@@ -15,15 +15,24 @@ from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
-from smidgen.search.baselines import WIDTHS, WidthModel, baseline_candidates, baseline_networks, narrowed
+from smidgen.search.baselines import (
+    WIDTHS,
+    WidthModel,
+    baseline_candidates,
+    baseline_networks,
+    narrowed,
+    useful_widths,
+)
 from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Progress, Search
 from smidgen.search.evaluate import ArtifactEvaluator
-from smidgen.search.evolution import EvolutionarySearcher
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
+from smidgen.search.samplers import DEFAULT as DEFAULT_SAMPLER
+from smidgen.search.samplers import sampler_class
 from smidgen.search.space import RecipeSpace
 from smidgen.search.starts import starting_recipes
+from smidgen.search.workers import Workers
 from smidgen.targets.target import Target
 
 
@@ -37,11 +46,13 @@ class Job:
         target: the device; its flash and RAM complete the budget.
         budget: upper limits.
         max_drop: largest mean paired drop in validation accuracy, percentage points.
+        strict_drop: hold the upper end of the drop's 95% interval to `max_drop`, not only its mean.
         training: how the network was trained, the baselines' training too.
         methods: names of the steps to search over (None: all).
         widths: of the width baselines, above 0 and below 1 (empty: no baselines at all).
         width_model: (width, seed) -> the same design with fresh weights; by default channels are removed
             from `graph` and its weights drawn anew.
+        sampler: which strategy proposes recipes: a file of `samplers/`.
     """
 
     graph: Graph
@@ -53,14 +64,15 @@ class Job:
     methods: tuple[str, ...] | None = None
     widths: tuple[float, ...] = WIDTHS
     width_model: WidthModel | None = None
+    sampler: str = DEFAULT_SAMPLER
+    strict_drop: bool = False
 
     @property
     def goal(self) -> Goal:
         """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
         memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
-        return Goal(
-            self.budget.within(**memory), (self.target.size_axis, "ram_bytes", "latency_ms"), self.max_drop
-        )
+        costs = (self.target.size_axis, "ram_bytes", "latency_ms")
+        return Goal(self.budget.within(**memory), costs, self.max_drop, self.strict_drop)
 
 
 def compress(
@@ -69,29 +81,33 @@ def compress(
     folder: Path,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = silent,
+    workers: int = 1,
 ) -> Result:
     """Search in `folder`, or go on with the search that it holds.
 
-    `progress` hears of every candidate, `report(fraction, message)` of the steps within one.
+    `progress` hears of every candidate, `report(fraction, message)` of the steps within one. `workers`
+    processes build candidates at the same time (`workers.py` says what that guarantees).
 
     Raises:
-        BadInput: the data or the budget can't be used, another process works in the folder, or it holds a
-            search with other settings.
+        BadInput: the data, the budget or the sampler can't be used, another process works in the folder, or
+            it holds a search with other settings.
     """
     job.data.check("data")
     job.graph.check()
+    strategy = sampler_class(job.sampler)
     run = RunFolder(folder)
     with run.locked():
         space = RecipeSpace(job.graph, job.methods)
         run.claim(settings_of(job, limits, space))
         starts = [r for r in starting_recipes() if space.holds(r)]
-        searcher = EvolutionarySearcher(
-            space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts
-        )
-        baselines = baseline_candidates(job.widths) if job.widths else []
-        return Search(
-            _evaluator(job, folder, report), searcher, run, job.goal, limits, baselines, progress
-        ).run()
+        searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
+        baselines = baseline_candidates(useful_widths(job.graph, job.widths)) if job.widths else []
+        evaluator = _evaluator(job, folder, report)
+        if workers == 1:
+            return Search(evaluator, searcher, run, job.goal, limits, baselines, progress).run()
+        away = _evaluator(job, folder, silent)
+        with Workers(evaluator, away, workers, run.trials, report) as pool:
+            return Search(pool, searcher, run, job.goal, limits, baselines, progress, pool).run()
 
 
 def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
@@ -105,6 +121,7 @@ def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
         "training": asdict(job.training),
         "widths": list(job.widths),
         "seeds": list(limits.seeds),
+        "sampler": job.sampler,
         "space": space.describe(),
     }
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from smidgen.errors import MissingExtra
 from smidgen.search.clock import Clock
 from smidgen.search.outcome import Candidate, Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Labels
+from smidgen.search.paired import Clusters, Labels
 from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
 from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
 from smidgen.search.run_folder import RunFolder
@@ -29,6 +29,10 @@ class Evaluator(Protocol):
     def labels(self) -> Labels:
         """The validation split's labels [n]."""
 
+    @property
+    def clusters(self) -> Clusters | None:
+        """Which validation samples belong together [n], None if each stands alone."""
+
     def reference(self, test: bool) -> Evaluated:
         """The uncompressed network on the validation split (or the test split)."""
 
@@ -40,6 +44,25 @@ class Evaluator(Protocol):
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
         """Run the artifact of one of the point's seeds on the test split."""
+
+
+class Ahead(Protocol):
+    """Builds what is going to be evaluated, several candidates at once."""
+
+    @property
+    def size(self) -> int:
+        """How many candidates a round should have."""
+
+    def prepare(self, jobs: Sequence[tuple[Candidate, int]]) -> None:
+        """Build (candidate, seed) pairs for the evaluator to find, or leave them to it."""
+
+
+class OneByOne:
+    """Nothing is built ahead: the evaluator does all work when asked."""
+
+    size = 1
+
+    def prepare(self, jobs: Sequence[tuple[Candidate, int]]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +99,9 @@ class Search:
         limits: Limits,
         baselines: Sequence[Candidate] = (),
         progress: Callable[[Progress], None] = lambda progress: None,
+        ahead: Ahead | None = None,
     ) -> None:
+        self._ahead: Ahead = ahead or OneByOne()
         self._evaluator, self._searcher, self._folder = evaluator, searcher, folder
         self._goal, self._limits, self._progress = goal, limits, progress
         self._baselines = tuple(baselines)
@@ -105,22 +130,27 @@ class Search:
     def _explore(self) -> None:
         self._phase = "search"
         if self._may_try(1.0):
-            self._try_next()  # something valid exists before the slow baselines are trained
-        for baseline in self._baselines:
-            if baseline not in self._outcomes and self._clock.allows(BASELINE_SHARE):
-                self._carry_out(baseline)
+            self._try_next(1)  # something valid exists before the slow baselines are trained
+        waiting = [baseline for baseline in self._baselines if baseline not in self._outcomes]
+        while waiting and self._clock.allows(BASELINE_SHARE):
+            self._carry_out_round(waiting[: self._ahead.size])
+            waiting = waiting[self._ahead.size :]
         share, idle = (EXPLORE_SHARE if len(self._seeds) > 1 else 1.0), 0
         while idle < IDLE_LIMIT and self._may_try(share):
-            idle = 0 if self._try_next() else idle + 1
+            idle = 0 if self._try_next(self._ahead.size) else idle + 1
 
     def _confirm(self) -> None:
         """Measure the points of the size frontier with the other seeds, the chosen one first."""
         self._phase = "confirm"
         while self._clock.allows() and (point := self._unconfirmed()) is not None:
             done = {run.seed for run in point.runs}
-            seed = next(seed for seed in self._seeds if seed not in done)
-            self._report(f"seed {seed} of {point.label}")
-            self._outcomes[point.candidate] = self._confirmed(point, seed)
+            missing = [seed for seed in self._seeds if seed not in done][: self._ahead.size]
+            self._report(f"seed {', '.join(map(str, missing))} of {point.label}")
+            self._ahead.prepare([(point.candidate, seed) for seed in missing])
+            for seed in missing:
+                outcome = self._outcomes[point.candidate]
+                if isinstance(outcome, Point):
+                    self._outcomes[point.candidate] = self._confirmed(outcome, seed)
 
     def _result(self, interrupted: bool) -> Result:
         self._phase = "test"
@@ -141,31 +171,47 @@ class Search:
             frontier=frontier_of(points, self._goal.costs),
             chosen=chosen,
             beaten_by=beaten_by(chosen, points, self._goal),
-            drops=drops_of(points, self._reference, self._evaluator.labels),
+            drops=drops_of(points, self._reference, self._evaluator.labels, self._evaluator.clusters),
             interrupted=interrupted,
             elapsed_s=self._clock.elapsed_s,
         )
 
     # Candidates
 
-    def _try_next(self) -> bool:
-        """Ask for one recipe and carry it out; False if that took no work."""
-        recipe = self._searcher.ask()
-        known = self._outcomes.get(Candidate(recipe))
-        outcome = self._carry_out(Candidate(recipe)) if known is None else known
-        self._searcher.tell(recipe, outcome)
-        return known is None and not isinstance(outcome, Rejected)
+    def _try_next(self, most: int) -> bool:
+        """Ask for up to `most` recipes and carry them out; False if that took no work."""
+        if self._limits.trials is not None:
+            most = min(most, self._limits.trials - self._built())
+        new: dict[Candidate, None] = {}
+        for _ in range(most):
+            candidate = Candidate(self._searcher.ask())
+            if (known := self._outcomes.get(candidate)) is not None:
+                self._searcher.tell(candidate.recipe, known)
+            else:
+                new[candidate] = None
+        outcomes = self._carry_out_round(tuple(new))
+        for outcome in outcomes:
+            self._searcher.tell(outcome.candidate.recipe, outcome)
+        return any(not isinstance(outcome, Rejected) for outcome in outcomes)
+
+    def _carry_out_round(self, candidates: Sequence[Candidate]) -> list[Outcome]:
+        """Carry out candidates that are unknown so far; the outcomes in the same order."""
+        started = time.monotonic()
+        if len(candidates) > 1:
+            self._report(f"building {len(candidates)} at once")
+        self._ahead.prepare([(candidate, self._seeds[0]) for candidate in candidates])
+        outcomes = [self._carry_out(candidate) for candidate in candidates]
+        if any(isinstance(outcome, Point) for outcome in outcomes):
+            self._clock.record(time.monotonic() - started)
+        return outcomes
 
     def _carry_out(self, candidate: Candidate) -> Outcome:
         key = f"{self._next_number():04d}"
         self._report(candidate.label)
-        started = time.monotonic()
         outcome: Outcome
         try:
             reason = self._evaluator.precheck(candidate)
             outcome = self._build(key, candidate) if reason is None else Rejected(key, candidate, reason)
-            if isinstance(outcome, Point):
-                self._clock.record(time.monotonic() - started)
         except (MissingExtra, OSError):
             raise  # the machine's trouble, not the candidate's
         except Exception as problem:
@@ -235,7 +281,8 @@ class Search:
         return next((p for p in waiting if len(p.runs) < len(self._seeds)), None)
 
     def _chosen(self) -> Point | None:
-        return choose(points_of(self._in_order()), self._goal, self._reference, self._evaluator.labels)
+        points, evaluator = points_of(self._in_order()), self._evaluator
+        return choose(points, self._goal, self._reference, evaluator.labels, evaluator.clusters)
 
     def _in_order(self) -> tuple[Outcome, ...]:
         return tuple(sorted(self._outcomes.values(), key=lambda outcome: outcome.key))

@@ -18,6 +18,8 @@ from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
+from smidgen.measure.cost import cost_per_million
+from smidgen.measure.energy import modelled_energy
 from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
@@ -28,7 +30,8 @@ from smidgen.numerics import Array
 from smidgen.run.float_ops import run_float
 from smidgen.search.budget import Budget
 from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
-from smidgen.search.paired import Labels
+from smidgen.search.paired import Clusters, Labels
+from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
@@ -63,10 +66,15 @@ class ArtifactEvaluator:
     ) -> None:
         self._graph, self._data, self._target = graph, data, target
         self._budget, self._cache, self._bases, self._report = budget, cache, bases, report
+        self._prefixes = PrefixCache()
 
     @property
     def labels(self) -> Labels:
         return self._data.validation.y
+
+    @property
+    def clusters(self) -> Clusters | None:
+        return self._data.validation.dependent
 
     def reference(self, test: bool) -> Evaluated:
         part = self._data.test if test else self._data.validation
@@ -75,7 +83,7 @@ class ArtifactEvaluator:
         with tempfile.TemporaryDirectory() as scratch:
             write_smg(Path(scratch) / FILE_NAME, [self._graph])
             size = file_size(Path(scratch) / FILE_NAME)
-        return _evaluated(0, found, part, [size])
+        return _evaluated(0, found, part, [size, *modelled_energy(self._graph, self._target)])
 
     def precheck(self, candidate: Candidate) -> str | None:
         if candidate.base != MODEL:
@@ -91,14 +99,34 @@ class ArtifactEvaluator:
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
 
     def evaluate(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        return self.timed(self.build(candidate, seed, folder), folder)
+
+    def build(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
+        """All of `evaluate` but times, which want a quiet machine."""
         ctx = Context(self._data, self._graph, seed, self._report)
-        lowered = lower(candidate.recipe.apply(self._base(candidate.base, seed), ctx))
+        base = partial(self._base, candidate.base, seed)
+        compressed, reused = self._prefixes.apply(candidate.recipe, candidate.base, base, ctx)
+        lowered = lower(compressed)
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
         measured = [file_size(artifact.path), *self._costs(artifact, folder)]
+        measured += modelled_energy(artifact.graph, self._target)
         found = predict(artifact.graph, artifact.run, self._data.validation.x)
-        return _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+        run = _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+        return replace(run, reused_steps=reused)
+
+    def timed(self, run: Evaluated, folder: Path) -> Evaluated:
+        """`run` with the times of the artifact in `folder` (modelled ones are there already) and its cost."""
+        found = dict(run.measurements)
+        if self._target.kind == "host":
+            artifact = SmgArtifact(folder / FILE_NAME)
+            sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
+            times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
+            rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
+            found |= {m.name: m for m in (*times, rate)}
+        found |= {m.name: m for m in cost_per_million(tuple(found.values()), self._target)}
+        return replace(run, measurements=found)
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
         artifact = SmgArtifact(point.folder / f"seed-{run.seed}" / FILE_NAME)
@@ -113,11 +141,9 @@ class ArtifactEvaluator:
         return float_logits(self._graph, part.x)
 
     def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
-        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
         if self._target.kind == "host":
-            times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
-            rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
-            return [_host_ram(artifact.graph), *times, rate]
+            return [_host_ram(artifact.graph)]
+        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
         CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)

@@ -35,7 +35,8 @@ class Evaluated:
     """One seed's artifact, run on the validation split.
 
     `predictions` int64 [n] are its integers' labels; `accuracy` in percent; `measurements` by name
-    (`file_bytes`, `ram_bytes`, …); `notes` what steps had to say; `files` relative to the seed's folder.
+    (`file_bytes`, `ram_bytes`, …); `notes` what steps had to say; `files` relative to the seed's folder;
+    `reused_steps` of the recipe were taken over from an earlier candidate instead of carried out.
     """
 
     seed: int
@@ -44,6 +45,7 @@ class Evaluated:
     measurements: Mapping[str, Measurement]
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    reused_steps: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ def write_evaluated(folder: Path, run: Evaluated, name: str = EVALUATED) -> None
         "measurements": [m.to_dict() for m in run.measurements.values()],
         "notes": list(run.notes),
         "files": list(run.files),
+        "reused_steps": run.reused_steps,
     }
     write_json(folder / name, record)
 
@@ -44,6 +45,7 @@ def read_evaluated(folder: Path, name: str = EVALUATED) -> Evaluated:
             measurements={m.name: m for m in measured},
             notes=tuple(record["notes"]),
             files=tuple(record["files"]),
+            reused_steps=int(record["reused_steps"]),
         )
     except (KeyError, TypeError, ValueError, OSError) as problem:
         raise BadFile(

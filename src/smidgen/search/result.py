@@ -10,7 +10,7 @@ from smidgen.errors import BudgetError
 from smidgen.search.budget import Budget
 from smidgen.search.frontier import dominates, non_dominated
 from smidgen.search.outcome import Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Drop, Labels, mean_drop, paired_drop
+from smidgen.search.paired import Clusters, Drop, Labels, mean_drop, paired_drop
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Goal:
     """What is asked for.
 
     `costs` are measurement names, the size axis first; `max_drop` is the largest mean paired drop in
-    validation accuracy, in percentage points.
+    validation accuracy, in percentage points; with `strict_drop` the upper end of its 95% interval has to
+    keep it as well.
     """
 
     budget: Budget
     costs: tuple[str, ...]
     max_drop: float = 1.0
+    strict_drop: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,37 @@ def frontier_of(points: Sequence[Point], costs: Sequence[str]) -> tuple[Point, .
     return tuple(sorted((points[i] for i in keep), key=lambda p: (p.cost(costs[0]), -p.accuracy)))
 
 
-def drops_of(points: Sequence[Point], reference: Evaluated, labels: Labels) -> dict[str, Drop]:
+def drops_of(
+    points: Sequence[Point], reference: Evaluated, labels: Labels, clusters: Clusters | None = None
+) -> dict[str, Drop]:
     """Paired validation drops from the reference, by key."""
-    return {
-        p.key: paired_drop(reference.predictions, [r.predictions for r in p.runs], labels) for p in points
-    }
+    return {p.key: _drop(p, reference, labels, clusters) for p in points}
 
 
-def choose(points: Sequence[Point], goal: Goal, reference: Evaluated, labels: Labels) -> Point | None:
+def choose(
+    points: Sequence[Point],
+    goal: Goal,
+    reference: Evaluated,
+    labels: Labels,
+    clusters: Clusters | None = None,
+) -> Point | None:
     """The smallest compressed point that fits the budget and loses at most `max_drop`; ties by accuracy."""
 
     def eligible(p: Point) -> bool:
-        drop = mean_drop(reference.predictions, [run.predictions for run in p.runs], labels)
-        return p.kind == "compressed" and not goal.budget.fits(p.measurements) and drop <= goal.max_drop
+        if p.kind != "compressed" or goal.budget.fits(p.measurements):
+            return False
+        mean = mean_drop(reference.predictions, [run.predictions for run in p.runs], labels)
+        if mean > goal.max_drop or not goal.strict_drop:
+            return mean <= goal.max_drop
+        return _drop(p, reference, labels, clusters).high <= goal.max_drop
 
-    return min(filter(eligible, points), key=lambda p: (p.cost(goal.costs[0]), -p.accuracy), default=None)
+    ordered = sorted(points, key=lambda p: (p.cost(goal.costs[0]), -p.accuracy))
+    return next(filter(eligible, ordered), None)
+
+
+def _drop(point: Point, reference: Evaluated, labels: Labels, clusters: Clusters | None) -> Drop:
+    found = [run.predictions for run in point.runs]
+    return paired_drop(reference.predictions, found, labels, clusters=clusters)
 
 
 def beaten_by(chosen: Point | None, points: Sequence[Point], goal: Goal) -> tuple[Point, ...]:
@@ -104,7 +122,8 @@ def _shortfall(result: Result) -> tuple[str, str, str]:
     budget, own = result.goal.budget, [p for p in result.points if p.kind == "compressed"]
     if not own:
         return _unbuilt(result)
-    wanted = f"at most {result.goal.max_drop:g} points may be lost"
+    end = " at the upper end of the interval" if result.goal.strict_drop else ""
+    wanted = f"at most {result.goal.max_drop:g} points may be lost{end}"
     fitting = [p for p in own if not budget.fits(p.measurements)]
     if not fitting:
         closest = min(own, key=lambda p: budget.excess(p.measurements))

@@ -21,8 +21,8 @@ from smidgen.methods.step import Stage, Step
 NONE = "none"
 RECOVER = "recover"
 TRAINING = "tune.fit"
-# Not a choice: every quantization does it first.
-IMPLIED = ("quantize.fold_batch_norm",)
+# Every quantization folds first; float files of half precision are larger than int8 and have no kernels.
+LEFT_OUT = ("quantize.fold_batch_norm", "quantize.half")
 
 
 class Trial(Protocol):
@@ -68,7 +68,7 @@ class RecipeSpace:
 
     def parameters(self, recipe: Recipe) -> dict[str, Any]:
         """The parameters that lead to `recipe` (its settings moved to the nearest allowed ones)."""
-        left = [step for step in recipe.steps if step.name not in IMPLIED]
+        left = [step for step in recipe.steps if step.name not in LEFT_OUT]
         found: dict[str, Any] = {}
         for slot in self.slots:
             fits = left and left[0].name in slot.methods
@@ -106,7 +106,7 @@ def _slots(classes: dict[str, type[Step]]) -> tuple[Slot, ...]:
     """Slots in the order of a recipe."""
     families: dict[tuple[Stage, str], list[str]] = {}
     for name, cls in sorted(classes.items()):
-        if name not in (*IMPLIED, TRAINING):
+        if name not in (*LEFT_OUT, TRAINING):
             # One slot for all kinds of values: a weight has one representation.
             family = "" if cls.stage is Stage.VALUES else "." + name.split(".")[0]
             families.setdefault((cls.stage, family), []).append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from smidgen.methods.distill.logits import Logits
+from smidgen.methods.factorize.responses import ResponsePCA
 from smidgen.methods.prune.channels import Channels
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
@@ -23,6 +24,7 @@ def starting_recipes() -> list[Recipe]:
         _trained(Channels(ratio=0.5), RECOVERY, AffineQuantization(bits=4)),
         _trained(GlobalMagnitude(sparsity=0.8), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(Channels(ratio=0.3), RECOVERY, AffineQuantization(bits=8)),
+        _trained(ResponsePCA(0.25, "weights"), RECOVERY, AffineQuantization(bits=4), Logits()),
         _trained(AffineQuantization(bits=3)),
         _trained(AffineQuantization(bits=2)),
         _trained(AffineQuantization(bits=8)),

@@ -12,7 +12,8 @@ NEEDED_BY_MICROCONTROLLERS = ("flash_bytes", "ram_bytes", "clock_mhz", "cpu", "c
 
 
 class Target(BaseModel):
-    """A device: what memory it has and how it is built for. All sizes in bytes, clock in MHz.
+    """A device: what memory it has and how it is built for. All sizes in bytes, clock in MHz, price in US
+    dollars.
 
     A microcontroller states all of `NEEDED_BY_MICROCONTROLLERS`. `model_copy(update={"ram_bytes": 65536})`
     makes the same device with another part's memory.
@@ -31,6 +32,7 @@ class Target(BaseModel):
     flash_origin: int = Field(default=0, ge=0, lt=2**32)
     ram_origin: int = Field(default=0x20000000, ge=0, lt=2**32)
     stack_bytes: int = Field(default=1024, ge=256, multiple_of=8)  # reserved in RAM, counted by ram_bytes
+    price_usd_per_hour: float | None = Field(default=None, gt=0)  # of one core, which is what a model uses
     source: str = ""  # where the figures come from
 
     @model_validator(mode="after")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from smidgen.data.dataset import Splits
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
+
+VARIANT = ":"
 
 
 class Build(Protocol):
@@ -31,10 +33,20 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Another architecture for a task's data, with its own training."""
+
+    build: Build
+    training: Training
+
+
+@dataclass(frozen=True)
 class Task:
     """One module `tasks/<name>.py` holds one, called `TASK`; its file name is its name.
 
-    `caveats` is printed next to every result. `read` makes the splits, `build` the architecture.
+    `caveats` is printed next to every result. `read` makes the splits, `build` the architecture. `variants`
+    are other architectures; `<task>:<variant>` stands wherever a task's name does. `features` says what the
+    host computes before the network (nothing: ""); no measured cost includes it, and reports say so.
     """
 
     name: str
@@ -47,6 +59,8 @@ class Task:
     read: Callable[[], Splits]
     build: Build
     metric: str = "accuracy"
+    features: str = ""
+    variants: Mapping[str, Variant] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -83,9 +97,21 @@ def task_names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(root.__path__) if m.name != "task"))
 
 
+def is_task(name: str) -> bool:
+    """True if `name` is of the form of a task's: `<task>` or `<task>:<variant>`, the task being known."""
+    return name.partition(VARIANT)[0] in task_names()
+
+
 def load_task(name: str) -> Task:
-    """The task called `name`. Raises BadInput listing the known ones."""
-    if name not in task_names():
-        raise BadInput("task", f"there is no task {name!r}", f"known: {', '.join(task_names())}")
-    task: Task = importlib.import_module(f"smidgen.tasks.{name}").TASK
-    return task
+    """The task called `name`, or `<task>:<variant>`. Raises BadInput listing the known ones."""
+    base, colon, variant = name.partition(VARIANT)
+    if base not in task_names():
+        raise BadInput("task", f"there is no task {base!r}", f"known: {', '.join(task_names())}")
+    task: Task = importlib.import_module(f"smidgen.tasks.{base}").TASK
+    if not colon:
+        return task
+    if variant not in task.variants:
+        known = ", ".join(task.variants) or "none"
+        raise BadInput(f"task {base}", f"there is no variant {variant!r}", f"known: {known}")
+    chosen = task.variants[variant]
+    return replace(task, name=name, build=chosen.build, training=chosen.training, variants={})

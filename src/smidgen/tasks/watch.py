@@ -15,6 +15,7 @@ import numpy as np
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.data.source import verify
 from smidgen.data.split import leave_out
+from smidgen.data.standardise import standardised_splits
 from smidgen.errors import MissingExtra
 from smidgen.models import cnn1d
 from smidgen.tasks.task import Task, Training
@@ -39,27 +40,25 @@ def folds() -> Iterator[Splits]:
 
 
 def windows() -> Dataset:
-    """All windows, unscaled, overlapping by half; `groups` is the subject (1–10)."""
+    """All windows, unscaled, overlapping by half; `groups` are subjects (1–10), `clusters` recordings."""
     recordings = _recordings()
-    x, y, subjects = [], [], []
-    for signal, label, subject in zip(recordings["X"], recordings["y"], recordings["subject"]):
+    x, y, subjects, numbers = [], [], [], []
+    rows = zip(recordings["X"], recordings["y"], recordings["subject"])
+    for number, (signal, label, subject) in enumerate(rows):
         starts = range(0, len(signal) - WINDOW + 1, STEP)
         x += [signal[start : start + WINDOW] for start in starts]
         y += [label] * len(starts)
         subjects += [subject] * len(starts)
-    return Dataset(np.asarray(x, np.float32), np.asarray(y, np.int64), np.asarray(subjects, np.int64))
+        numbers += [number] * len(starts)
+    ids = (np.asarray(column, np.int64) for column in (y, subjects, numbers))
+    return Dataset(np.asarray(x, np.float32), *ids)
 
 
 def divided(data: Dataset, validation: tuple[int, ...], test: tuple[int, ...]) -> Splits:
     """By subject, then standardised: each channel has mean 0 and deviation 1 over the training windows."""
     assert data.groups is not None
-    parts = [data.take(index) for index in leave_out(data.groups, validation, test)]
-    mean = parts[0].x.mean(axis=(0, 1), dtype=np.float64)
-    deviation = parts[0].x.std(axis=(0, 1), dtype=np.float64)
-    train, held, unseen = (
-        Dataset(((part.x - mean) / deviation).astype(np.float32), part.y, part.groups) for part in parts
-    )
-    return Splits(train, held, unseen, len(TASK.labels))
+    train, held, unseen = (data.take(index) for index in leave_out(data.groups, validation, test))
+    return standardised_splits(Splits(train, held, unseen, len(TASK.labels)))
 
 
 def _recordings() -> dict[str, Any]:

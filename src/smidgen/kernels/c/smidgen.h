@@ -232,6 +232,19 @@ typedef struct {
 } smg_pad_args;
 void smg_pad(const smg_pad_args *a, const int8_t *x, int8_t *y);
 
+/* y[k] = sat(requantize(bias[k] + sum over trees of the reached leaf's value for k) + zero_y).
+ * x [features] of `bytes_x` bytes each: 1 int8, 2 int16.
+ * splits [splits][4]: feature, threshold, two steps. x[feature] <= threshold takes the first step, else the
+ *   second; a step above 0 leads so many splits further, another one to leaf -step of the tree.
+ * tree_table [trees][3]: first split, first leaf, first of the `width` outputs that its leaves add to.
+ * leaves [leaves][width], bias [out], one multiplier and shift. Sums wrap modulo 2^32 on the way. */
+typedef struct {
+    int32_t features, bytes_x, splits, trees, leaves, width, out, zero_y, lo, hi;
+} smg_q_trees_args;
+void smg_q_trees(const smg_q_trees_args *a, const void *x, const int16_t *splits, const int32_t *tree_table,
+                 const int16_t *leaves, const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift,
+                 int8_t *y);
+
 /* Stored weights. A stream of n-bit symbols is packed without gaps, least significant bit first.
  *
  * y[i] = (q_i - zero) * multiple as int8, for `count` weights in rows of `row` (one row a scale):

@@ -241,6 +241,39 @@ bool fits(const smg_pad_args &a, const Span *p) {
            holds(p[1], padded);
 }
 
+// Every step leads forward inside its tree or to a stored leaf: a walk ends and reads no other memory.
+bool tree_fits(const smg_q_trees_args &a, const int16_t *splits, const int32_t *tree, int64_t end) {
+    const int64_t first = tree[0];
+    if (first < 0 || first >= end || end > a.splits || tree[1] < 0 ||
+        !all_in(0, int64_t{a.out} - a.width, {tree[2]}))
+        return false;
+    for (int64_t at = first; at < end; at++) {
+        const int16_t *split = splits + 4 * at;
+        if (!all_in(0, int64_t{a.features} - 1, {split[0]}))
+            return false;
+        for (int64_t step : {split[2], split[3]})
+            if (step > 0 ? at + step >= end : tree[1] - step >= a.leaves)
+                return false;
+    }
+    return true;
+}
+
+bool fits(const smg_q_trees_args &a, const Span *p) {
+    if (!all_in(1, LIMIT, {a.features, a.splits, a.trees, a.leaves, a.width, a.out}) ||
+        !all_in(1, 2, {a.bytes_x}) || a.width > a.out || !bounds(a.zero_y, a.lo, a.hi) ||
+        !holds(p[0], product({a.features, a.bytes_x})) || !holds(p[1], product({a.splits, 8})) ||
+        !holds(p[2], product({a.trees, 12})) || !holds(p[3], product({a.leaves, a.width, 2})) ||
+        !holds(p[4], 4 * int64_t{a.out}) || !ratios(p[5], p[6], 1) || !holds(p[7], a.out) || !p[1].constant ||
+        !p[2].constant)
+        return false;
+    const auto *splits = reinterpret_cast<const int16_t *>(p[1].constant);
+    const auto *trees = reinterpret_cast<const int32_t *>(p[2].constant);
+    for (int64_t t = 0; t < a.trees; t++)
+        if (!tree_fits(a, splits, trees + 3 * t, t + 1 < a.trees ? trees[3 * t + 3] : a.splits))
+            return false;
+    return true;
+}
+
 // What the three affine decoders share; `symbols` of them are stored.
 template <class Decode> bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
     if (!all_in(1, LIMIT, {a.count, a.row, a.group}) || !all_in(1, 8, {a.bits}) ||
@@ -326,6 +359,7 @@ const Kernel TABLE[] = {
     KERNEL(smg_copy),
     KERNEL(smg_transpose),
     KERNEL(smg_pad),
+    KERNEL(smg_q_trees),
     KERNEL(smg_decode_packed),
     KERNEL(smg_decode_mask),
     KERNEL(smg_decode_gaps),

@@ -6,8 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from smidgen.data.dataset import Dataset
 
 if TYPE_CHECKING:
     from smidgen.learn.twin import GraphTwin
@@ -24,6 +28,10 @@ class Objective(ABC):
 
     @abstractmethod
     def update(self, batch: Batch, backward: Callable[[Tensor], None]) -> Logs: ...
+
+    def targets(self, part: Dataset) -> npt.NDArray[np.int64]:
+        """The classes int64 [n] that early stopping compares with, after `start`."""
+        return part.y
 
 
 class LossObjective(Objective):

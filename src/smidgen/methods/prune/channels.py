@@ -12,6 +12,7 @@ import numpy as np
 from smidgen.graph import Graph
 from smidgen.graph.coupling import ChannelGroup, Unit, channel_groups, remove
 from smidgen.graph.scan import SCANS
+from smidgen.graph.structured import expand_structured
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import FloatArray
@@ -56,6 +57,7 @@ class Channels(Step):
             raise ValueError(f"round_to must be a whole number of at least 1, not {self.round_to}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
+        graph = expand_structured(graph)
         groups = channel_groups(graph)
         scored = [(g, scores) for g in groups if (scores := scores_of(graph, g, self.importance)) is not None]
         cut = tuple(self._cut(scored))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from smidgen.errors import BadInput
 from smidgen.formats import Format, Sparse
 from smidgen.graph import Graph
+from smidgen.graph.structured import expand_structured
 from smidgen.learn.hooks import FitState, Hook
 from smidgen.methods.prune._allocation import GONE, Magnitudes, Mask, Scope, keep_masks
 from smidgen.methods.space import Choice, Range, Space
@@ -64,6 +65,7 @@ class GlobalMagnitude(Step):
             raise ValueError(f"scope must be global or uniform, not {self.scope}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
+        graph = expand_structured(graph)
         before = {name: _as_sparse(name, graph.weights[name]) for name in prunable(graph)}
         if not before:
             ctx.notes.append(f"{self.name}: no conv or linear layer holds float weights, nothing changes")

@@ -64,7 +64,7 @@ class AffineQuantization(Step):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         samples = calibration_samples(self.name, ctx, self.samples)
         graph = canonical(graph)
-        gridded = with_activation_grids(graph, samples, self.activation_bits, self.activation_rule, ctx.seed)
+        gridded = with_activation_grids(graph, samples, self.activation_bits, self.activation_rule, ctx)
         return gridded.with_weights(self._quantized(graph))
 
     def space(self, graph: Graph) -> Space:

@@ -92,7 +92,7 @@ class MixedPrecision(Step):
             return graph
         held = self._held(ctx)
         floor = self._floor(_right(start, held), len(held))
-        gridded = with_activation_grids(start, samples, self.activation_bits, "minmax", ctx.seed)
+        gridded = with_activation_grids(start, samples, self.activation_bits, "minmax", ctx)
         options = range(self.minimum_bits, START_BITS + 1)
         ladder = {
             name: {b: quantized_weights(start, {name: b}, self._fit)[name] for b in options} for name in names

@@ -53,7 +53,7 @@ class WeightSharing(Step):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         samples = calibration_samples(self.name, ctx, self.samples)
         graph = with_activation_grids(
-            canonical(graph), samples, self.activation_bits, self.activation_rule, ctx.seed
+            canonical(graph), samples, self.activation_bits, self.activation_rule, ctx
         )
         shared = self._shared(graph)
         if all(fmt.label == graph.weights[name].label for name, fmt in shared.items()):

@@ -1,13 +1,15 @@
-"""Evolutionary multi-objective search: NSGA-II over the flat recipe space, through optuna.
+"""What all samplers of optuna share: a study in a journal file, from which a killed search goes on.
 
-Ref: Deb, Pratap, Agarwal, Meyarivan 2002 (NSGA-II).
+A trial's random numbers depend on the seed and on how many trials were begun before it, on nothing else. So
+a search that was stopped between two trials goes on exactly as if it had not been.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from smidgen.errors import BadInput, MissingExtra
 from smidgen.methods.recipe import Recipe
@@ -15,15 +17,22 @@ from smidgen.search.outcome import MODEL, Outcome, Point
 from smidgen.search.searcher import Searcher
 from smidgen.search.space import RecipeSpace
 
-POPULATION = 12  # a search has tens of trials, not thousands: several generations must fit
 STUDY = "smidgen"
+_SEED_STRIDE = 1_000_003  # more than any search has trials
 
 
-class EvolutionarySearcher(Searcher):
+class StudySearcher(Searcher):
     """Maximises accuracy and minimises `costs`; `starts` are tried first.
 
     `journal` is a file that holds the history; the caller guarantees that no other process uses it.
+    A subclass says which sampler proposes: one file `samplers/<name>.py`, found by its path.
     """
+
+    name: ClassVar[str] = ""  # filled from the module's path
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__module__.rpartition(".")[2]
 
     def __init__(
         self,
@@ -34,7 +43,7 @@ class EvolutionarySearcher(Searcher):
         starts: Sequence[Recipe] = (),
     ) -> None:
         optuna = _optuna()
-        self._space, self._costs = space, tuple(costs)
+        self._space, self._costs, self._seed = space, tuple(costs), seed
         self._trials: dict[Recipe, Any] = {}
         _cut_torn_line(journal)
         storage = optuna.storages.JournalStorage(
@@ -46,11 +55,12 @@ class EvolutionarySearcher(Searcher):
             load_if_exists=True,
             directions=["maximize", *("minimize" for _ in self._costs)],
         )
-        # A resumed search goes on with other random numbers instead of repeating its first ones.
-        fresh = seed * 1_000_003 + len(self._study.trials)
-        self._study.sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=fresh)
         for recipe in starts:
             self._study.enqueue_trial(space.parameters(recipe), skip_if_exists=True)
+
+    @abstractmethod
+    def _sampler(self, samplers: Any, seed: int) -> Any:
+        """A sampler out of `optuna.samplers` whose random numbers follow from `seed`."""
 
     def resume(self, outcomes: Sequence[Outcome]) -> None:
         """Finish the trials that a killed process left running; queue them again if nothing is known."""
@@ -69,6 +79,7 @@ class EvolutionarySearcher(Searcher):
     def ask(self) -> Recipe:
         optuna = _optuna()
         while True:
+            self._study.sampler = self._sampler(optuna.samplers, self._seed * _SEED_STRIDE + self._begun())
             trial = self._study.ask()
             try:
                 recipe = self._space.recipe(trial)
@@ -80,6 +91,11 @@ class EvolutionarySearcher(Searcher):
 
     def tell(self, recipe: Recipe, outcome: Outcome) -> None:
         self._finish(self._trials.pop(recipe), outcome)
+
+    def _begun(self) -> int:
+        """How many trials left the queue so far."""
+        waiting = _optuna().trial.TrialState.WAITING
+        return sum(trial.state != waiting for trial in self._study.get_trials(deepcopy=False))
 
     def _finish(self, trial: Any, outcome: Outcome | None) -> None:
         if isinstance(outcome, Point):

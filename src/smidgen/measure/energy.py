@@ -1,0 +1,176 @@
+"""Energy of one prediction. A model, never a measurement: it is always labelled so.
+
+    energy = sum of operations * energy of the operation + sum of bytes moved * energy of a byte
+
+The energies are in `energy.toml`. What is counted, for the graph as its kernels execute it:
+
+- A multiply-accumulate is one multiplication in the type of the layer's input and one addition (int32 for
+  integers). int16 has no figure in the table and is charged as int32.
+- Every other element operation (a pool's tap, an element read or written, a decoded weight: those of
+  `graph/cost.py`) is one addition.
+- Requantizing a value is one int32 multiplication and one addition; `q.add` multiplies both of its terms.
+- Each node reads its weights and inputs once and writes its outputs once, as if everything in between stayed
+  in registers. Weights count as the kernel reads them: packed for `q.decode`, else int8 or float32.
+- Weights lie in the smallest memory of the table that holds all of them, activations in the smallest that
+  holds their planned buffers. A microcontroller has no memory beyond its chip (and its flash is charged like
+  SRAM, for which alone there is a figure); on a host, what exceeds the largest comes from DRAM.
+
+Instructions, caches' misses and leakage are not modelled: compare candidates by it, promise no battery life.
+
+Ref: Horowitz 2014, Computing's energy problem (and what we can do about it), ISSCC.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from smidgen.formats.sparse import INNER
+from smidgen.graph import Graph, Node
+from smidgen.graph.cost import MOVES_NOTHING, element_operations, macs
+from smidgen.graph.planner import plan_memory
+from smidgen.lower.schedule import expand_weights
+from smidgen.measurement import Measurement
+from smidgen.run.reference import executable
+from smidgen.targets.target import Target
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+WORD_BYTES = 4
+# dtype of a layer's input -> (type of its multiplications, type of its additions)
+_ARITHMETIC = {"int8": ("int8", "int32"), "int16": ("int32", "int32"), "float16": ("float16", "float16")}
+_REAL = ("float32", "float32")
+
+
+class Memory(BaseModel):
+    """`word_pj` for 32 bits from a memory of at most `bytes`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bytes: int
+    word_pj: float
+
+
+class Dram(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    word_pj: float
+
+
+class EnergyTable(BaseModel):
+    """Picojoules an operation by type; `on_chip` memories, smallest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    multiply_pj: Mapping[str, float]
+    add_pj: Mapping[str, float]
+    on_chip: tuple[Memory, ...]
+    dram: Dram
+
+    def word_pj(self, held_bytes: int, target: Target) -> float:
+        """Picojoules for 32 bits out of the memory that holds `held_bytes` on `target`."""
+        fitting = (memory.word_pj for memory in self.on_chip if held_bytes <= memory.bytes)
+        beyond = self.dram.word_pj if target.kind == "host" else self.on_chip[-1].word_pj
+        return next(fitting, beyond)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one prediction takes: operations by type, bytes moved, and the bytes of what holds them."""
+
+    multiplies: Mapping[str, int]
+    adds: Mapping[str, int]
+    weight_bytes: int
+    activation_bytes: int
+    stored_weight_bytes: int
+    buffer_bytes: int
+
+
+@cache
+def energy_table() -> EnergyTable:
+    """The figures of `energy.toml`, read once."""
+    return EnergyTable.model_validate(tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8")))
+
+
+def modelled_energy(graph: Graph, target: Target) -> list[Measurement]:
+    """`energy_uj` of one sample in microjoules, how="modelled". `graph` is an artifact's or a float network.
+
+    Microcontrollers expand stored weights while they run, hosts once when they load. Empty where a float
+    island hides what it computes.
+    """
+    if any(node.op == "island" for node in graph.nodes):
+        return []
+    executed = expand_weights(graph) if target.kind == "microcontroller" else graph
+    picojoules = energy_pj(work_of(executed), energy_table(), target)
+    return [Measurement("energy_uj", picojoules / 1e6, "uJ", "modelled")]
+
+
+def energy_pj(work: Work, table: EnergyTable, target: Target) -> float:
+    """Picojoules of `work` on `target`."""
+    computing = sum(n * table.multiply_pj[kind] for kind, n in work.multiplies.items())
+    computing += sum(n * table.add_pj[kind] for kind, n in work.adds.items())
+    moving = work.weight_bytes * table.word_pj(work.stored_weight_bytes, target)
+    moving += work.activation_bytes * table.word_pj(work.buffer_bytes, target)
+    return computing + moving / WORD_BYTES
+
+
+def work_of(graph: Graph) -> Work:
+    """Operations and bytes of one sample, for the graph as it is executed (see `expand_weights`)."""
+    multiplies, adds = Counter[str](), Counter[str]()
+    for name, count in macs(graph).items():
+        multiply, add = _ARITHMETIC.get(_input_dtype(graph, graph.node(name)), _REAL)
+        multiplies[multiply] += count
+        adds[add] += count
+    for name, count in element_operations(graph).items():
+        adds[_ARITHMETIC.get(_input_dtype(graph, graph.node(name)), _REAL)[1]] += count
+    requantized = sum(_requantizations(graph, node) for node in graph.nodes)
+    multiplies["int32"] += requantized
+    adds["int32"] += requantized
+    read = {(node.name, name): _read_bytes(graph, node, name) for node in graph.nodes for name in _own(node)}
+    stored = {name: count for (_, name), count in read.items()}  # tied weights are stored once
+    moving = [node for node in graph.nodes if node.op not in MOVES_NOTHING]
+    return Work(
+        multiplies=+multiplies,
+        adds=+adds,
+        weight_bytes=sum(read.values()),
+        activation_bytes=sum(graph.values[v].nbytes for n in moving for v in (*n.inputs, *n.outputs)),
+        stored_weight_bytes=sum(stored.values()),
+        buffer_bytes=plan_memory(graph).arena_bytes + _port_bytes(graph),
+    )
+
+
+def _own(node: Node) -> tuple[str, ...]:
+    return tuple(node.params.values())
+
+
+def _input_dtype(graph: Graph, node: Node) -> str:
+    """The type a node computes in; a decode has no input and computes integers."""
+    return graph.values[node.inputs[0]].dtype if node.inputs else "int8"
+
+
+def _requantizations(graph: Graph, node: Node) -> int:
+    if "multiplier" not in node.params:
+        return 0
+    return graph.values[node.output].size * (2 if node.op == "q.add" else 1)
+
+
+def _read_bytes(graph: Graph, node: Node, name: str) -> int:
+    """Bytes a kernel reads of one weight: packed leaves where it decodes them (scales are in multipliers)."""
+    fmt = graph.weights[name]
+    if node.op != "q.decode":
+        return int(executable(fmt).nbytes)
+    return sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")
+
+
+def _port_bytes(graph: Graph) -> int:
+    return sum(graph.values[name].nbytes for name in (*graph.inputs, *graph.outputs))
