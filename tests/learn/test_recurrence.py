@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from smidgen.formats import Grid
+from smidgen.formats import Dense, Grid, LowRank
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.graph.scan import body_of, with_body
 from smidgen.learn.fit import FitSettings, fit, float_logits, logits
@@ -108,6 +108,17 @@ def test_embeddings_slices_and_differences_train_as_they_run() -> None:
     graph = b.graph(b.op("sub", [h, first]))
     words = rng.uniform(-2, 12, size=(5, 6)).astype(np.float32)
     assert np.allclose(float_logits(graph, words), run_float(graph, words), atol=1e-6)
+
+
+def test_a_low_rank_gate_trains_as_its_two_factors() -> None:
+    rng, graph = np.random.default_rng(0), recurrent("gru_after")
+    left, right = (Dense(rng.normal(size=s).astype(np.float32)) for s in ((HIDDEN, 2), (2, FEATURES)))
+    graph = graph.with_weights({"r.new.input": LowRank(left, right)})
+    x = noise_like(graph, 6).train.x
+    assert np.allclose(float_logits(graph, x), run_float(graph, x), atol=1e-5)
+    twin = GraphTwin(graph)
+    twin(torch.from_numpy(x)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in twin.parameters())
 
 
 @pytest.fixture(scope="module")
