@@ -90,6 +90,25 @@ def lstm_cell(name: str, inputs: int, hidden: int, weights: Arrays, sequence: bo
     return cell.graph(*([shown] if sequence else []), shown, following)
 
 
+def rnn_cell(
+    name: str,
+    inputs: int,
+    hidden: int,
+    weights: Arrays,
+    function: Literal["tanh", "relu"] = "tanh",
+    sequence: bool = True,
+) -> Graph:
+    """One step of a plain recurrent layer: h' = f(W x + b + U h); `weights` are those of the gate hidden.
+
+    Ref: Elman 1990.
+    """
+    cell = _Cell(name, inputs, weights)
+    h = cell.state("h", hidden)
+    terms = [cell.linear("hidden.input", cell.x, "hidden.bias"), cell.linear("hidden.recurrent", h)]
+    following = cell.gate("hidden", function, terms)
+    return cell.graph(*([following] if sequence else []), following)
+
+
 def gate_weights(node: Node) -> dict[str, str] | None:
     """`<gate>.<role>` -> weight of a scan whose body is the cell of its kind, whatever its names.
 

@@ -38,9 +38,9 @@ FINE_TUNING = Fit(epochs=10)
 WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
 
 
-def baseline_candidates(widths: Sequence[float] = WIDTHS) -> list[Candidate]:
+def baseline_candidates(widths: Sequence[float] = WIDTHS, fine_tuning: Fit = FINE_TUNING) -> list[Candidate]:
     """The other models, then all widths quantized after training, then all of them fine-tuned as well."""
-    after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), FINE_TUNING))
+    after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), fine_tuning))
     found = [Candidate(r, width_name(w), "width baseline") for r in (after, during) for w in widths]
     return [*(Candidate(after, name, "other model") for name in OTHER_MODELS), *found]
 
