@@ -210,3 +210,14 @@ def test_layers_of_two_directions_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(native_plan(graph).run(x_int), expected)
     emitted = CEmitter().emit(graph, load_target("generic-c"), tmp_path)
     np.testing.assert_array_equal(emitted.run(x_int[:20]), expected[:20])
+
+
+def test_a_memory_that_a_layer_reads_in_the_end_is_brought_to_8_bits() -> None:
+    rng, builder = np.random.default_rng(0), GraphBuilder("memory")
+    x = builder.input("x", (STEPS, FEATURES))
+    memory = builder.scan(x, cell("lstm", rng, "layer"), kind="lstm", name="layer")[2]
+    real = builder.graph(builder.linear(memory, rng.standard_normal((3, HIDDEN)), name="out"))
+    graph = integers_of_recurrent(real)
+    assert graph.values[graph.node("out").inputs[0]].dtype == "int8"
+    x_int = quantized(graph, samples(50))
+    np.testing.assert_array_equal(native_plan(graph).run(x_int), run_integer(graph, x_int))

@@ -134,7 +134,7 @@ class ArtifactEvaluator:
         return _evaluated(run.seed, found, self._data.test, [], (), run.files)
 
     def _float_logits(self, part: Dataset) -> Array:
-        if any(node.op == "island" for node in self._graph.nodes):
+        if any(node.op == "island" for node in self._graph.walk()):
             return run_float(self._graph, part.x)
         from smidgen.learn.fit import float_logits
 
