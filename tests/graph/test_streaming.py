@@ -65,8 +65,8 @@ def test_chunks_of_a_float_network_compute_the_whole(steps: int) -> None:
 
 def test_states_are_the_last_inputs_and_outputs() -> None:
     graph = streaming(network(), 2)
-    assert graph.inputs == ("x", "gru.h.before", "lstm.h.before", "lstm.c.before")
-    assert graph.outputs[-3:] == ("gru.h", "lstm.h.after", "lstm.c")
+    assert graph.inputs == ("x", "gru.final_h.before", "lstm.final_h.before", "lstm.final_c.before")
+    assert graph.outputs[-3:] == ("gru.final_h", "lstm.final_h.after", "lstm.final_c")
     assert graph.values["x"].shape == (2, FEATURES)
     assert graph.values[graph.outputs[0]].shape == (2, 2)
 
@@ -104,10 +104,10 @@ ACROSS_TIME = {
     "slice": lambda b, x: b.op("slice", [x], axis=0, start=0, stop=2, step=1, name="node"),
     "transpose": lambda b, x: b.op("transpose", [x], perm=(1, 0), name="node"),
     "concat": lambda b, x: b.op("concat", [x, x], axis=0, name="node"),
-    "its own end": lambda b, x: b.op("add", [x, "gru.h"], name="node"),
+    "its own end": lambda b, x: b.op("add", [x, "gru.final_h"], name="node"),
     "something of fixed length": lambda b, x: b.op("add", [x, b.input("y", (1, 1, H))], name="node"),
     "a scan over something else": lambda b, x: b.scan(
-        b.op("reshape", ["gru.h"], shape=(1, H)),
+        b.op("reshape", ["gru.final_h"], shape=(1, H)),
         lstm_cell("node", H, H, weights(np.random.default_rng(0), LSTM_GATES, H)),
         name="node",
     )[0],
