@@ -6,6 +6,7 @@ import numpy as np
 
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph, GraphBuilder
+from smidgen.models.recurrent import classifier
 
 
 def batch_norm(b: GraphBuilder, x: str, rng: np.random.Generator) -> str:
@@ -51,6 +52,11 @@ def small_cnn(seed: int = 0, classes: int = 10) -> Graph:
     h = b.conv(h, rng.normal(size=(12, 3, 3, 12)) * 0.15, np.zeros(12), padding=1)
     h = b.flatten(b.pool("avg", b.op("relu", [h]), 2))
     return b.graph(b.linear(h, rng.normal(size=(classes, 48)) * 0.15, np.zeros(classes)))
+
+
+def small_gru(seed: int = 0, classes: int = 10) -> Graph:
+    """A recurrent layer of 10 units over the rows of 8x8 digits."""
+    return classifier("gru", (8, 8, 1), classes, 10, 1.0, seed)
 
 
 def digits() -> Splits:

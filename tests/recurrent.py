@@ -6,7 +6,7 @@ import numpy as np
 
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph, GraphBuilder
-from smidgen.graph.cells import GRU_GATES, LSTM_GATES, gru_cell, lstm_cell
+from smidgen.graph.cells import GATES, gru_cell, lstm_cell
 from smidgen.lower.lowering import lower
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.step import Context
@@ -16,21 +16,29 @@ CELLS = ("gru_after", "gru_before", "lstm")
 
 
 def cell(
-    kind: str, rng: np.random.Generator, name: str, features: int = FEATURES, hidden: int = HIDDEN
+    kind: str,
+    rng: np.random.Generator,
+    name: str,
+    features: int = FEATURES,
+    hidden: int = HIDDEN,
+    sequence: bool = True,
+    biases: bool = True,
 ) -> Graph:
     """A body of `kind` (one of CELLS) with normal weights."""
-    gates = LSTM_GATES if kind == "lstm" else GRU_GATES
-    shapes = {"input": (hidden, features), "recurrent": (hidden, hidden), "bias": (hidden,)}
+    shapes = {"input": (hidden, features), "recurrent": (hidden, hidden)}
+    if biases:
+        shapes |= {"bias": (hidden,)}
     weights = {
         f"{gate}.{role}": rng.standard_normal(shape).astype(np.float32) * 0.6
-        for gate in gates
+        for gate in GATES[kind]
         for role, shape in shapes.items()
     }
     if kind == "lstm":
-        return lstm_cell(name, features, hidden, weights)
-    if kind == "gru_after":
+        return lstm_cell(name, features, hidden, weights, sequence)
+    if kind == "gru_after" and biases:
         weights["new.recurrent_bias"] = rng.standard_normal(hidden).astype(np.float32)
-    return gru_cell(name, features, hidden, weights, "after" if kind == "gru_after" else "before")
+    reset = "after" if kind == "gru_after" else "before"
+    return gru_cell(name, features, hidden, weights, reset, sequence)
 
 
 def recurrent_network(

@@ -9,6 +9,7 @@ import numpy as np
 
 from smidgen.formats import Affine, Format, Grid, Integer, Sparse
 from smidgen.graph import Graph, GraphBuilder
+from tests.recurrent import cell
 
 GRID = Grid(0.0625, 3)
 
@@ -58,6 +59,35 @@ def float_network() -> Graph:
     h = build.linear(h, tied)
     graph = build.graph(build.linear(h, rng.normal(size=(3, 12)), name="head"))
     return graph.with_values({"relu1": replace(graph.values["relu1"], grid=Grid(0.5, 0, 4))})
+
+
+def recurrent_float_network() -> Graph:
+    """Two directions, an initial state, no sequence output, and a weight of one body used outside it too."""
+    rng = np.random.default_rng(2)
+    build = GraphBuilder("recurrent")
+    x = build.input("x", (4, 5))
+    start = build.linear(build.input("start", (5,)), rng.normal(size=(5, 5)))
+    forward = build.scan(x, cell("lstm", rng, "there", 5, 5), kind="lstm", name="there")
+    back = cell("gru_before", rng, "back", 5, 5, sequence=False)
+    backward = build.scan(forward[0], back, kind="gru_before", reverse=True, initial=[start], name="back")
+    return build.graph(build.linear(build.op("add", [forward[2], backward[0]]), "back.new.input"))
+
+
+def nested_network(depth: int = 2) -> Graph:
+    """A scan over rows whose body runs a scan over each row, and so on `depth` deep."""
+    build = GraphBuilder("nested")
+    x = build.input("image", (3,) * depth + (2,))
+    return build.graph(build.scan(x, _rows(depth, 1), name="scan0")[0])
+
+
+def _rows(depth: int, level: int) -> Graph:
+    """A body that adds what it finds in one row to its state."""
+    build = GraphBuilder(f"body{level}")
+    x = build.input(f"row{level}", (3,) * (depth - level) + (2,))
+    state = build.input(f"sum{level}", (2,))
+    inner = build.scan(x, _rows(depth, level + 1), name=f"scan{level}")[0] if level < depth else x
+    total = build.op("add", [state, inner], name=f"total{level}")
+    return build.graph([total])
 
 
 def assert_same(found: Graph, expected: Graph) -> None:

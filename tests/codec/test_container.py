@@ -14,10 +14,23 @@ from smidgen.codec.container import pack_smg, read_smg, take_apart, unpack_smg, 
 from smidgen.errors import BadFile, BadInput, IllegalGraph
 from smidgen.formats import Affine, Dense, Grid, Integer
 from smidgen.graph import Graph, GraphBuilder
-from tests.codec.networks import assert_same, float_network, integer_network
+from tests.codec.networks import (
+    assert_same,
+    float_network,
+    integer_network,
+    nested_network,
+    recurrent_float_network,
+)
+from tests.recurrent import integers_of_recurrent, recurrent_network
 
 
-@pytest.mark.parametrize("build", [integer_network, float_network])
+def recurrent_integers() -> Graph:
+    return integers_of_recurrent(recurrent_network("lstm", reverse=True))
+
+
+@pytest.mark.parametrize(
+    "build", [integer_network, float_network, recurrent_float_network, recurrent_integers, nested_network]
+)
 def test_a_written_graph_comes_back_equal(build: Any, tmp_path: Path) -> None:
     graph, path = build(), tmp_path / "model.smg"
     length = write_smg(path, [graph], {"task": "digits", "ünïcode": "✓"})
@@ -92,6 +105,21 @@ def chains(draw: st.DrawFn) -> Graph:
 @settings(max_examples=60)
 def test_any_graph_comes_back_equal(graph: Graph) -> None:
     assert_same(unpack_smg(pack_smg([graph])).graph, graph)
+
+
+def test_only_files_with_recurrence_require_it() -> None:
+    assert "scan" in take_apart(pack_smg([nested_network()])).sections.features
+    assert "scan" not in take_apart(pack_smg([float_network()])).sections.features
+
+
+def test_scans_nested_deeper_than_readers_go_are_not_written() -> None:
+    with pytest.raises(BadInput, match="nested over 2 deep"):
+        pack_smg([nested_network(3)])
+
+
+def test_the_structure_of_an_integer_lstm_takes_less_than_a_kilobyte() -> None:
+    graph = integers_of_recurrent(recurrent_network("lstm"))
+    assert take_apart(pack_smg([graph])).sections.structure_bytes < 1000
 
 
 def test_a_tied_weight_is_stored_once() -> None:

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from smidgen.codec.container import pack_smg, take_apart, unpack_smg
 from smidgen.codec.plain import from_plain
-from smidgen.codec.sections import join_sections
+from smidgen.codec.sections import Sections, join_sections
 from smidgen.codec.varint import write_varint
 from smidgen.errors import BadFile
 from smidgen.formats import Affine
-from tests.codec.networks import float_network, integer_network
+from tests.codec.networks import float_network, integer_network, nested_network, recurrent_float_network
 
 SMALL = 1 << 24
 
@@ -107,6 +107,43 @@ def test_a_wrong_checksum_is_called_that() -> None:
 
 GRAPH = [3, 0]
 NODES = [*GRAPH, 2]
+
+
+def recurrent_file(change: Callable[[list[Any]], object]) -> bytes:
+    """A file with scans inside scans, its structure changed."""
+    sections = take_apart(pack_smg([nested_network()])).sections
+    structure = msgpack.unpackb(sections.structure)
+    change(structure)
+    return join_sections(["scan"], msgpack.packb(structure), sections.streams)
+
+
+SCAN = [*NODES, 0]
+INNER = [*SCAN, 4, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_at([*SCAN, 4], {"weight": 0}), "body is a dict, but a list"),
+        (set_at([*SCAN, 4, 3], 7), "a body's name is a int"),
+        (lambda s: s[3][0][2][0][4].pop(), "a body with 3 parts"),
+        (set_at([*INNER, 4, 1, 0, 0], "scan"), "nested over 2 deep"),
+        (set_at([*SCAN, 5, "kind"], [1]), "kind is a tuple"),
+        (set_at([*SCAN, 5, "reverse"], 1), "reverse is a int"),
+        (set_at([*SCAN, 4, 0, 1, 1], [3]), r"total1: add on \[3\], \[2\]"),
+        (set_at([*GRAPH, 1, 0, 1], [2**20, 2**20, 2]), "too large"),
+        (set_at([*SCAN, 4, 2], []), "0 outputs of the body for 1 states"),
+        (set_at([*SCAN, 4, 2], [9]), "output value number 9"),
+        (set_at([*SCAN, 4, 0], []), "scan1: input value number 0"),
+        (set_at([*INNER, 1], "scan0"), "two nodes have this name"),
+        (set_at([*SCAN, 3], [0, 0]), "starts as .image. of another shape"),
+    ],
+)
+def test_each_defect_of_a_scan_has_its_own_message(
+    change: Callable[[list[Any]], object], message: str
+) -> None:
+    with pytest.raises(BadFile, match=message):
+        unpack_smg(recurrent_file(change), SMALL)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +288,16 @@ def test_two_thousand_mutated_structures_open_or_are_refused() -> None:
     assert outcomes == {"opened", "refused"}
 
 
+def test_a_thousand_mutated_recurrent_structures_open_or_are_refused() -> None:
+    rng = np.random.default_rng(3)
+    sections = take_apart(pack_smg([recurrent_float_network()])).sections
+    outcomes = {
+        opened_or_refused(join_sections(["scan"], mutated(sections.structure, rng), sections.streams))
+        for _ in range(1000)
+    }
+    assert outcomes == {"opened", "refused"}
+
+
 def test_five_hundred_mutated_streams_open_or_are_refused() -> None:
     rng = np.random.default_rng(2)
     contents = take_apart(sound())
@@ -281,14 +328,20 @@ def locations(item: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(spot for key, value in inside for spot in locations(value, (*path, key)))]
 
 
-FLOAT = take_apart(pack_smg([float_network()])).sections
-SPOTS = [spot for spot in locations(msgpack.unpackb(FLOAT.structure)) if spot]
+FILES = [
+    take_apart(pack_smg([graph])).sections
+    for graph in (float_network(), recurrent_float_network(), nested_network())
+]
+SPOTS = [(file, spot) for file in FILES for spot in locations(msgpack.unpackb(file.structure)) if spot]
 
 
 @given(st.sampled_from(SPOTS), junk)
-@settings(max_examples=600)
-def test_anything_anywhere_in_the_structure_opens_or_is_refused(spot: tuple[Any, ...], value: Any) -> None:
-    structure = msgpack.unpackb(FLOAT.structure)
+@settings(max_examples=900)
+def test_anything_anywhere_in_the_structure_opens_or_is_refused(
+    place: tuple[Sections, tuple[Any, ...]], value: Any
+) -> None:
+    sections, spot = place
+    structure = msgpack.unpackb(sections.structure)
     set_at(list(spot), value)(structure)
-    file = join_sections([], msgpack.packb(structure), FLOAT.streams)
+    file = join_sections(sections.features, msgpack.packb(structure), sections.streams)
     assert opened_or_refused(file) in ("opened", "refused")

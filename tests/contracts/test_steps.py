@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smidgen.data.dataset import Splits
-from smidgen.graph import Graph
+from smidgen.graph import Graph, Node
 from smidgen.lower import lower
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe, step_class, step_names
@@ -19,12 +19,14 @@ from smidgen.methods.space import Choice, Range
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.run.reference import run_integer
-from tests.networks import digits, small_cnn
+from tests.networks import digits, small_cnn, small_gru
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("name", "file", "test", "source", "what it does", "result")
 QUICK: Mapping[str, dict[str, Any]] = {"tune.fit": {"epochs": 1}}
 EACH = pytest.mark.parametrize("name", step_names())
+NETWORKS = pytest.mark.parametrize("build", [small_cnn, small_gru])
+Build = Callable[[], Graph]
 
 
 def make(name: str) -> Step:
@@ -50,11 +52,15 @@ def rows() -> list[dict[str, str]]:
 def content(graph: Graph) -> dict[str, Any]:
     """All of a graph in comparable form."""
     return {
-        "nodes": [(n.name, n.op, n.inputs, n.outputs, dict(n.params), dict(n.attrs)) for n in graph.nodes],
+        "nodes": [(n.name, n.op, n.inputs, n.outputs, dict(n.params), attributes(n)) for n in graph.nodes],
         "values": dict(graph.values),
         "weights": {name: (fmt.label, fmt.decode().tobytes()) for name, fmt in graph.weights.items()},
         "pending": graph.pending,
     }
+
+
+def attributes(node: Node) -> dict[str, Any]:
+    return {key: content(a) if isinstance(a, Graph) else a for key, a in node.attrs.items()}
 
 
 def test_rows_of_the_methods_page_are_the_steps() -> None:
@@ -102,8 +108,9 @@ def test_space_names_settings(name: str) -> None:
 
 
 @EACH
-def test_input_graph_is_untouched_and_the_result_repeats(name: str, data: Splits) -> None:
-    graph = small_cnn()
+@NETWORKS
+def test_input_graph_is_untouched_and_the_result_repeats(name: str, build: Build, data: Splits) -> None:
+    graph = build()
     before = content(graph)
     first = make(name).apply(graph, Context(data, graph, seed=3))
     second = make(name).apply(graph, Context(data, graph, seed=3))
@@ -113,8 +120,9 @@ def test_input_graph_is_untouched_and_the_result_repeats(name: str, data: Splits
 
 
 @EACH
-def test_step_changes_the_graph_or_says_why_not(name: str, data: Splits) -> None:
-    graph, ctx = small_cnn(), Context(data, small_cnn())
+@NETWORKS
+def test_step_changes_the_graph_or_says_why_not(name: str, build: Build, data: Splits) -> None:
+    graph, ctx = build(), Context(data, build())
     for _ in range(2):
         before, spoken = content(graph), len(ctx.notes)
         graph = make(name).apply(graph, ctx)
@@ -122,16 +130,18 @@ def test_step_changes_the_graph_or_says_why_not(name: str, data: Splits) -> None
 
 
 @EACH
-def test_step_that_needs_nothing_works_without_data(name: str) -> None:
+@NETWORKS
+def test_step_that_needs_nothing_works_without_data(name: str, build: Build) -> None:
     if make(name).needs == "nothing":
-        make(name).apply(small_cnn(), Context(None, small_cnn())).check()
+        make(name).apply(build(), Context(None, build())).check()
 
 
 @EACH
-def test_step_composes_with_int8_and_training(name: str, data: Splits) -> None:
+@NETWORKS
+def test_step_composes_with_int8_and_training(name: str, build: Build, data: Splits) -> None:
     int8 = () if name == AffineQuantization.name else (AffineQuantization(),)
     steps = sorted((make(name), *int8), key=lambda step: step.stage)
-    graph = Recipe((*steps, Fit(epochs=1))).apply(small_cnn(), Context(data, small_cnn()))
+    graph = Recipe((*steps, Fit(epochs=1))).apply(build(), Context(data, build()))
     integer = lower(graph)
     assert integer.is_integer
     x = integer.values[integer.inputs[0]].grid.quantize(data.test.x)

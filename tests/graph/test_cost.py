@@ -8,7 +8,7 @@ from smidgen.graph import GraphBuilder
 from smidgen.graph.cost import element_operations, macs
 from smidgen.lower.schedule import expand_weights
 from tests.integer_networks import integer_network
-from tests.networks import small_cnn
+from tests.networks import small_cnn, small_gru
 
 
 def test_macs_of_convolutions_and_linear_layers() -> None:
@@ -42,3 +42,11 @@ def test_pools_count_their_windows_and_reshapes_nothing() -> None:
     h = b.pool("max", b.input("x", (4, 4, 3)), 2, name="pool")
     h = b.op("add", [h, h], name="sum")
     assert element_operations(b.graph(b.flatten(h))) == {"pool": 2 * 2 * 3 * 4, "sum": 2 * 2 * 2 * 3}
+
+
+def test_a_scan_costs_its_body_at_every_step() -> None:
+    gates, units, features, steps = 3, 10, 8, 8
+    assert macs(small_gru()) == {"gru": steps * gates * units * (features + units), "logits": 10 * units}
+    # 3 sums, 3 functions, 3 products or differences of two, one last sum: each touches two vectors at most.
+    per_step = 3 * 2 * units + 3 * units + 3 * 2 * units + 2 * units
+    assert element_operations(small_gru()) == {"gru": steps * per_step}

@@ -52,11 +52,15 @@ class Net:
 
 
 def zeroed(graph: Graph, cut: list[Unit]) -> Graph:
-    """The original with all that produces the cut channels (axis 0 of weights and vectors) set to zero."""
+    """The original with all that produces the cut channels set to zero: axis 0 of weights and vectors, axis 1
+    of the tables of embeddings."""
     weights = {name: fmt.decode().copy() for name, fmt in graph.weights.items()}
+    tables = {node.params["weight"] for node in graph.walk() if node.op == "embedding"}
     for unit in cut:
         for part in unit.slices:
-            if part.axis == 0:
+            if part.weight in tables:
+                weights[part.weight][:, list(part.indices)] = 0
+            elif part.axis == 0:
                 weights[part.weight][list(part.indices)] = 0
     return graph.with_weights({name: Dense(array) for name, array in weights.items()})
 

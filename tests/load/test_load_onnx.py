@@ -97,6 +97,20 @@ CAPTURED: dict[str, Case] = {
     "multiply elements": case(op("Mul", "x w"), IMAGE, w=floats(*IMAGE)),
     "multiply values": case([op("GlobalAveragePool", output="h"), op("Mul", "x h")], IMAGE),
     "divide": case(op("Div", "x w"), (4,), w=np.float32(4)),
+    "split": case(
+        [helper.make_node("Split", ["x"], ["a", "b"], axis=1, num_outputs=2), op("Mul", "a b")], (4, 3), 18
+    ),
+    "slice": case(
+        op("Slice", "x s e a t"),
+        IMAGE,
+        s=integers(-2, 0),
+        e=integers(9, 5),
+        a=integers(1, 3),
+        t=integers(1, 2),
+    ),
+    "gather a position": case(op("Gather", "x i", axis=-1), IMAGE, i=np.int64(-2)),
+    "gather a stretch": case(op("Gather", "x i", axis=2), IMAGE, i=integers(1, 2, 3)),
+    "subtract values": case([op("Relu", output="h"), op("Sub", "h x")], (4,)),
     "negate": case(op("Neg"), (4,)),
     "square": case(op("Pow", "x w"), (4,), w=np.float32(2)),
     "concat": case(op("Concat", "x x", axis=-2), IMAGE),
@@ -143,9 +157,7 @@ def test_operators_are_captured(name: str, tmp_path: Path) -> None:
 
 ISLANDS: dict[str, Case] = {
     "erf": case(op("Erf"), (4,)),
-    "split": case(
-        [helper.make_node("Split", ["x"], ["a", "b"], axis=1, num_outputs=2), op("Mul", "a b")], (4, 3), 18
-    ),
+    "top k": case([helper.make_node("TopK", ["x", "k"], ["y", "i"], axis=1)], (4, 3), k=integers(2)),
     "resize": case(op("Resize", "x - s", mode="nearest"), IMAGE, s=np.array([1, 1, 2, 2], np.float32)),
     "lookup": case([op("Cast", output="i", to=TensorProto.INT64), op("Gather", "w i")], (4,), w=floats(9, 3)),
     "attention": case([op("Transpose", output="t", perm=[0, 2, 1]), op("MatMul", "x t")], (3, 4)),

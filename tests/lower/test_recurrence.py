@@ -150,6 +150,15 @@ def test_what_a_layer_multiplies_has_8_bits_and_the_rest_of_a_body_16() -> None:
     assert all(grid.zero == 0 and np.log2(grid.scale).is_integer() for grid in wide)
 
 
+def test_a_single_step_from_rest_lowers_too() -> None:
+    """Its recurrent products are zero on all calibration data."""
+    real = recurrent_network("gru_after", steps=1)
+    graph = integers_of_recurrent(real)
+    x = samples(50, steps=1)
+    made = graph.values[graph.outputs[0]].grid.dequantize(native_plan(graph).run(quantized(graph, x)))
+    assert np.abs(made - run_float(real, x)).mean() < 0.02
+
+
 def test_gates_of_one_kind_share_their_table() -> None:
     graph = integers_of_recurrent(recurrent_network("lstm"))
     tables = {n.name: n.params["table"] for n in graph.walk() if n.op == "q.table"}
@@ -201,3 +210,14 @@ def test_layers_of_two_directions_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(native_plan(graph).run(x_int), expected)
     emitted = CEmitter().emit(graph, load_target("generic-c"), tmp_path)
     np.testing.assert_array_equal(emitted.run(x_int[:20]), expected[:20])
+
+
+def test_a_memory_that_a_layer_reads_in_the_end_is_brought_to_8_bits() -> None:
+    rng, builder = np.random.default_rng(0), GraphBuilder("memory")
+    x = builder.input("x", (STEPS, FEATURES))
+    memory = builder.scan(x, cell("lstm", rng, "layer"), kind="lstm", name="layer")[2]
+    real = builder.graph(builder.linear(memory, rng.standard_normal((3, HIDDEN)), name="out"))
+    graph = integers_of_recurrent(real)
+    assert graph.values[graph.node("out").inputs[0]].dtype == "int8"
+    x_int = quantized(graph, samples(50))
+    np.testing.assert_array_equal(native_plan(graph).run(x_int), run_integer(graph, x_int))

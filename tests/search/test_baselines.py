@@ -3,6 +3,7 @@ import pytest
 
 from smidgen.graph import GraphBuilder
 from smidgen.learn.fit import FitSettings
+from smidgen.models import lstm
 from smidgen.run.float_ops import run_float
 from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed, useful_widths
 from tests.random_trees import float_trees
@@ -66,3 +67,11 @@ def test_every_candidate_has_its_network_trained_like_the_user_s():
         logits = run_float(make(0), data.validation.x)
         assert (logits.argmax(axis=1) == data.validation.y).mean() > 0.5
         assert data.validation.x.shape[1:] == SHAPE
+
+
+def test_a_narrowed_lstm_has_smaller_gates_and_remembers_at_first():
+    small = narrowed(lstm.build((5, 3), 2, width=8 / 192), 0.5, seed=0)
+    assert small.weights["lstm.forget.recurrent"].shape == (4, 4)
+    assert small.weights["lstm.forget.bias"].decode().tolist() == [1] * 4
+    assert small.weights["lstm.cell.bias"].decode().tolist() == [0] * 4
+    assert 0.2 < np.abs(small.weights["lstm.cell.recurrent"].decode()).max() <= 0.5

@@ -20,6 +20,7 @@ from smidgen.codec.store import Budget, StoreWriter, read_weights
 from smidgen.codec.streams import MAX_DECODED_BYTES, needs_context
 from smidgen.errors import BadFile, BadInput
 from smidgen.graph import Graph
+from smidgen.graph.scan import SCANS
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,12 @@ def pack_smg(graphs: Sequence[Graph], metadata: Mapping[str, str] | None = None)
 
 def _features(graphs: Sequence[Graph], streams: Sequence[bytes]) -> list[str]:
     """What a reader must know of: files that need nothing new stay readable by what came before."""
-    has_island = any(node.op == "island" for graph in graphs for node in graph.nodes)
-    needed = {"island": has_island, "ctx": any(needs_context(stream) for stream in streams)}
+    ops = {node.op for graph in graphs for node in graph.walk()}
+    needed = {
+        "island": "island" in ops,
+        "ctx": any(needs_context(stream) for stream in streams),
+        "scan": not ops.isdisjoint(SCANS),
+    }
     return [name for name, is_needed in needed.items() if is_needed]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from smidgen.codec.graph_lists import DTYPES, default_weight_name
@@ -14,9 +15,11 @@ from smidgen.errors import BadFile, IllegalGraph
 from smidgen.formats import Format, Grid
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.ops import OPS
+from smidgen.graph.scan import SCANS, body_of, with_body
 
 MOST_ELEMENTS = 2**31
 GRID_BITS = range(1, 33)
+DEEPEST_SCANS = 2  # every level is checked once more for each level above
 UNSUITABLE = (IllegalGraph, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 
 
@@ -29,73 +32,30 @@ def read_graph(lists: Any, store: Sequence[Format]) -> Graph:
 
 
 class _GraphReader:
+    """What the graph and its bodies share: grids, weights, and how deep bodies may lie."""
+
     def __init__(self, parts: list[Any], store: Sequence[Format]) -> None:
-        name, inputs, nodes, outputs, weights, grids = parts
+        name, *self.scope, weights, grids = parts
         self.name = expect(name, str, "a graph's name")
-        self.inputs, self.nodes = expect(inputs, list, "inputs"), expect(nodes, list, "nodes")
-        self.outputs, self.stored = expect(outputs, list, "outputs"), expect(weights, list, "weights")
+        self.stored = expect(weights, list, "weights")
         self.grids = [_grid(grid) for grid in expect(grids, list, "grids")]
         self.store = list(store)
-        self.names: list[str] = []
-        self.values: dict[str, Value] = {}
         self.numbering, self.store_numbering = Numbering(), Numbering()
         self.weight_names: list[str] = []
         self.weights: dict[str, Format] = {}
 
     def graph(self) -> Graph:
-        for item in self.inputs:
-            name, shape, code = self._fields(item, 3, "an input")
-            self._make(expect(name, str, "an input's name"), code, _shape(shape))
-        inputs = tuple(self.names)
-        nodes = tuple(self._node(item) for item in self.nodes)
-        outputs = tuple(entry(self.names, number, "output value") for number in self.outputs)
-        bare = Graph(self.name, nodes, self.values, self.weights, inputs, outputs)
+        bare = replace(_ScopeReader(self, self.scope, 0).graph(self.name), weights=self.weights)
         try:
             graph = bare.inferred()
             graph.check()
         except UNSUITABLE as problem:
             raise BadFile("graph", str(problem).rstrip(".")) from problem
-        for name, value in graph.values.items():
-            if len(value.shape) > LONGEST or not 0 <= math.prod(value.shape) < MOST_ELEMENTS:
-                raise BadFile(
-                    "graph", f"value {name!r} has shape {list(value.shape)[:LONGEST]}", "it is too large"
-                )
+        for scope in (graph, *(body_of(node) for node in graph.walk() if node.op in SCANS)):
+            _check_sizes(scope)
         return graph
 
-    def _node(self, item: Any) -> Node:
-        op, name, codes, inputs, params, attrs, outputs = self._fields(item, 7, "a node")
-        op, name = expect(op, str, "an operator"), expect(name, str, "a node's name")
-        if op not in OPS:
-            raise BadFile(name, f"unknown operator {op!r}", "", "Update smidgen to read this file")
-        numbers = [len(self.names) - 1] if inputs is None else expect(inputs, list, "inputs")
-        read = tuple(entry(self.names, number, f"{name}: input value") for number in numbers)
-        roles = expect(params or {}, dict, "params")
-        weights = {role: self._weight(name, role, number) for role, number in roles.items()}
-        made = [name] if outputs is None else expect(outputs, list, "output names")
-        listed = codes if isinstance(codes, list) else [codes or 0]
-        if len(listed) != len(made):
-            raise BadFile(name, f"{len(made)} outputs and {len(listed)} values")
-        for output, code in zip(made, listed, strict=True):
-            self._make(expect(output, str, "an output's name"), code, ())
-        return Node(name, op, read, tuple(made), weights, from_plain(expect(attrs or {}, dict, "attributes")))
-
-    def _fields(self, item: Any, count: int, what: str) -> list[Any]:
-        """The entries of a list; those left out at its end are None."""
-        fields = expect(item, list, what)
-        if len(fields) > count:
-            raise BadFile("structure", f"{what} with {len(fields)} entries", f"it has at most {count}")
-        return fields + [None] * (count - len(fields))
-
-    def _make(self, name: str, code: Any, shape: tuple[int, ...]) -> None:
-        number = expect(code, int, f"value {name!r}")
-        if number < 0 or name in self.values:
-            raise BadFile("structure", f"value {name!r} is declared twice or has code {number}")
-        dtype = entry(list(DTYPES), number >> 1 & 7, "data type")
-        grid = entry(self.grids, (number >> 4) - 1, "grid") if number >> 4 else None
-        self.values[name] = Value(shape, dtype, grid, batched=not number & 1)
-        self.names.append(name)
-
-    def _weight(self, node: str, role: Any, number: Any) -> str:
+    def weight(self, node: str, role: Any, number: Any) -> str:
         local = self.numbering.number(number)
         if local == len(self.weight_names):
             stored = entry(self.stored, local, f"{node}: weight")
@@ -110,6 +70,86 @@ class _GraphReader:
             )
             self.weight_names.append(name)
         return entry(self.weight_names, local, f"{node}: weight")
+
+
+class _ScopeReader:
+    """The graph, or a body `depth` scans deep."""
+
+    def __init__(self, shared: _GraphReader, parts: list[Any], depth: int) -> None:
+        inputs, nodes, outputs = parts
+        self.shared, self.depth = shared, depth
+        self.inputs, self.nodes = expect(inputs, list, "inputs"), expect(nodes, list, "nodes")
+        self.outputs = expect(outputs, list, "outputs")
+        self.names: list[str] = []
+        self.values: dict[str, Value] = {}
+
+    def graph(self, name: str) -> Graph:
+        """Without weights, its shapes not yet inferred."""
+        for item in self.inputs:
+            given, shape, code = self._fields(item, 3, "an input")
+            self._make(expect(given, str, "an input's name"), code, _shape(shape))
+        inputs = tuple(self.names)
+        nodes = tuple(self._node(item) for item in self.nodes)
+        outputs = tuple(entry(self.names, number, "output value") for number in self.outputs)
+        return Graph(name, nodes, self.values, {}, inputs, outputs)
+
+    def _node(self, item: Any) -> Node:
+        op, name, codes, inputs, inside, attrs, outputs = self._fields(item, 7, "a node")
+        op, name = expect(op, str, "an operator"), expect(name, str, "a node's name")
+        if op not in OPS:
+            raise BadFile(name, f"unknown operator {op!r}", "", "Update smidgen to read this file")
+        numbers = [len(self.names) - 1] if inputs is None else expect(inputs, list, "inputs")
+        read = tuple(entry(self.names, number, f"{name}: input value") for number in numbers)
+        known = from_plain(expect(attrs or {}, dict, "attributes"))
+        made = [name] if outputs is None else expect(outputs, list, "output names")
+        node = self._scan(op, name, inside, known) if op in SCANS else self._plain(op, name, inside, known)
+        listed = codes if isinstance(codes, list) else [codes or 0]
+        if len(listed) != len(made):
+            raise BadFile(name, f"{len(made)} outputs and {len(listed)} values")
+        for output, code in zip(made, listed, strict=True):
+            self._make(expect(output, str, "an output's name"), code, ())
+        return replace(node, inputs=read, outputs=tuple(made))
+
+    def _plain(self, op: str, name: str, params: Any, attrs: dict[str, Any]) -> Node:
+        roles = expect(params or {}, dict, "params")
+        weights = {role: self.shared.weight(name, role, number) for role, number in roles.items()}
+        return Node(name, op, (), (), weights, attrs)
+
+    def _scan(self, op: str, name: str, parts: Any, attrs: dict[str, Any]) -> Node:
+        if self.depth == DEEPEST_SCANS:
+            raise BadFile(name, f"scans nested over {DEEPEST_SCANS} deep")
+        expect(attrs.get("kind"), str, f"{name}: kind")
+        expect(attrs.get("reverse"), bool, f"{name}: reverse")
+        fields = expect(parts, list, f"{name}: body")
+        if len(fields) != 4:
+            raise BadFile(name, f"a body with {len(fields)} parts", "it has 4")
+        *scope, title = fields
+        body = _ScopeReader(self.shared, scope, self.depth + 1).graph(expect(title, str, "a body's name"))
+        return with_body(Node(name, op, (), (), {}, {**attrs, "body": body}), body)
+
+    def _fields(self, item: Any, count: int, what: str) -> list[Any]:
+        """The entries of a list; those left out at its end are None."""
+        fields = expect(item, list, what)
+        if len(fields) > count:
+            raise BadFile("structure", f"{what} with {len(fields)} entries", f"it has at most {count}")
+        return fields + [None] * (count - len(fields))
+
+    def _make(self, name: str, code: Any, shape: tuple[int, ...]) -> None:
+        number = expect(code, int, f"value {name!r}")
+        if number < 0 or name in self.values:
+            raise BadFile("structure", f"value {name!r} is declared twice or has code {number}")
+        dtype = entry(list(DTYPES), number >> 1 & 7, "data type")
+        grid = entry(self.shared.grids, (number >> 4) - 1, "grid") if number >> 4 else None
+        self.values[name] = Value(shape, dtype, grid, batched=not number & 1)
+        self.names.append(name)
+
+
+def _check_sizes(graph: Graph) -> None:
+    for name, value in graph.values.items():
+        if len(value.shape) > LONGEST or not 0 <= math.prod(value.shape) < MOST_ELEMENTS:
+            raise BadFile(
+                "graph", f"value {name!r} has shape {list(value.shape)[:LONGEST]}", "it is too large"
+            )
 
 
 def _grid(item: Any) -> Grid:

@@ -28,7 +28,7 @@ class SmgEmitter(Emitter):
     """Writes `model.smg`."""
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
-        problems = [problem for node in graph.nodes for problem in _node_problems(node)]
+        problems = [problem for node in graph.walk() for problem in _node_problems(node)]
         for name, value in graph.values.items():
             if value.dtype not in DTYPES:
                 problems.append(Problem(name, f"a file holds no {value.dtype}", f"Use {', '.join(DTYPES)}"))
@@ -83,7 +83,7 @@ class SmgArtifact(Artifact):
 
 def _node_problems(node: Node) -> list[Problem]:
     try:
-        to_plain(dict(node.attrs), node.name)
+        to_plain({key: value for key, value in node.attrs.items() if key != "body"}, node.name)
     except BadInput as problem:
         return [Problem(node.name, problem.found, "Store numbers, strings and tuples")]
     return []

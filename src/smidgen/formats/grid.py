@@ -48,9 +48,12 @@ class Grid:
 
     @staticmethod
     def wide(reach: float) -> Grid:
-        """16 bits around zero with the finest power-of-two scale that covers +-`reach`."""
-        exponent = math.frexp(max(float(reach), 2.0**-40) / 32767)[1]
-        return Grid(2.0**exponent, 0, 16)
+        """16 bits around zero with the finest power-of-two scale that covers +-`reach`, at least 2^-21.
+
+        What was never seen to move would else get a scale that no multiplier reaches.
+        """
+        exponent = math.frexp(float(reach) / 32767)[1]
+        return Grid(2.0 ** max(exponent, -21), 0, 16)
 
     def quantize(self, x: npt.ArrayLike) -> IntArray:
         """Real values -> integers of the grid, half up, saturating. NaN is the caller's error."""

@@ -144,7 +144,7 @@ class GraphBuilder:
         bare = Node(name, "scan", (x, *initial), (), {}, attrs)
         states = len(states_of(bare))
         kept = [f"{name}.steps{i}" if i else name for i in range(len(cell.outputs) - states)]
-        finals = [f"{name}.{state.rpartition('.')[2]}" for state in states_of(bare)]
+        finals = [f"{name}.final_{state.rpartition('.')[2]}" for state in states_of(bare)]
         return self.append(with_body(replace(bare, outputs=(*kept, *finals)), cell))
 
     def flatten(self, x: str, name: str | None = None) -> str:
@@ -160,8 +160,8 @@ class GraphBuilder:
         return built
 
     def _unique(self, stem: str) -> str:
-        number = 1
-        while f"{stem}{number}" in self._values:
+        number, taken = 1, {*self._values, *(node.name for node in self._nodes)}
+        while f"{stem}{number}" in taken:
             number += 1
         return f"{stem}{number}"
 

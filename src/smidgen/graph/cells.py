@@ -9,17 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 
 from smidgen.formats import Format
 from smidgen.graph.build import GraphBuilder
-from smidgen.graph.core import Graph
+from smidgen.graph.core import Graph, Node
+from smidgen.graph.scan import body_of, sequences_of
 
 Arrays = Mapping[str, npt.ArrayLike | Format]
 Reset = Literal["before", "after"]
 
 GRU_GATES = ("reset", "update", "new")
 LSTM_GATES = ("input", "forget", "cell", "output")
+GATES: Mapping[str, tuple[str, ...]] = {  # by the kind of a scan
+    "gru_before": GRU_GATES,
+    "gru_after": GRU_GATES,
+    "lstm": LSTM_GATES,
+}
 
 
 def gru_cell(
@@ -81,6 +88,61 @@ def lstm_cell(name: str, inputs: int, hidden: int, weights: Arrays, sequence: bo
     following = cell.op("add", "next_c", kept, cell.op("mul", "written", made["input"], made["cell"]))
     shown = cell.op("mul", "next", made["output"], cell.op("tanh", "squashed", following))
     return cell.graph(*([shown] if sequence else []), shown, following)
+
+
+def rnn_cell(
+    name: str,
+    inputs: int,
+    hidden: int,
+    weights: Arrays,
+    function: Literal["tanh", "relu"] = "tanh",
+    sequence: bool = True,
+) -> Graph:
+    """One step of a plain recurrent layer: h' = f(W x + b + U h); `weights` are those of the gate hidden.
+
+    Ref: Elman 1990.
+    """
+    cell = _Cell(name, inputs, weights)
+    h = cell.state("h", hidden)
+    terms = [cell.linear("hidden.input", cell.x, "hidden.bias"), cell.linear("hidden.recurrent", h)]
+    following = cell.gate("hidden", function, terms)
+    return cell.graph(*([following] if sequence else []), following)
+
+
+def gate_weights(node: Node) -> dict[str, str] | None:
+    """`<gate>.<role>` -> weight of a scan whose body is the cell of its kind, whatever its names.
+
+    Biases may be missing. None if the body computes anything else.
+    """
+    kind, body = node.attrs["kind"], body_of(node)
+    if kind not in GATES or len(body.inputs) != (3 if kind == "lstm" else 2):
+        return None
+    return _matched(_pattern(kind, bool(sequences_of(node))), body)
+
+
+def _pattern(kind: str, sequence: bool) -> Graph:
+    """The cell with all biases, of one input and one unit, its weights named `.<gate>.<role>`."""
+    shapes = {"input": (1, 1), "recurrent": (1, 1), "bias": (1,), "recurrent_bias": (1,)}
+    weights = {f"{gate}.{role}": np.zeros(shape) for gate in GATES[kind] for role, shape in shapes.items()}
+    if kind == "lstm":
+        return lstm_cell("", 1, 1, weights, sequence)
+    return gru_cell("", 1, 1, weights, "after" if kind == "gru_after" else "before", sequence)
+
+
+def _matched(pattern: Graph, body: Graph) -> dict[str, str] | None:
+    """Weight of `pattern` -> weight of `body` if they differ in names, sizes and missing biases only."""
+    if len(pattern.nodes) != len(body.nodes):
+        return None
+    named = dict(zip(pattern.inputs, body.inputs, strict=True))
+    weights: dict[str, str] = {}
+    for ours, theirs in zip(pattern.nodes, body.nodes, strict=True):
+        if ours.op != theirs.op or tuple(named[name] for name in ours.inputs) != theirs.inputs:
+            return None
+        if not ours.params.keys() >= theirs.params.keys():
+            return None
+        named.update(zip(ours.outputs, theirs.outputs, strict=True))
+        weights |= {ours.params[role].removeprefix("."): name for role, name in theirs.params.items()}
+    return weights if tuple(named[name] for name in pattern.outputs) == body.outputs else None
 
 
 class _Cell:

@@ -1,9 +1,9 @@
 """Which elements of which axes are the same channel, found by one walk over the graph.
 
-Every value has one tracked axis (its channels) and an id for each element of that axis; linear and conv make
-new ids, all other operators pass, merge or freeze them. Ids that end up in one union-find class must be
-removed together; the class FROZEN must stay: graph inputs and outputs, and whatever an operator here can't
-follow. Axes other than the tracked one never change.
+Every value has one tracked axis (its channels) and an id for each element of that axis; linear, conv and
+embedding make new ids, as do the states of a scan; all other operators pass, merge or freeze them. Ids that
+end up in one union-find class must be removed together; the class FROZEN must stay: graph inputs and outputs,
+and whatever an operator here can't follow. Axes other than the tracked one never change.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.ops import ACTIVATIONS
+from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of
 
 FROZEN = 0
 
@@ -63,20 +64,28 @@ class ChannelIds:
         self.graph, self.classes = graph, Classes()
         self.values: dict[str, Tracked] = {}
         self.weights: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._shapes = {name: graph.values[name].shape for name in graph.inputs}
         for name in graph.inputs:
             self.values[name] = self.fixed(name)
+        self.follow(graph)
+        self.stop(*(self.values[name] for name in graph.outputs))
+
+    def follow(self, graph: Graph) -> None:
+        """Walk the nodes of the graph or of a body, whose inputs are known."""
+        self._shapes.update((name, value.shape) for name, value in graph.values.items())
         for node in graph.nodes:
             inputs = [self.values[name] for name in node.inputs]
             rule = RULES.get(node.op)
-            if rule is None:
+            if node.op == "scan":
+                self.values.update(zip(node.outputs, _scan(self, node, inputs), strict=True))
+            elif rule is None:
                 self.stop(*inputs)
                 self.values.update({name: self.fixed(name) for name in node.outputs})
             else:
                 self.values[node.output] = rule(self, node, inputs)
-        self.stop(*(self.values[name] for name in graph.outputs))
 
     def shape(self, value: str) -> tuple[int, ...]:
-        return self.graph.values[value].shape
+        return self._shapes[value]
 
     def fixed(self, value: str) -> Tracked:
         """A value of which nothing may be removed."""
@@ -179,7 +188,7 @@ def _mean(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
 
 
 def _elementwise(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
-    """add and mul: equal channels are one channel; an operand of width 1 is spread and must stay."""
+    """add, sub and mul: equal channels are one channel; an operand of width 1 is spread and must stay."""
     result = inputs[0]
     for other in inputs[1:]:
         if other.axis != result.axis:
@@ -203,6 +212,47 @@ def _concat(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
     for item in inputs[1:]:
         walk.classes.merge(first.ids, item.ids)
     return first
+
+
+def _slice(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    source, rank = inputs[0], len(walk.shape(node.inputs[0]))
+    if node.attrs["axis"] - rank != source.axis:
+        return source
+    if node.attrs["step"] != 1:  # what stays might not be evenly spaced
+        walk.stop(source)
+    return Tracked(source.axis, source.ids[node.attrs["start"] : node.attrs["stop"] : node.attrs["step"]])
+
+
+def _embedding(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    walk.stop(inputs[0])
+    made = walk.classes.new(walk.shape(node.output)[-1])
+    walk.register(node.params["weight"], 1, made)
+    return Tracked(-1, made)
+
+
+def _scan(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> list[Tracked]:
+    """A unit of a state is one channel in all steps, in the initial and in the final state."""
+    body, states = body_of(node), states_of(node)
+    x = inputs[0]
+    if x.axis == -len(walk.shape(node.inputs[0])):  # its channels are the steps
+        walk.stop(x)
+        x = Tracked(-1, (FROZEN,) * (body.values[body.inputs[0]].shape or (1,))[-1])
+    walk.values[body.inputs[0]] = x
+    for state in states:
+        walk.values[state] = Tracked(-1, walk.classes.new((body.values[state].shape or (1,))[-1]))
+    for state, given in zip(states, inputs[1:]):
+        _same(walk, walk.values[state], given)
+    walk.follow(body)
+    for state, following in zip(states, next_states_of(node), strict=True):
+        _same(walk, walk.values[state], walk.values[following])
+    return [walk.values[name] for name in (*sequences_of(node), *states)]
+
+
+def _same(walk: ChannelIds, first: Tracked, second: Tracked) -> None:
+    if first.axis == second.axis:
+        walk.classes.merge(first.ids, second.ids)
+    else:
+        walk.stop(first, second)
 
 
 def _transpose(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
@@ -249,8 +299,11 @@ RULES: Mapping[str, Rule] = {
     "conv": _conv,
     "mean": _mean,
     "add": _elementwise,
+    "sub": _elementwise,
     "mul": _elementwise,
     "concat": _concat,
+    "slice": _slice,
+    "embedding": _embedding,
     "transpose": _transpose,
     "pad": _pad,
     "reshape": _reshape,

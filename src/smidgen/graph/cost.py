@@ -6,15 +6,18 @@ import math
 
 from smidgen.formats import Integer, LowRank
 from smidgen.graph.core import Graph, Node
+from smidgen.graph.scan import SCANS, body_of, steps_of
 from smidgen.graph.trees import depths
 
 MOVES_NOTHING = ("reshape", "q.reshape")
+MULTIPLIES = ("linear", "conv", "q.linear", "q.conv")
 
 
 def macs(graph: Graph) -> dict[str, int]:
     """Multiply-accumulates of each convolution and linear node by name (real or integer), in graph order.
 
-    Positions in the padding are counted, and so are zero weights: this is what a dense kernel executes.
+    A scan has those of all its steps. Positions in the padding are counted, and so are zero weights: this is
+    what a dense kernel executes.
     """
     counted = ((node.name, _node_macs(graph, node)) for node in graph.nodes)
     return {name: count for name, count in counted if count}
@@ -22,16 +25,17 @@ def macs(graph: Graph) -> dict[str, int]:
 
 def element_operations(graph: Graph) -> dict[str, int]:
     """Element operations of every other node by name: one for each element a node reads or writes, whichever
-    is more; the whole window for pools; each weight for a decode; the longest walk and the leaf of
-    every tree. Reshapes cost nothing and are left out.
+    is more; the whole window for pools; each weight for a decode; the longest walk and the leaf of every
+    tree; what the other nodes of a scan's body do in all its steps. Reshapes cost nothing and are left out.
     """
-    counted = macs(graph)
-    others = (node for node in graph.nodes if node.name not in counted and node.op not in MOVES_NOTHING)
-    return {node.name: _node_elements(graph, node) for node in others}
+    skipped = (*MOVES_NOTHING, *MULTIPLIES)
+    return {node.name: _node_elements(graph, node) for node in graph.nodes if node.op not in skipped}
 
 
 def _node_macs(graph: Graph, node: Node) -> int:
-    if node.op not in ("linear", "conv", "q.linear", "q.conv"):
+    if node.op in SCANS:
+        return steps_of(node, graph.values) * sum(macs(body_of(node, graph.weights)).values())
+    if node.op not in MULTIPLIES:
         return 0
     weight = node.params.get("weight")
     out = graph.values[node.output].size
@@ -44,6 +48,9 @@ def _node_macs(graph: Graph, node: Node) -> int:
 
 
 def _node_elements(graph: Graph, node: Node) -> int:
+    if node.op in SCANS:
+        steps, body = steps_of(node, graph.values), body_of(node, graph.weights)
+        return steps * sum(element_operations(body).values())
     written = sum(graph.values[name].size for name in node.outputs)
     if node.op in ("trees", "q.trees"):
         return _tree_operations(graph, node)

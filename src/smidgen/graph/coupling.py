@@ -8,7 +8,7 @@ convolution. Units that lie in the same tensors form a group, of which at least 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,7 +16,8 @@ import numpy as np
 from smidgen.errors import BadInput
 from smidgen.formats import Dense, Format
 from smidgen.graph.channel_ids import FROZEN, ChannelIds, is_depthwise
-from smidgen.graph.core import Graph, Node
+from smidgen.graph.core import Attrs, Graph, Node
+from smidgen.graph.scan import body_of, states_of
 
 
 @dataclass(frozen=True)
@@ -141,19 +142,55 @@ def _sliced(graph: Graph, cut: frozenset[Unit]) -> Mapping[str, Format]:
 
 
 def _adapted(node: Node, walk: ChannelIds, gone: set[int]) -> Node:
-    """The node with new attributes where they count channels: depthwise groups, the shape of a reshape."""
-    if node.op == "conv":
-        tracked = walk.values[node.inputs[0]]
-        groups = int(node.attrs["groups"])
-        weight = walk.graph.weights[node.params["weight"]]
-        lost = sum(walk.classes.find(i) in gone for i in tracked.ids)
-        if tracked.axis == -1 and lost and is_depthwise(groups, weight.shape[-1]):
-            return replace(node, attrs={**node.attrs, "groups": groups - lost})
-    if node.op == "reshape":
-        tracked = walk.values[node.output]
-        lost = sum(walk.classes.find(i) in gone for i in tracked.ids)
-        shape = list(walk.shape(node.output))
-        shape[tracked.axis] -= lost
+    """The node with new attributes where they count channels; those of a scan's body too."""
+    change = _ADAPT.get(node.op)
+    return node if change is None else replace(node, attrs={**node.attrs, **change(node, walk, gone)})
+
+
+def _lost(walk: ChannelIds, gone: set[int], ids: Iterable[int]) -> int:
+    return sum(walk.classes.find(i) in gone for i in ids)
+
+
+def _adapted_conv(node: Node, walk: ChannelIds, gone: set[int]) -> Attrs:
+    tracked, groups = walk.values[node.inputs[0]], int(node.attrs["groups"])
+    per_group = walk.graph.weights[node.params["weight"]].shape[-1]
+    if tracked.axis != -1 or not is_depthwise(groups, per_group):
+        return {}
+    return {"groups": groups - _lost(walk, gone, tracked.ids)}
+
+
+def _adapted_reshape(node: Node, walk: ChannelIds, gone: set[int]) -> Attrs:
+    tracked = walk.values[node.output]
+    lost = _lost(walk, gone, tracked.ids)
+    shape = list(walk.shape(node.output))
+    shape[tracked.axis] -= lost
+    return {"shape": tuple(shape)} if lost else {}
+
+
+def _adapted_slice(node: Node, walk: ChannelIds, gone: set[int]) -> Attrs:
+    tracked = walk.values[node.inputs[0]]
+    if node.attrs["axis"] - len(walk.shape(node.inputs[0])) != tracked.axis:
+        return {}
+    ends = {key: int(node.attrs[key]) for key in ("start", "stop")}
+    return {key: end - _lost(walk, gone, tracked.ids[:end]) for key, end in ends.items()}
+
+
+def _adapted_scan(node: Node, walk: ChannelIds, gone: set[int]) -> Attrs:
+    """The body with smaller states; its other shapes follow from those."""
+    body = body_of(node)
+    values = dict(body.values)
+    for state in states_of(node):
+        lost = _lost(walk, gone, walk.values[state].ids)
         if lost:
-            return replace(node, attrs={**node.attrs, "shape": tuple(shape)})
-    return node
+            *rest, width = values[state].shape
+            values[state] = replace(values[state], shape=(*rest, width - lost))
+    nodes = tuple(_adapted(inner, walk, gone) for inner in body.nodes)
+    return {"body": replace(body, nodes=nodes, values=values)}
+
+
+_ADAPT: Mapping[str, Callable[[Node, ChannelIds, set[int]], Attrs]] = {
+    "conv": _adapted_conv,
+    "reshape": _adapted_reshape,
+    "slice": _adapted_slice,
+    "scan": _adapted_scan,
+}

@@ -22,6 +22,7 @@ from smidgen.learn.hooks import FitState, Hook
 from smidgen.learn.objectives.choose import loss_for
 from smidgen.learn.objectives.objective import Batch, Objective
 from smidgen.learn.twin import GraphTwin
+from smidgen.lower.grids import without_grids
 
 EVAL_BATCH = 512
 SMALL_MACS = 4_000_000
@@ -199,9 +200,8 @@ def float_logits(
     graph: Graph, x: np.ndarray[Any, np.dtype[np.float32]]
 ) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Outputs of a float graph through torch: the quick way to evaluate the uncompressed network."""
-    plain = replace(graph, values={n: replace(v, grid=None) for n, v in graph.values.items()})
     with threads_for(graph):
-        return logits(GraphTwin(plain), x)
+        return logits(GraphTwin(without_grids(graph)), x)
 
 
 def _call(hooks: Sequence[Hook], event: str, state: FitState) -> None:

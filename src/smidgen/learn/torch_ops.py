@@ -95,9 +95,25 @@ def _add(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return a + b
 
 
+def _sub(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a, b = _aligned(x)
+    return a - b
+
+
 def _mul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     a, b = _aligned(x)
     return a * b
+
+
+def _slice(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a = node.attrs
+    return x[0][(slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)]
+
+
+def _embedding(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    """Rows by (rounded, clamped) index, as the interpreter takes them; the index has no gradient."""
+    rows = x[0].detach().round().clamp(0, len(w["weight"]) - 1).long()
+    return F.embedding(rows, w["weight"])
 
 
 def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
@@ -118,6 +134,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "avg_pool": _avg_pool,
     "mean": _mean,
     "add": _add,
+    "sub": _sub,
     "mul": _mul,
     "add_constant": lambda node, x, w, out: x[0] + w["constant"],
     "mul_constant": lambda node, x, w, out: x[0] * w["constant"],
@@ -125,5 +142,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "reshape": lambda node, x, w, out: x[0].reshape(x[0].shape[0], *out.shape),
     "transpose": lambda node, x, w, out: x[0].permute(0, *(axis + 1 for axis in node.attrs["perm"])),
     "pad": _pad,
+    "slice": _slice,
+    "embedding": _embedding,
     "trees": _trees,
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,47 +12,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen.errors import Unsupported
-from smidgen.formats import Dense, Format, Grid
-from smidgen.formats.twins import LowRankTwin, Twin, round_half_up_ste
+from smidgen.formats import Dense, Format
+from smidgen.formats.twins import LowRankTwin, Twin
 from smidgen.graph import Graph, Node
+from smidgen.graph.core import Value
+from smidgen.graph.scan import body_of
 from smidgen.graph.structured import expand_structured, right_factors
+from smidgen.learn.fused_cells import fused_cell
+from smidgen.learn.grid_twin import GridTwin
+from smidgen.learn.scan import run_scan
 from smidgen.learn.torch_ops import TORCH_FUNCTIONS
-from smidgen.lower.grids import KEEPS_GRID, trainable_grids, with_grids
+from smidgen.lower.grids import KEEPS_GRID, declared_grids, grid_owners, trainable_grids, with_grids
 
 STATISTICS = ("mean", "variance")
 BATCH_NORM_MOMENTUM = 0.1
-RANGE_MOMENTUM = 0.02
-
-
-class GridTwin(nn.Module):
-    """Fake quantization of one activation. While `adapting`, its range follows an average of batch ranges."""
-
-    lo: Tensor
-    hi: Tensor
-
-    def __init__(self, grid: Grid, fixed: bool) -> None:
-        super().__init__()
-        self.original = grid
-        self.bits = grid.bits
-        self.fixed = fixed
-        self.adapting = not fixed
-        self.moved = False
-        self.register_buffer("lo", torch.tensor((grid.qmin - grid.zero) * grid.scale))
-        self.register_buffer("hi", torch.tensor((grid.qmax - grid.zero) * grid.scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and self.adapting:
-            with torch.no_grad():
-                self.lo.lerp_(x.min().clamp_max(0.0), RANGE_MOMENTUM)
-                self.hi.lerp_(x.max().clamp_min(0.0), RANGE_MOMENTUM)
-            self.moved = True
-        grid = self.grid()
-        low, high = (grid.qmin - grid.zero) * grid.scale, (grid.qmax - grid.zero) * grid.scale
-        return round_half_up_ste(torch.clamp(x, low, high) / grid.scale) * grid.scale
-
-    def grid(self) -> Grid:
-        """The grid of the current range; the original one if nothing moved."""
-        return Grid.from_range(float(self.lo), float(self.hi), self.bits) if self.moved else self.original
+NARROW_BITS = 8  # wider grids are not imitated in training (learn/scan.py)
+TRAINABLE = frozenset({*TORCH_FUNCTIONS, "batch_norm", "scan"})
 
 
 class GraphTwin(nn.Module):
@@ -62,42 +39,38 @@ class GraphTwin(nn.Module):
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
-        missing = sorted({n.op for n in graph.nodes if n.op not in TORCH_FUNCTIONS and n.op != "batch_norm"})
+        missing = sorted({node.op for node in graph.walk() if node.op not in TRAINABLE})
         if missing:
             raise Unsupported(
                 graph.name, f"operators {', '.join(missing)} can't be trained", "", "Drop tune.fit"
             )
         self.graph = graph
         self.weights: dict[str, Twin] = {}
-        for node in graph.nodes:
-            for role, name in node.params.items():
-                if role in STATISTICS:
-                    self.register_buffer(_key(name), torch.from_numpy(graph.weights[name].decode().copy()))
-                elif name not in self.weights:
-                    self.weights[name] = graph.weights[name].twin()
+        for role, name in _params(graph):
+            if role in STATISTICS:
+                self.register_buffer(_key(name), torch.from_numpy(graph.weights[name].decode().copy()))
+            elif name not in self.weights:
+                self.weights[name] = graph.weights[name].twin()
         self._twins = nn.ModuleList(self.weights.values())
         self._executed = expand_structured(graph)
-        self._factors = _factors(self.weights, right_factors(graph))
+        self._factors = _factors(self.weights, _rights(graph))
         moving = trainable_grids(graph)
-        shares = {n.output for n in graph.nodes if n.op in KEEPS_GRID}
         self.grids: dict[str, GridTwin] = {
-            name: GridTwin(value.grid, fixed=name not in moving)
-            for name, value in graph.values.items()
-            if value.grid is not None and name not in shares
+            owner: GridTwin(grid, fixed=owner not in moving)
+            for owner, grid in declared_grids(graph).items()
+            if grid.bits <= NARROW_BITS
         }
         self._grids = nn.ModuleList(self.grids.values())
+        self._grid_of = _grids_by_value(graph, self.grids)
+        cells = {node.name: fused_cell(node) for node in self._executed.walk() if node.op == "scan"}
+        self._fused = {name: cell for name, cell in cells.items() if cell is not None}
 
     def forward(self, x: Tensor) -> Tensor:
         live = {self.graph.inputs[0]: self._on_grid(self.graph.inputs[0], x)}
         memo: dict[str, Tensor] = {}
         for node in self._executed.nodes:
-            inputs = [live[name] for name in node.inputs]
-            params = {role: self._param(role, name, memo) for role, name in node.params.items()}
-            if node.op == "batch_norm":
-                y = self._batch_norm(node, inputs[0], params)
-            else:
-                y = TORCH_FUNCTIONS[node.op](node, inputs, params, self._executed.values[node.output])
-            live[node.output] = self._on_grid(node.output, y)
+            made = self._evaluate(memo, node, [live[name] for name in node.inputs], self._executed.values)
+            live.update((name, self._on_grid(name, y)) for name, y in zip(node.outputs, made, strict=True))
         return live[self.graph.outputs[0]]
 
     def progress(self, t: float) -> None:
@@ -113,21 +86,35 @@ class GraphTwin(nn.Module):
     def freeze(self) -> Graph:
         """The trained graph: weights through their formats, BatchNorm statistics and grids written back."""
         changed: dict[str, Format] = {name: twin.freeze() for name, twin in self.weights.items()}
-        for node in self.graph.nodes:
-            for role in STATISTICS:
-                if role in node.params:
-                    name = node.params[role]
-                    changed[name] = Dense(getattr(self, _key(name)).cpu().numpy())
+        for role, name in _params(self.graph):
+            if role in STATISTICS:
+                changed[name] = Dense(getattr(self, _key(name)).cpu().numpy())
         moved = {name: grid.grid() for name, grid in self.grids.items() if not grid.fixed}
         return with_grids(replace(self.graph.with_weights(changed), pending=()), moved)
 
-    def _on_grid(self, name: str, x: Tensor) -> Tensor:
-        return self.grids[name](x) if name in self.grids else x
+    def _evaluate(
+        self, memo: dict[str, Tensor], node: Node, x: Sequence[Tensor], values: Mapping[str, Value]
+    ) -> Sequence[Tensor]:
+        """Outputs of a node; `memo` holds the weights made in this forward pass."""
+        if node.name in self._fused:
+            return self._fused[node.name].run(x, partial(self._weight, memo))
+        if node.op == "scan":
+            return run_scan(node, x, partial(self._evaluate, memo), self._grid_of)
+        params = {role: self._param(memo, role, name) for role, name in node.params.items()}
+        if node.op == "batch_norm":
+            return [self._batch_norm(node, x[0], params)]
+        return [TORCH_FUNCTIONS[node.op](node, x, params, values[node.output])]
 
-    def _param(self, role: str, name: str, memo: dict[str, Tensor]) -> Tensor:
+    def _on_grid(self, name: str, x: Tensor) -> Tensor:
+        return self._grid_of[name](x) if name in self._grid_of else x
+
+    def _param(self, memo: dict[str, Tensor], role: str, name: str) -> Tensor:
         if role in STATISTICS:
             buffer: Tensor = getattr(self, _key(name))
             return buffer
+        return self._weight(memo, name)
+
+    def _weight(self, memo: dict[str, Tensor], name: str) -> Tensor:
         if name not in memo:
             memo[name] = (self._factors.get(name) or self.weights[name]).weight()
         return memo[name]
@@ -145,6 +132,39 @@ class GraphTwin(nn.Module):
             node.attrs["epsilon"],
         )
         return y.movedim(1, -1) if x.dim() > 2 else y
+
+
+def _params(graph: Graph) -> Iterator[tuple[str, str]]:
+    """(role, weight) of all nodes; a scan's own params only repeat those of its body."""
+    for node in graph.walk():
+        if node.op != "scan":
+            yield from node.params.items()
+
+
+def _grids_by_value(graph: Graph, grids: Mapping[str, GridTwin]) -> dict[str, GridTwin]:
+    """value -> its grid, for the values that must be put on it: not those that have it from their input."""
+    owners = grid_owners(graph)
+    made = [*graph.inputs, *_fresh_values(graph.walk(), owners)]
+    return {name: grids[owners[name]] for name in made if owners.get(name) in grids}
+
+
+def _fresh_values(nodes: Iterable[Node], owners: Mapping[str, str]) -> Iterator[str]:
+    for node in nodes:
+        if node.op == "scan":
+            # Every step's state was put on its grid inside, where the initial one starts on it too.
+            yield from (name for name in node.outputs if owners[name] == name)
+            yield from node.attrs["body"].inputs[1:]
+        elif node.op not in KEEPS_GRID or owners[node.output] != owners[node.inputs[0]]:
+            yield from node.outputs
+
+
+def _rights(graph: Graph) -> dict[str, str]:
+    """Left -> right factor of each low-rank weight, in bodies too, as `expand_structured` names them."""
+    found = right_factors(graph)
+    for node in graph.nodes:
+        if node.op == "scan":
+            found |= _rights(body_of(node, graph.weights))
+    return found
 
 
 def _factors(weights: dict[str, Twin], rights: dict[str, str]) -> dict[str, Twin]:

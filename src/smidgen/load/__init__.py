@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ _PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 _ESTIMATORS = (".joblib", ".pkl", ".pickle")
 
 
-def load(source: Any, example_input: Any = None) -> Graph:
+def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
     """A trained model as a float graph.
 
     Args:
@@ -27,9 +28,12 @@ def load(source: Any, example_input: Any = None) -> Graph:
             (torch.export.save) file, or `package.module:name` of a model or of a function that returns one.
         example_input: a batch [n, ...] (array or tensor; a tuple of them for several inputs), in the model's
             own layout. A module needs it; for an ONNX file it fixes sizes that the file leaves open.
+        batch_axes: which axis of the inputs is the batch, one for all or one each: 1 for the time-major
+            sequences [T, n, ...] and the states [layers, n, ...] of recurrent layers. A .pt2 file tells it.
 
-    The graph is channels last inside and keeps the model's own layout at its inputs and outputs. What it
-    can't express becomes a float island, listed by `smidgen.run.islands.islands`.
+    The graph is channels last inside and keeps the model's own layout at its inputs and outputs, except that
+    the batch always comes first there: states [layers, n, H] become [n, layers, H]. What it can't express
+    becomes a float island, listed by `smidgen.run.islands.islands`.
 
     Raises:
         BadInput: the model can't be read, or mixes the samples of a batch.
@@ -40,7 +44,7 @@ def load(source: Any, example_input: Any = None) -> Graph:
     if isinstance(source, Graph):
         return source
     if isinstance(source, (str, Path)):
-        return _load_file(Path(source), example_input)
+        return _load_file(Path(source), example_input, batch_axes)
     if type(source).__module__.partition(".")[0] == "sklearn":
         return _loader("sklearn", "sklearn").load_estimator(source)  # type: ignore[no-any-return]
     torch = sys.modules.get("torch")  # whoever holds a module has imported it
@@ -52,18 +56,18 @@ def load(source: Any, example_input: Any = None) -> Graph:
                 "a module does not know its input's shape",
                 "Pass example_input, a batch [n, ...]",
             )
-        return _loader("torch_export", "torch").load_module(source, example_input)  # type: ignore[no-any-return]
+        return _loader("torch_export", "torch").load_module(source, example_input, batch_axes)  # type: ignore[no-any-return]
     found = f"an object of type {type(source).__name__}"
     raise BadInput("model", found, NEEDED)
 
 
-def _load_file(path: Path, example_input: Any) -> Graph:
+def _load_file(path: Path, example_input: Any, batch_axes: Sequence[int] | int) -> Graph:
     if not path.is_file():
         found = "it is a folder" if path.is_dir() else "no such file"
         raise BadInput(str(path), found, "an .onnx or .pt2 file is needed")
     kind = path.suffix.lower()
     if kind == ".onnx":
-        return _loader("onnx", "onnx").load_onnx(path, example_input)  # type: ignore[no-any-return]
+        return _loader("onnx", "onnx").load_onnx(path, example_input, batch_axes)  # type: ignore[no-any-return]
     if kind == ".pt2":
         return _loader("torch_export", "torch").load_pt2(path)  # type: ignore[no-any-return]
     if kind in _ESTIMATORS:
@@ -91,8 +95,8 @@ def _loader(module: str, package: str) -> Any:
 class _Callable(ModuleType):
     """Importing this package puts it in the place of the function `smidgen.load`: so it can be called too."""
 
-    def __call__(self, source: Any, example_input: Any = None) -> Graph:
-        return load(source, example_input)
+    def __call__(self, source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
+        return load(source, example_input, batch_axes)
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -6,14 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from smidgen.load.source import Constant, NotCaptured, Source
+import numpy as np
+
+from smidgen.load.source import Constant, NotCaptured, Operand, Source
 
 
 @dataclass(frozen=True)
 class Call:
     """One operator: its arguments by schema name (values of the graph are strings, tensors Constants).
 
-    `shape` is the output's per-sample shape. `text` marks arguments that are strings in the source.
+    `shape` is the (first) output's per-sample shape, `batch_out` where the batch is among its axes, and
+    `batch_axes` where it is in the arguments that are values. `text`: arguments that are strings.
     """
 
     source: Source
@@ -21,6 +24,13 @@ class Call:
     args: Mapping[str, Any]
     shape: tuple[int, ...]
     text: Mapping[str, str]
+    batch_axes: Mapping[str, int]
+    batch_out: int
+
+    @property
+    def batch_axis(self) -> int:
+        """Where the batch is among the axes of the first tensor argument."""
+        return next(iter(self.batch_axes.values()))
 
     @property
     def x(self) -> str:
@@ -44,11 +54,22 @@ class Call:
 
     def axis(self, given: int) -> int:
         """An axis of the source (batch counted) as an axis of a sample."""
-        rank = self.source.rank(self.x) + 1
-        axis = given % rank - 1
-        if axis < 0:
+        axis = given % (self.source.rank(self.x) + 1)
+        if axis == self.batch_axis:
             raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
-        return axis
+        return axis - (axis > self.batch_axis)
+
+    def operand(self, key: str) -> Operand:
+        """An argument of arithmetic; constants lose their batch axis, which is of length one."""
+        given = self.args[key]
+        if isinstance(given, (int, float)):
+            return Constant(np.asarray(given, dtype=np.float64))
+        if isinstance(given, Constant):
+            other = next(v for v in self.args.values() if isinstance(v, str))
+            behind = self.source.rank(other) + 1 - self.batch_axis  # the batch axis counted from the end
+            if self.batch_axis and given.array.ndim >= behind:
+                return Constant(np.squeeze(given.array, -behind), given.name)
+        return given  # type: ignore[no-any-return]
 
     def axes(self, given: Sequence[int] | int | None) -> tuple[int, ...]:
         if given is None or (not isinstance(given, int) and not given):
@@ -56,4 +77,4 @@ class Call:
         return tuple(self.axis(a) for a in ([given] if isinstance(given, int) else given))
 
 
-Handler = Callable[[Call], str]
+Handler = Callable[[Call], str | Sequence[str]]

@@ -24,9 +24,11 @@ class IslandWriter:
         values: Mapping[Node, Any],
         tensors: Mapping[Node, torch.Tensor],
         batches: Callable[[Any], int | None],
+        batch_axis: Callable[[Any], int | None],
     ) -> None:
         self.inputs: list[Node] = []
-        self._values, self._tensors, self._batches = values, tensors, batches
+        self._values, self._tensors = values, tensors
+        self._batches, self._batch_axis = batches, batch_axis
         self._steps: list[Any] = []
         self._numbers: dict[Node, int] = {}
 
@@ -35,7 +37,11 @@ class IslandWriter:
         number = self._step(node)
         if not self.inputs:
             raise NotCaptured("it does not depend on the network's input")
-        outputs = [{"step": number}] if items is None else [{"item": [number, i]} for i in items]
+        value = node.meta["val"]
+        if items is None:
+            outputs = [self._batch_first({"step": number}, value)]
+        else:
+            outputs = [self._batch_first({"item": [number, i]}, value[i]) for i in items]
         dtypes = [str(n.meta["val"].dtype).removeprefix("torch.") for n in self.inputs]
         packed: bytes = msgpack.packb({"dtypes": dtypes, "steps": self._steps, "outputs": outputs})
         return packed
@@ -69,7 +75,7 @@ class IslandWriter:
         if node in self._values:
             if node not in self.inputs:
                 self.inputs.append(node)
-            return {"in": self.inputs.index(node)}
+            return self._input(node)
         value = node.meta.get("val")
         if isinstance(value, (int, torch.SymInt)):
             times = self._batches(value)
@@ -79,6 +85,23 @@ class IslandWriter:
             assert isinstance(whole, Node)
             return {"item": [self._step(whole), index]}
         return {"step": self._step(node)}
+
+    def _batch_first(self, made: dict[str, Any], value: Any) -> dict[str, Any]:
+        axis = self._batch_axis(value)
+        if not axis:
+            return made
+        self._steps.append(["aten::movedim.int", [made, axis, 0], {}])
+        return {"step": len(self._steps) - 1}
+
+    def _input(self, node: Node) -> dict[str, int]:
+        """Inputs come batch first: one that had its batch elsewhere gets it back there."""
+        number, axis = self.inputs.index(node), self._batch_axis(node.meta["val"])
+        if not axis:
+            return {"in": number}
+        if node not in self._numbers:
+            self._steps.append(["aten::movedim.int", [{"in": number}, 0, axis], {}])
+            self._numbers[node] = len(self._steps) - 1
+        return {"step": self._numbers[node]}
 
 
 def operator_name(target: torch._ops.OpOverload) -> str:

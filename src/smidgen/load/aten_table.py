@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from smidgen.load.activations import activation, clamp, leaky_relu, silu
 from smidgen.load.aten_call import Call, Handler
+from smidgen.load.aten_moves import MOVE_HANDLERS
+from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand
 from smidgen.load.window_pads import ceil_pads, same_pads
 
@@ -106,36 +107,6 @@ def _sum(call: Call) -> str:
     return call.source.scale(mean, float(math.prod(call.source.shape(call.x)[a] for a in axes)), call.name)
 
 
-def _concat(call: Call) -> str:
-    values = call.args["tensors"]
-    if not all(isinstance(v, str) for v in values):
-        raise NotCaptured("concatenation with a constant")
-    rank = call.source.rank(values[0]) + 1
-    if call.args["dim"] % rank == 0:
-        raise NotCaptured("it joins along the batch dimension", "Concatenate another axis")
-    return call.source.concat(values, call.args["dim"] % rank - 1, call.name)
-
-
-def _permute(call: Call) -> str:
-    rank = call.source.rank(call.x) + 1
-    perm = [axis % rank for axis in call.args["dims"]]
-    return _moved(call, perm)
-
-
-def _transpose(call: Call) -> str:
-    rank = call.source.rank(call.x) + 1
-    perm = list(range(rank))
-    a, b = (call.args[key] % rank for key in ("dim0", "dim1")) if "dim0" in call.args else (0, 1)
-    perm[a], perm[b] = perm[b], perm[a]
-    return _moved(call, perm)
-
-
-def _moved(call: Call, perm: Sequence[int]) -> str:
-    if perm[0] != 0:
-        raise NotCaptured("it moves the batch dimension", "Keep the batch first")
-    return call.source.transpose(call.x, [axis - 1 for axis in perm[1:]], call.name)
-
-
 def _pad(call: Call) -> str:
     if call.text.get("mode", "constant") != "constant":
         raise NotCaptured(f"padding by {call.text['mode']}", "Pad with zeros")
@@ -150,24 +121,25 @@ def _pad(call: Call) -> str:
 
 def _add(sign: float) -> Handler:
     def handle(call: Call) -> str:
-        a, b = (_operand(call.args[key]) for key in ("self", "other"))
-        factor = sign * float(call.args.get("alpha", 1))
-        return call.source.add(a, _times(call, b, factor), call.name)
+        a, b = call.operand("self"), call.operand("other")
+        scaled = _times(call, b, float(call.args.get("alpha", 1)))
+        join = call.source.add if sign > 0 else call.source.subtract
+        return join(a, scaled, call.name)
 
     return handle
 
 
 def _reverse_subtract(call: Call) -> str:
-    a, b = (_operand(call.args[key]) for key in ("self", "other"))
-    return call.source.add(_times(call, a, -float(call.args.get("alpha", 1))), b, call.name)
+    scaled = _times(call, call.operand("self"), float(call.args.get("alpha", 1)))
+    return call.source.subtract(call.operand("other"), scaled, call.name)
 
 
 def _mul(call: Call) -> str:
-    return call.source.mul(_operand(call.args["self"]), _operand(call.args["other"]), call.name)
+    return call.source.mul(call.operand("self"), call.operand("other"), call.name)
 
 
 def _div(call: Call) -> str:
-    divisor = _operand(call.args["other"])
+    divisor = call.operand("other")
     if not isinstance(divisor, Constant) or "rounding_mode" in call.text or not np.all(divisor.array):
         raise NotCaptured("division by a computed or zero value, or rounded", "Multiply instead")
     return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
@@ -216,16 +188,15 @@ def _dropout(call: Call) -> str:
     return call.x
 
 
-def _reshape(call: Call) -> str:
-    return call.source.reshape(call.x, call.shape, call.name)
+def _embedding(call: Call) -> str:
+    indices = call.args["indices"]
+    if not isinstance(indices, str):
+        raise NotCaptured("an operation on a constant")
+    return call.source.embedding(indices, call.needed("weight"), call.name)
 
 
 def _function(op: str) -> Handler:
     return lambda call: activation(call.source, op, call.x, call.name)
-
-
-def _operand(given: Any) -> Operand:
-    return Constant(np.asarray(given, dtype=np.float64)) if isinstance(given, (int, float)) else given
 
 
 def _times(call: Call, operand: Operand, factor: float) -> Operand:
@@ -245,7 +216,6 @@ def _any(padding: Sequence[tuple[int, int]]) -> bool:
     return any(before or after for before, after in padding)
 
 
-_RESHAPES = ("view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze")
 _IDENTITIES = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "positive", "to", "_to_copy")
 _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout")
 
@@ -263,9 +233,6 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), _adaptive_pool("max")),
     "mean": _mean,
     "sum": _sum,
-    "cat": _concat,
-    "permute": _permute,
-    **dict.fromkeys(("transpose", "t"), _transpose),
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "add": _add(1.0),
     "sub": _add(-1.0),
@@ -283,5 +250,17 @@ HANDLERS: Mapping[str, Handler] = {
     "silu": lambda call: silu(call.source, call.x, call.name),
     **dict.fromkeys(_DROPOUTS, _dropout),
     **dict.fromkeys(_IDENTITIES, _same),
-    **dict.fromkeys(_RESHAPES, _reshape),
+    **MOVE_HANDLERS,
+    "embedding": _embedding,
+    **RECURRENT_HANDLERS,
 }
+
+# Operators that mean the same for a sample wherever the batch is; the others want it first.
+BATCH_ANYWHERE = frozenset(
+    {
+        *("linear", "matmul", "mean", "sum", "add", "sub", "rsub", "mul", "div", "neg", "pow", "square"),
+        *("softmax", "_softmax", "clamp", "clamp_min", "clamp_max", "hardtanh", "relu", "relu6", "sigmoid"),
+        *("tanh", "hardswish", "hardsigmoid", "leaky_relu", "silu", "embedding"),
+        *(*_DROPOUTS, *_IDENTITIES, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
+    }
+)

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
@@ -15,19 +16,24 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.aten_call import Call
 from smidgen.load.aten_island import IslandWriter
-from smidgen.load.aten_table import HANDLERS
+from smidgen.load.aten_moves import MOVES
+from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
+from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
 
 _MOVES = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "permute", "t", "transpose", "view")
+_FILLS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
 _BROADCASTING = ("add", "sub", "mul", "rsub", "div")
 
 
 class Walk:
     """Turns an exported program's operators, one after another, into nodes of a graph.
 
-    `values`: fx node -> its value in the graph, or a list of such for a tuple. `tensors`: constants. A node
-    in neither is deferred: the batch is not its leading dimension, so it can only live inside an island.
+    `values`: fx node -> its value in the graph, or a list of such for a tuple. Wherever a tensor has its
+    batch axis, the graph's value is the same sample without it. `tensors`: constants; `fills`: tensors of
+    one number throughout whose size depends on the batch's. A node in none of them is deferred: it has no
+    batch axis, so it can only live inside an island.
     """
 
     def __init__(self, program: ExportedProgram, name: str) -> None:
@@ -35,8 +41,9 @@ class Walk:
         self.source = Source(name)
         self.values: dict[Node, Any] = {}
         self.tensors: dict[Node, torch.Tensor] = {}
+        self.fills: dict[Node, float] = {}
         self.names: dict[Node, str] = {}
-        self.batch: Any = None
+        self.batch: Any = self._batch_size()
 
     def run(self) -> Graph:
         for node in self.program.graph.nodes:
@@ -64,14 +71,25 @@ class Walk:
             return  # an argument that is a plain number or None: already part of the trace
         if value.ndim < 1:
             raise BadInput(f"input {node.name}", "it has no dimensions", "the first one is the batch")
-        if self.batch is None:
-            self.batch = value.shape[0]
         shape = self._sample_shape(value)
         if shape is None:
-            raise BadInput(
-                f"input {node.name}", f"its first dimension is {value.shape[0]}", f"the batch is {self.batch}"
-            )
+            found = f"none of its dimensions {[str(n) for n in value.shape]} is the batch"
+            raise BadInput(f"input {node.name}", found, f"the batch is {self.batch}")
         self.values[node] = self.source.input(node.name, shape)
+
+    def _batch_size(self) -> Any:
+        """The first size of an input that is left open, else the first dimension of the first input."""
+        signature = {
+            s.arg.name for s in self.program.graph_signature.input_specs if s.kind is InputKind.USER_INPUT
+        }
+        ports = [
+            n.meta.get("val")
+            for n in self.program.graph.nodes
+            if n.op == "placeholder" and n.name in signature
+        ]
+        sizes = [size for port in ports if isinstance(port, torch.Tensor) for size in port.shape]
+        firsts = [port.shape[0] for port in ports if isinstance(port, torch.Tensor) and port.ndim]
+        return next((n for n in sizes if hasattr(n, "node")), firsts[0] if firsts else None)
 
     def _results(self) -> Sequence[Any]:
         (output,) = (node for node in self.program.graph.nodes if node.op == "output")
@@ -81,8 +99,8 @@ class Walk:
     def _output(self, node: Any) -> str:
         value = self.values.get(node) if isinstance(node, Node) else None
         if not isinstance(value, str):
-            found = f"output {node} is a constant, or its first dimension is not the batch"
-            raise BadInput(self.where, found, "every output is [n, ...]", "Return only such tensors")
+            found = f"output {node} is a constant, or none of its dimensions is the batch"
+            raise BadInput(self.where, found, "every output holds n samples", "Return only such tensors")
         return value
 
     # Operators
@@ -96,7 +114,7 @@ class Walk:
         value = node.meta.get("val")
         if not isinstance(node.target, torch._ops.OpOverload) or isinstance(value, (int, torch.SymInt)):
             return
-        if value is None or self._fold(node):
+        if value is None or self._fold(node) or self._fill(node):
             return
         try:
             self._capture(node)
@@ -117,6 +135,19 @@ class Walk:
             self.names[node] = self.names.get(node.all_input_nodes[0], "")
         return True
 
+    def _fill(self, node: Node) -> bool:
+        """A tensor of equal numbers, as many as the batch asks for: made so, or moved from one."""
+        operator_name = packet(node)
+        if operator_name in _FILLS and isinstance(node.meta["val"], torch.Tensor):
+            self.fills[node] = _FILLS[operator_name]
+            return True
+        origins = node.all_input_nodes[:1]
+        same = operator_name in (*MOVES, "to", "_to_copy", "expand") and operator_name not in ("cat", "stack")
+        if same and origins and origins[0] in self.fills and isinstance(node.meta["val"], torch.Tensor):
+            self.fills[node] = self.fills[origins[0]]
+            return True
+        return False
+
     def _capture(self, node: Node) -> None:
         operator_name, value = packet(node), node.meta["val"]
         first = value[0] if isinstance(value, (list, tuple)) else value
@@ -124,16 +155,19 @@ class Walk:
         if operator_name in ("expand", "expand_as") and self._read_broadcasting(node):
             self.values[node] = self.values[node.args[0]]  # type: ignore[index]
             return
-        if operator_name not in HANDLERS or not first.is_floating_point():
+        if operator_name not in HANDLERS or not (first.is_floating_point() or operator_name in MOVES):
             raise NotCaptured(f"the graph has no operator for {operator_name}")
         if shape is None:
-            raise NotCaptured("it moves the batch out of the first dimension", "Keep the batch first")
-        if isinstance(value, (list, tuple)) and set(items(node)) - {0}:
-            raise NotCaptured(f"{operator_name} with more than one result")
+            raise NotCaptured("it mixes the batch with another dimension", "Keep samples independent")
         made = HANDLERS[operator_name](self._bound(node, shape))
-        if self.source.shape(made) != shape:
-            raise NotCaptured(f"its broadcasting makes {list(shape)} of {list(self.source.shape(made))}")
-        self.values[node] = [made] if isinstance(value, (list, tuple)) else made
+        several = [made] if isinstance(made, str) else list(made)
+        if isinstance(value, (list, tuple)) and max(items(node), default=0) >= len(several):
+            raise NotCaptured(f"{operator_name} with more than one result")
+        for tensor, name in zip(value if isinstance(value, (list, tuple)) else [value], several):
+            if self.source.shape(name) != self._sample_shape(tensor):
+                found = f"{self._sample_shape(tensor)} of {self.source.shape(name)}"
+                raise NotCaptured(f"its broadcasting makes {found}")
+        self.values[node] = several if isinstance(value, (list, tuple)) else several[0]
 
     def _bound(self, node: Node, shape: tuple[int, ...]) -> Call:
         """The call's arguments by schema name, defaults filled in."""
@@ -141,7 +175,27 @@ class Walk:
         given = {a.name: v for a, v in zip(schema, node.args)} | dict(node.kwargs)
         bound = {a.name: self._resolve(given.get(a.name, a.default_value)) for a in schema}
         text = {a.name: v for a in schema if isinstance(v := given.get(a.name, a.default_value), str)}
-        return Call(self.source, label(node), bound, shape, text)
+        axes = {a.name: self._axes(given.get(a.name)) for a in schema if self._axes(given.get(a.name))}
+        places = {axis - rank for found in axes.values() for axis, rank in found}
+        name = packet(node)
+        if name not in RECURRENT_HANDLERS and len(places) > 1:
+            raise NotCaptured(
+                "it combines tensors with the batch in different places", "Keep the batch first"
+            )
+        if name not in BATCH_ANYWHERE and any(axis for found in axes.values() for axis, _ in found):
+            raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
+        if not axes:
+            raise NotCaptured("an operation on a constant")
+        first = {key: found[0][0] for key, found in axes.items()}
+        value = node.meta["val"]
+        out = self._batch_axis(value[0] if isinstance(value, (list, tuple)) else value)
+        return Call(self.source, label(node), bound, shape, text, first, 0 if out is None else out)
+
+    def _axes(self, argument: Any) -> list[tuple[int, int]]:
+        """(batch axis, rank) of the values in an argument."""
+        nodes = argument if isinstance(argument, (list, tuple)) else [argument]
+        tensors = [n.meta["val"] for n in nodes if isinstance(n, Node) and n in self.values]
+        return [(self._batch_axis(t), t.ndim) for t in tensors]  # type: ignore[misc]  # values have one
 
     def _resolve(self, argument: Any) -> Any:
         if isinstance(argument, (list, tuple)):
@@ -152,9 +206,12 @@ class Walk:
             return Constant(self.tensors[argument].to(torch.float32).numpy(), self._stored_name(argument))
         if argument in self.values:
             return self.values[argument]
+        if argument in self.fills:
+            shape = [1 if hasattr(n, "node") else n for n in argument.meta["val"].shape]
+            return Constant(np.full(shape, self.fills[argument], np.float32))
         if isinstance(argument.meta.get("val"), (int, torch.SymInt)):
             return None  # a size: the output's shape says the same
-        raise NotCaptured("it reads a tensor whose first dimension is not the batch", "Keep the batch first")
+        raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
 
     def _stored_name(self, node: Node) -> str:
         """The user's name of a constant: of several names for one tensor (tied weights), the first."""
@@ -170,10 +227,11 @@ class Walk:
         value = node.meta["val"]
         several = isinstance(value, (list, tuple))
         read = sorted(items(node)) if several else []
-        shapes = [self._sample_shape(v) for v in ([value[i] for i in read] if several else [value])]
+        tensors = [value[i] for i in read] if several else [value]
+        shapes = [self._sample_shape(tensor) for tensor in tensors]
         if not shapes or any(shape is None for shape in shapes):
             return  # nothing reads it, or it is deferred
-        writer = IslandWriter(self.values, self.tensors, self._batches)
+        writer = IslandWriter(self.values, self.tensors, self._batches, self._batch_axis)
         try:
             payload = writer.payload(node, read if several else None)
         except NotCaptured as problem:
@@ -194,16 +252,23 @@ class Walk:
     # Shapes
 
     def _sample_shape(self, value: Any) -> tuple[int, ...] | None:
-        """A tensor's shape without the batch; None if the batch is not its first dimension."""
-        if not isinstance(value, torch.Tensor) or value.ndim < 1 or self._batches(value.shape[0]) != 1:
+        """A tensor's shape without the batch; None if it has no batch axis."""
+        axis = self._batch_axis(value)
+        return None if axis is None else tuple(int(n) for i, n in enumerate(value.shape) if i != axis)
+
+    def _batch_axis(self, value: Any) -> int | None:
+        """Which dimension of a tensor is the batch; None if none is, or several are."""
+        if not isinstance(value, torch.Tensor) or value.ndim < 1:
             return None
-        for size in value.shape[1:]:
-            if hasattr(size, "node"):  # symbolic
-                if self._batches(size):
-                    return None
-                found = f"a dimension of size {size}"
+        if not hasattr(self.batch, "node"):
+            return 0 if value.shape[0] == self.batch else None
+        open_axes = [axis for axis, size in enumerate(value.shape) if hasattr(size, "node")]
+        for axis in open_axes:
+            if self._batches(value.shape[axis]) is None:
+                found = f"a dimension of size {value.shape[axis]}"
                 raise BadInput(self.where, found, "only the batch may vary", "Fix all others")
-        return tuple(int(size) for size in value.shape[1:])
+        whole = len(open_axes) == 1 and self._batches(value.shape[open_axes[0]]) == 1
+        return open_axes[0] if whole else None
 
     def _batches(self, size: Any) -> int | None:
         """k for a size of k times the batch, None for a fixed size."""

@@ -83,10 +83,10 @@ class _Sweep:
             return replace(view, base=self._emit(node, [view.base]))
         if node.op in LAST_AXIS and view is not None:
             return self._last_axis(node, view)
-        if node.op in ("add", "mul", "concat"):
+        if node.op in ("add", "sub", "mul", "concat"):
             return self._several(node)
-        if node.op in ("mean", "pad") and isinstance(view, View):
-            return self._mean(node, view) if node.op == "mean" else self._pad(node, view)
+        if node.op in ("mean", "pad", "slice") and isinstance(view, View):
+            return {"mean": self._mean, "pad": self._pad, "slice": self._slice}[node.op](node, view)
         outputs = self._append(replace(node, inputs=tuple(self._at(name) for name in node.inputs)))
         for old, new in zip(node.outputs, outputs, strict=True):
             self.views[old] = self._plain(new)
@@ -133,7 +133,7 @@ class _Sweep:
         return replace(view, base=self._emit(node, [view.base], changed))
 
     def _several(self, node: Node) -> View | Flat:
-        """Add, mul and concat: bring all inputs into one common view."""
+        """Add, sub, mul and concat: bring all inputs into one common view."""
         views = [self.views[name] for name in node.inputs]
         first = views[0]
         alike = len({replace(view, base="") for view in views}) == 1
@@ -158,6 +158,10 @@ class _Sweep:
     def _pad(self, node: Node, view: View) -> View:
         pads = tuple(node.attrs["pads"][view.perm.index(axis)] for axis in range(len(view.perm)))
         return View(self._emit(replace(node, attrs={**node.attrs, "pads": pads}), [view.base]), view.perm)
+
+    def _slice(self, node: Node, view: View) -> View:
+        attrs = {**node.attrs, "axis": view.perm[node.attrs["axis"]]}
+        return View(self._emit(replace(node, attrs=attrs), [view.base]), view.perm)
 
     # Carrying views out
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,21 @@ from smidgen.load.onnx_walk import Walk
 PROBE = 61  # stands for a batch size that the file leaves open: a prime that layers' own sizes rarely are
 
 
-def load_onnx(path: Path, example: Any = None) -> Graph:
+def load_onnx(path: Path, example: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
     """Load an `.onnx` file. `example` fixes dimensions, other than the batch, that the file leaves open."""
     model = read_model(path)
     ports = [p for p in model.graph.input if p.name not in {t.name for t in model.graph.initializer}]
     if not ports:
         raise BadInput(str(path), "it has no inputs", "a network takes a batch [n, ...]")
     examples = example if isinstance(example, (tuple, list)) else (example,) * len(ports)
-    shapes = {p.name: _sample_shape(p, x) for p, x in zip(ports, examples)}
-    declared = ports[0].type.tensor_type.shape.dim[0].dim_value
+    axes = _axes(ports, batch_axes)
+    shapes = {p.name: _sample_shape(p, x, axes[p.name]) for p, x in zip(ports, examples)}
+    declared = ports[0].type.tensor_type.shape.dim[axes[ports[0].name]].dim_value
     outputs = [port.name for port in model.graph.output]
     graphs: list[Graph] = []
     for batch in dict.fromkeys((PROBE, declared or PROBE)):
         try:
-            graphs.append(finish(Walk(model, path.stem, shapes, batch).run(), outputs))
+            graphs.append(finish(Walk(model, path.stem, shapes, batch, axes).run(), outputs))
         except SmidgenError:
             if batch == (declared or PROBE) and not graphs:
                 raise
@@ -43,20 +45,37 @@ def _islands(graph: Graph) -> int:
     return sum(node.op == "island" for node in graph.nodes)
 
 
-def _sample_shape(port: Any, example: Any) -> tuple[int, ...]:
+def _axes(ports: Sequence[Any], given: Sequence[int] | int) -> dict[str, int]:
+    """Each input's batch axis. One number for all goes where an input names the batch otherwise."""
+    sizes = [port.type.tensor_type.shape.dim for port in ports]
+    axes = [given] * len(ports) if isinstance(given, int) else list(given)
+    if len(axes) != len(ports):
+        raise BadInput("model", f"{len(axes)} batch axes", f"it has {len(ports)} inputs", "Give one an input")
+    for port, dims, axis in zip(ports, sizes, axes, strict=True):
+        if not 0 <= axis < max(len(dims), 1):
+            raise BadInput(f"input {port.name}", f"batch axis {axis} of {len(dims)} axes")
+    if isinstance(given, int) and sizes[0]:
+        name = sizes[0][given].dim_param
+        named = [[dim.dim_param for dim in dims] for dims in sizes]
+        axes = [names.index(name) if name and name in names else given for names in named]
+    return dict(zip((port.name for port in ports), axes, strict=True))
+
+
+def _sample_shape(port: Any, example: Any, axis: int) -> tuple[int, ...]:
     """The shape of one sample of an input. Raises BadInput for a size that neither file nor example gives."""
     where = f"input {port.name}"
     sizes = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
     if not sizes:
         raise BadInput(where, "it has no dimensions", "the first one is the batch")
+    open_sizes = [n for i, n in enumerate(sizes) if i != axis]
     if example is not None:
-        given = np.shape(example)
-        fits = len(given) == len(sizes) and all(n in (0, m) for n, m in zip(sizes[1:], given[1:]))
-        if not fits:
+        given = list(np.shape(example))
+        kept = [n for i, n in enumerate(given) if i != axis]
+        if len(given) != len(sizes) or not all(n in (0, m) for n, m in zip(open_sizes, kept)):
             expected = f"the model takes {[n or 'any' for n in sizes]}"
-            raise BadInput(where, f"the example has the shape {list(given)}", expected)
-        sizes = [sizes[0], *given[1:]]
-    if 0 in sizes[1:]:
+            raise BadInput(where, f"the example has the shape {given}", expected)
+        open_sizes = kept
+    if 0 in open_sizes:
         found = f"its shape {[n or '?' for n in sizes]} is open beyond the batch"
         raise BadInput(where, found, "sizes must be fixed", "Pass example_input, a batch [n, ...]")
-    return tuple(sizes[1:])
+    return tuple(open_sizes)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from smidgen.load.source import Constant, NotCaptured, Operand, Source
 
 
+class Placed(NamedTuple):
+    """A value, and where the batch is among the axes of the tensor that it stands for."""
+
+    value: str
+    batch_axis: int
+
+
 @dataclass(frozen=True)
 class Call:
-    """One operator: inputs (values are strings; None where left out), attributes, traced batch size."""
+    """One operator: inputs (values are strings; None where left out), attributes, traced batch size.
+
+    `batch_axis`: where the batch is among the axes of the inputs that are values; `outputs`: how many.
+    """
 
     source: Source
     name: str
@@ -21,6 +31,8 @@ class Call:
     attrs: Mapping[str, Any]
     opset: int
     batch: int
+    batch_axis: int = 0
+    outputs: int = 1
 
     @property
     def x(self) -> str:
@@ -40,6 +52,11 @@ class Call:
     def operand(self, index: int) -> Operand:
         given = self.inputs[index]
         assert given is not None  # the checker has seen to it
+        if isinstance(given, Constant) and self.batch_axis:
+            other = next(v for v in self.inputs if isinstance(v, str))
+            behind = self.source.rank(other) + 1 - self.batch_axis  # the batch axis counted from the end
+            if given.array.ndim >= behind:
+                return Constant(np.squeeze(given.array, -behind), given.name)
         return given
 
     def constant(self, index: int) -> Constant | None:
@@ -69,12 +86,16 @@ class Call:
         found = self.constant(index)
         return None if found is None or not found.array.size else float(found.array.reshape(-1)[0])
 
-    def axis(self, given: int, extra: int = 0) -> int:
-        """An axis of the source (batch counted) as an axis of a sample of `extra` more axes."""
-        axis = given % (self.source.rank(self.x) + 1 + extra) - 1
-        if axis < 0:
+    def axis(self, given: int) -> int:
+        """An axis of the source (batch counted) as an axis of a sample."""
+        axis = given % (self.source.rank(self.x) + 1)
+        if axis == self.batch_axis:
             raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
-        return axis
+        return axis - (axis > self.batch_axis)
+
+    def without(self, axes: Sequence[int], value: str) -> Placed:
+        """`value`, which lacks these axes of the first input's samples."""
+        return Placed(value, self.batch_axis - sum(axis < self.batch_axis for axis in axes))
 
 
-Handler = Callable[[Call], str]
+Handler = Callable[[Call], str | Placed | Sequence[str | Placed]]

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.load.activations import activation, clamp, hard_sigmoid, leaky_relu, silu
-from smidgen.load.onnx_call import Call, Handler
+from smidgen.load.onnx_call import Call, Handler, Placed
+from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured
 from smidgen.load.window_pads import Pair, ceil_pads, same_pads
 
@@ -86,17 +88,22 @@ def _reduce(call: Call) -> tuple[tuple[int, ...], bool] | None:
     return tuple(call.axis(a) for a in axes), bool(call.attrs.get("keepdims", 1))
 
 
-def _mean(call: Call) -> str:
+def _mean(call: Call) -> str | Placed:
     found = _reduce(call)
-    return call.x if found is None else call.source.mean(call.x, *found, call.name)
+    if found is None:
+        return call.x
+    mean = call.source.mean(call.x, *found, call.name)
+    return mean if found[1] else call.without(found[0], mean)
 
 
-def _sum(call: Call) -> str:
+def _sum(call: Call) -> str | Placed:
     found = _reduce(call)
     if found is None:
         return call.x
     count = math.prod(call.source.shape(call.x)[axis] for axis in found[0])
-    return call.source.scale(call.source.mean(call.x, *found, f"{call.name}.mean"), float(count), call.name)
+    mean = call.source.mean(call.x, *found, f"{call.name}.mean")
+    total = call.source.scale(mean, float(count), call.name)
+    return total if found[1] else call.without(found[0], total)
 
 
 def _clip(call: Call) -> str:
@@ -135,11 +142,7 @@ def _add(call: Call) -> str:
 
 
 def _subtract(call: Call) -> str:
-    a, b = call.operand(0), call.operand(1)
-    negative = (
-        Constant(-b.array) if isinstance(b, Constant) else call.source.scale(b, -1.0, f"{call.name}.negative")
-    )
-    return call.source.add(a, negative, call.name)
+    return call.source.subtract(call.operand(0), call.operand(1), call.name)
 
 
 def _mul(call: Call) -> str:
@@ -147,7 +150,9 @@ def _mul(call: Call) -> str:
 
 
 def _div(call: Call) -> str:
-    divisor = call.needed(1)
+    divisor = call.operand(1)
+    if not isinstance(divisor, Constant):
+        raise NotCaptured("division by a computed value", "Multiply instead")
     if not np.all(divisor.array):
         raise NotCaptured("division by zero")
     return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
@@ -164,19 +169,6 @@ def _power(call: Call) -> str:
     return call.source.mul(call.x, call.x, call.name)
 
 
-def _concat(call: Call) -> str:
-    values = [call.value(i) for i in range(len(call.inputs))]
-    return call.source.concat(values, call.axis(call.attrs["axis"]), call.name)
-
-
-def _transpose(call: Call) -> str:
-    rank = call.source.rank(call.x) + 1
-    perm = call.attrs.get("perm", range(rank)[::-1])
-    if perm[0] != 0:
-        raise NotCaptured("it moves the batch dimension", "Keep the batch first")
-    return call.source.transpose(call.x, [axis - 1 for axis in perm[1:]], call.name)
-
-
 def _pad(call: Call) -> str:
     if _text(call, "mode", "constant") != "constant":
         raise NotCaptured(f"padding by {_text(call, 'mode', '')}", "Pad with zeros")
@@ -188,44 +180,6 @@ def _pad(call: Call) -> str:
         raise NotCaptured("it pads the batch dimension")
     value = call.scalar("value", 2) or 0.0
     return call.source.pad(call.x, [pads.get(axis + 1, (0, 0)) for axis in range(rank)], value, call.name)
-
-
-def _flatten(call: Call) -> str:
-    if call.attrs.get("axis", 1) % (call.source.rank(call.x) + 1) != 1:
-        raise NotCaptured("it joins the batch with other axes", "Flatten from axis 1 on")
-    return call.source.reshape(call.x, (math.prod(call.source.shape(call.x)),), call.name)
-
-
-def _reshape(call: Call) -> str:
-    shape = (call.batch, *call.source.shape(call.x))
-    target = [int(n) for n in call.needed(1).array]
-    if not call.attrs.get("allowzero"):
-        target = [shape[axis] if n == 0 else n for axis, n in enumerate(target)]
-    if -1 in target:
-        known = math.prod(n for n in target if n != -1)
-        target[target.index(-1)] = math.prod(shape) // max(known, 1)
-    if not target or target[0] != call.batch or math.prod(target) != math.prod(shape):
-        raise NotCaptured("it joins the batch with other axes", "Reshape to [-1, …] or [0, …]")
-    return call.source.reshape(call.x, target[1:], call.name)
-
-
-def _squeeze(call: Call) -> str:
-    shape, axes = call.source.shape(call.x), call.integers("axes", 1)
-    if axes is None:
-        raise NotCaptured("it may drop the batch dimension", "Name the axes to squeeze")
-    dropped = [call.axis(a) for a in axes]
-    return call.source.reshape(call.x, [n for i, n in enumerate(shape) if i not in dropped], call.name)
-
-
-def _unsqueeze(call: Call) -> str:
-    axes = call.integers("axes", 1) or ()
-    new, sizes = {call.axis(a, len(axes)) for a in axes}, iter(call.source.shape(call.x))
-    rank = call.source.rank(call.x) + len(axes)
-    return call.source.reshape(call.x, [1 if i in new else next(sizes) for i in range(rank)], call.name)
-
-
-def _same(call: Call) -> str:
-    return call.x
 
 
 def _dropout(call: Call) -> str:
@@ -286,14 +240,29 @@ HANDLERS: Mapping[str, Handler] = {
     "Div": _div,
     "Neg": _neg,
     "Pow": _power,
-    "Concat": _concat,
-    "Transpose": _transpose,
     "Pad": _pad,
-    "Flatten": _flatten,
-    "Reshape": _reshape,
-    "Squeeze": _squeeze,
-    "Unsqueeze": _unsqueeze,
-    "Identity": _same,
-    "Cast": _same,
+    "Cast": lambda call: call.x,
     "Dropout": _dropout,
+    **MOVE_HANDLERS,
+    **RECURRENT_HANDLERS,
 }
+
+# Operators that mean the same for a sample wherever the batch is; the others want it first.
+BATCH_ANYWHERE = frozenset(
+    {
+        *("MatMul", "ReduceMean", "ReduceSum", *_ACTIVATIONS, "Clip", "HardSigmoid", "LeakyRelu", "Swish"),
+        *(
+            "Add",
+            "Sum",
+            "Sub",
+            "Mul",
+            "Div",
+            "Neg",
+            "Pow",
+            "Cast",
+            "Dropout",
+            *MOVE_HANDLERS,
+            *RECURRENT_HANDLERS,
+        ),
+    }
+)

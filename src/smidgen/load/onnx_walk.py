@@ -10,9 +10,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
-from smidgen.load.onnx_call import Call
+from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
-from smidgen.load.onnx_table import HANDLERS
+from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
+from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
@@ -31,12 +33,21 @@ _BROADCASTING = ("Add", "Sub", "Mul", "Div")
 class Walk:
     """One pass over a model whose batch size is taken to be `batch`.
 
-    `values`: name in the file -> value in the graph. `constants`: arrays known now; `of_batch`: those that
+    `values`: name in the file -> value in the graph, where `batch_axes` tells at which place, if not the
+    first, the tensor in the file has the batch. `constants`: arrays known now; `of_batch`: those that
     depend on the batch size, as they would be for one sample more. A name in neither is deferred: the batch
     is not its first dimension, so that it can only live inside an island, which then holds its producer too.
     """
 
-    def __init__(self, model: Any, name: str, shapes: Mapping[str, Sequence[int]], batch: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        name: str,
+        shapes: Mapping[str, Sequence[int]],
+        batch: int,
+        batch_axes: Mapping[str, int],
+    ) -> None:
+        self.batch_axes = dict(batch_axes)
         self.model, self.where, self.shapes, self.batch = model, name, shapes, batch
         self.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
         self.source = Source(name)
@@ -63,8 +74,8 @@ class Walk:
     def _output(self, name: str) -> str:
         if name in self.values:
             return self.values[name]
-        found = f"output {name} is a constant, or its first dimension is not the batch"
-        raise BadInput(self.where, found, "every output is [n, ...]")
+        found = f"output {name} is a constant, or none of its dimensions is the batch"
+        raise BadInput(self.where, found, "every output holds n samples")
 
     def _node(self, node: Any) -> None:
         self.producers.update({name: node for name in node.output if name})
@@ -79,9 +90,10 @@ class Walk:
         """The shape of a value is known, but for the batch."""
         if node.op_type not in ("Shape", "Size") or node.input[0] not in self.values:
             return False
-        sample, attrs = self._full_shape(node.input[0])[1:], _attributes(node)
+        full, attrs = list(self._full_shape(node.input[0])), _attributes(node)
+        axis = self.batch_axes.get(node.input[0], 0)
         for batch, known in ((self.batch, self.constants), (self.batch + 1, self.of_batch)):
-            shape = np.array((batch, *sample), dtype=np.int64)
+            shape = np.array([*full[:axis], batch, *full[axis + 1 :]], dtype=np.int64)
             part = shape[attrs.get("start", 0) : attrs.get("end")]
             known[node.output[0]] = part if node.op_type == "Shape" else shape.prod()
         return True
@@ -109,21 +121,51 @@ class Walk:
     def _capture(self, node: Any) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in (*HANDLERS, "Expand"):
             raise NotCaptured(f"the graph has no operator for {node.op_type}")
-        if any(self.types.get(name, TensorProto.FLOAT) not in _FLOATS for name in node.input):
-            raise NotCaptured("arithmetic on integers", "Work on real numbers")
-        attrs = _attributes(node)
-        if attrs.get("to", TensorProto.FLOAT) not in _FLOATS:
-            raise NotCaptured("a cast to integers", "Work on real numbers")
-        if any(self._is_read(name) for name in node.output[1:] if name):
-            raise NotCaptured(f"{node.op_type} with more than one result")
+        attrs, kind = _attributes(node), self._type(node)
+        batch = self._batch_axis(node)
         inputs = [self._operand(name, node) for name in node.input]
         if node.op_type == "Expand":
-            made = self._expand(node)
+            made: Any = self._expand(node)
         else:
-            made = HANDLERS[node.op_type](
-                Call(self.source, _label(node, inputs), inputs, attrs, self.opset, self.batch)
+            label, count = _label(node, inputs), len(node.output)
+            call = Call(self.source, label, inputs, attrs, self.opset, self.batch, batch, count)
+            made = HANDLERS[node.op_type](call)
+        several = [made] if isinstance(made, (str, Placed)) else list(made)
+        if any(self._is_read(name) for name in node.output[len(several) :] if name):
+            raise NotCaptured(f"{node.op_type} with more than one result")
+        for name, result in zip(node.output, several):
+            value, axis = result if isinstance(result, Placed) else Placed(result, batch)
+            self.values[name], self.types[name] = value, kind
+            if axis:
+                self.batch_axes[name] = axis
+
+    def _type(self, node: Any) -> int:
+        """The element type of the results. Raises NotCaptured for arithmetic on integers."""
+        kinds = [self.types.get(name, TensorProto.FLOAT) for name in node.input]
+        lookup = node.op_type == "Gather" and node.input[0] in self.constants
+        if lookup:
+            return int(helper.np_dtype_to_tensor_dtype(self.constants[node.input[0]].dtype))
+        if node.op_type == "Cast":
+            target = int(_attributes(node)["to"])
+            if target not in _FLOATS and kinds[0] in _FLOATS:
+                raise NotCaptured("a cast to integers", "Work on real numbers")
+            return target
+        if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
+            raise NotCaptured("arithmetic on integers", "Work on real numbers")
+        return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
+
+    def _batch_axis(self, node: Any) -> int:
+        """Where the values that a node reads have the batch; counted from the end, in the same place."""
+        values = [name for name in node.input if name in self.values]
+        axes = [self.batch_axes.get(name, 0) for name in values]
+        places = {axis - len(self._full_shape(name)) for axis, name in zip(axes, values, strict=True)}
+        if len(places) > 1 and any(axes) and node.op_type not in RECURRENT_HANDLERS:
+            raise NotCaptured(
+                "it combines tensors with the batch in different places", "Keep the batch first"
             )
-        self.values[node.output[0]] = made
+        if any(axes) and node.op_type not in BATCH_ANYWHERE:
+            raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
+        return axes[0] if axes else 0
 
     def _expand(self, node: Any) -> str:
         """An expanded value whose readers broadcast anyway need not be expanded."""
@@ -145,11 +187,11 @@ class Walk:
         if name in self.values:
             return self.values[name]
         if name in self.constants:
-            if name in self.of_batch and node.op_type not in ("Reshape", "Expand"):
+            if name in self.of_batch and node.op_type not in ("Reshape", "Expand", *RECURRENT_HANDLERS):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
             named = name in self.named and not name.startswith(("onnx::", "/"))
             return Constant(self.constants[name], name if named else "")
-        raise NotCaptured("it reads a tensor whose first dimension is not the batch", "Keep the batch first")
+        raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
 
     def _is_read(self, name: str) -> bool:
         graph = self.model.graph
@@ -157,8 +199,12 @@ class Walk:
 
     def _island(self, node: Any, why: NotCaptured) -> None:
         fixed = {name: array for name, array in self.constants.items() if name not in self.of_batch}
-        cutting = Cutting(self.values.__contains__, fixed, self.producers)
-        cutting.add(node)
+        cutting = Cutting(self._leads_with_batch, fixed, self.producers)
+        try:
+            cutting.add(node)
+        except KeyError as moved:
+            reason = f"{node.op_type} can't be captured ({why.reason}) nor cut out: {moved} has a moved batch"
+            raise BadInput(_label(node), reason, "", why.remedy) from why
         outputs = [name for name in node.output if name and self._is_read(name)]
         if not cutting.inputs or not outputs:
             return  # deferred: it does not depend on the input, or nothing reads it
@@ -193,7 +239,12 @@ class Walk:
         self.types.update({name: kind for name, kind, _ in led})
 
     def _full_shape(self, name: str) -> tuple[int, ...]:
-        return (self.batch, *self.source.shape(self.values[name]))
+        shape = list(self.source.shape(self.values[name]))
+        shape.insert(self.batch_axes.get(name, 0), self.batch)
+        return tuple(shape)
+
+    def _leads_with_batch(self, name: str) -> bool:
+        return name in self.values and not self.batch_axes.get(name)
 
 
 def _attributes(node: Any) -> dict[str, Any]:

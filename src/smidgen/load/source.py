@@ -52,6 +52,10 @@ class Source:
     def input(self, name: str, shape: Sequence[int]) -> str:
         return self.builder.input(unused(self._names, name), shape)
 
+    def free_name(self, stem: str) -> str:
+        """A name for a node that the builder is given directly."""
+        return unused(self._names, stem)
+
     def shape(self, value: str) -> tuple[int, ...]:
         return self.builder.shape(value)
 
@@ -168,6 +172,33 @@ class Source:
     def reshape(self, x: str, shape: Sequence[int], name: str) -> str:
         return x if tuple(shape) == self.shape(x) else self.op("reshape", [x], name, shape=tuple(shape))
 
+    def slice(self, x: str, axis: int, start: int, stop: int, step: int, name: str) -> str:
+        """Elements start, start + step, … before stop of an axis; like in Python, but never none."""
+        size = self.shape(x)[axis]
+        if step < 1:
+            raise NotCaptured("a slice that goes backwards", "Take the elements in their order")
+        first, last, _ = slice(start, stop, step).indices(size)
+        if last <= first:
+            raise NotCaptured("a slice without elements")
+        whole = (first, last, step) == (0, size, 1)
+        return x if whole else self.op("slice", [x], name, axis=axis, start=first, stop=last, step=step)
+
+    def select(self, x: str, axis: int, index: int, name: str) -> str:
+        """One position of an axis, which disappears."""
+        shape = self.shape(x)
+        at = index % shape[axis]
+        row = self.slice(x, axis, at, at + 1, 1, name)
+        return self.reshape(row, [n for i, n in enumerate(shape) if i != axis], f"{name}.row")
+
+    def split(self, x: str, axis: int, sizes: Sequence[int], name: str) -> list[str]:
+        starts = [sum(sizes[:i]) for i in range(len(sizes))]
+        pairs = enumerate(zip(starts, sizes, strict=True))
+        return [self.slice(x, axis, start, start + n, 1, f"{name}.{i}") for i, (start, n) in pairs]
+
+    def embedding(self, indices: str, table: Constant, name: str) -> str:
+        """Rows of the table [rows, features] for whole numbers (as real ones)."""
+        return self.op("embedding", [indices], name, {"weight": self.weight(table, f"{name}.weight")})
+
     def transpose(self, x: str, perm: Sequence[int], name: str) -> str:
         identity = list(perm) == list(range(len(perm)))
         return x if identity else self.op("transpose", [x], name, perm=tuple(perm))
@@ -189,6 +220,13 @@ class Source:
 
     def mul(self, a: Operand, b: Operand, name: str) -> str:
         return self._binary("mul", a, b, name)
+
+    def subtract(self, a: Operand, b: Operand, name: str) -> str:
+        """a - b."""
+        if isinstance(a, str) and isinstance(b, str):
+            return self._binary("sub", a, b, name)
+        negative = Constant(-b.array) if isinstance(b, Constant) else self.scale(b, -1.0, f"{name}.negative")
+        return self._binary("add", a, negative, name)
 
     def scale(self, x: str, factor: float, name: str) -> str:
         """factor * x."""

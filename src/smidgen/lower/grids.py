@@ -180,3 +180,12 @@ def trainable_grids(graph: Graph) -> dict[str, Grid]:
     fixed = fixed_grids(graph)
     declared = declared_grids(graph)
     return {name: grid for name, grid in declared.items() if name not in fixed and grid.bits <= 8}
+
+
+def without_grids(graph: Graph) -> Graph:
+    """The graph in real numbers, its bodies too."""
+    values = {name: replace(value, grid=None) for name, value in graph.values.items()}
+    nodes = tuple(
+        with_body(node, without_grids(body_of(node))) if node.op == "scan" else node for node in graph.nodes
+    )
+    return replace(graph, values=values, nodes=nodes)

@@ -12,7 +12,7 @@ from smidgen.formats import Affine, Grid
 from smidgen.graph import Graph
 from smidgen.lower import lower
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import grid_owners, with_grids
+from smidgen.lower.grids import grid_owners, wide_owners, with_grids
 from smidgen.targets.target import Target
 
 BITS = 8
@@ -39,11 +39,12 @@ def as_int8(graph: Graph) -> Graph:
         node.params["weight"]: plain.weights[node.params["weight"]].map_dense(
             lambda dense: Affine.fit(dense, BITS)
         )
-        for node in plain.nodes
-        if node.op in ("linear", "conv")
+        for node in plain.walk()
+        if node.op in ("linear", "conv", "embedding")
     }
-    made_up = Grid.from_range(-1.0, 1.0, BITS)
-    return lower(with_grids(plain.with_weights(weights), dict.fromkeys(grid_owners(plain), made_up)))
+    narrow = dict.fromkeys(grid_owners(plain).values(), Grid.from_range(-1.0, 1.0, BITS))
+    wide = dict.fromkeys(wide_owners(plain), Grid.wide(1.0))
+    return lower(with_grids(plain.with_weights(weights), narrow | wide))
 
 
 def _island_problem(name: str, attrs: Mapping[str, object]) -> Problem:

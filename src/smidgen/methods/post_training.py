@@ -51,7 +51,11 @@ def _merged_thresholds(graph: Graph, node: Node) -> str:
 
 
 def weight_names(graph: Graph) -> tuple[str, ...]:
-    """Weights of linear, conv and embedding layers in the order of the layers, tied ones once."""
+    """Weights that integers replace, in the order of the layers, tied ones once.
+
+    Those of linear and conv layers, of the gates of recurrent ones, and tables of embeddings (an entry of
+    which is a row: it has the scale that a channel has elsewhere).
+    """
     return tuple(dict.fromkeys(node.params["weight"] for node in graph.walk() if node.op in STORED))
 
 

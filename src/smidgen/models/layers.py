@@ -128,7 +128,7 @@ def parameter_count(graph: Graph) -> int:
     """Trainable numbers: all weights but the running statistics of batch norm. Tied weights count once."""
     frozen = {
         name
-        for node in graph.nodes
+        for node in graph.walk()
         if node.op == "batch_norm"
         for role, name in node.params.items()
         if role in _STATISTICS

@@ -177,7 +177,7 @@ def _notes(result: Result, graph: Graph | None) -> list[Note]:
             text=f"{node.name} runs in float: {node.attrs['reason']}",
             remedy=node.attrs["remedy"],
         )
-        for node in (graph.nodes if graph else ())
+        for node in (graph.walk() if graph else ())
         if node.op == "island"
     ]
     if result.interrupted:

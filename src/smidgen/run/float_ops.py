@@ -168,9 +168,14 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
 
 def run_float(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a float graph for float32 inputs [n, ...]. Declared grids are ignored."""
+    return run_float_all(graph, x, watch)[0]
+
+
+def run_float_all(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> tuple[Array, ...]:
+    """All outputs of a float graph, in their order; otherwise like `run_float`."""
     graph = expand_structured(graph)
     decoded = {
         name: fmt.array if isinstance(fmt, Integer) else fmt.decode() for name, fmt in graph.weights.items()
     }
     inputs = [np.asarray(a, dtype=np.float32) for a in ((x,) if isinstance(x, np.ndarray) else x)]
-    return interpret_chunks(graph, inputs, FLOAT_FUNCTIONS, decoded.__getitem__, watch)[0]
+    return interpret_chunks(graph, inputs, FLOAT_FUNCTIONS, decoded.__getitem__, watch)

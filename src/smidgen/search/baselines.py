@@ -15,13 +15,15 @@ import numpy as np
 
 from smidgen.data.dataset import Splits
 from smidgen.formats import Dense, Format
-from smidgen.graph import Graph
+from smidgen.graph import Graph, Node
+from smidgen.graph.cells import gate_weights
 from smidgen.graph.coupling import channel_groups, remove
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
 from smidgen.models import trees
+from smidgen.models.recurrent import FORGET_BIAS
 from smidgen.models.trees import BOOSTED, FOREST
 from smidgen.numerics import Array
 from smidgen.search.outcome import Candidate
@@ -42,9 +44,11 @@ def other_models(data: Splits) -> tuple[str, ...]:
     return (LINEAR,) if several else OTHER_MODELS
 
 
-def baseline_candidates(data: Splits, widths: Sequence[float] = WIDTHS) -> list[Candidate]:
+def baseline_candidates(
+    data: Splits, widths: Sequence[float] = WIDTHS, fine_tuning: Fit = FINE_TUNING
+) -> list[Candidate]:
     """The other models, then all widths quantized after training, then all of them fine-tuned as well."""
-    after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), FINE_TUNING))
+    after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), fine_tuning))
     found = [Candidate(r, width_name(w), "width baseline") for r in (after, during) for w in widths]
     return [*(Candidate(after, name, "other model") for name in other_models(data)), *found]
 
@@ -76,7 +80,8 @@ def narrowed(graph: Graph, width: float, seed: int) -> Graph:
     """The design of `graph` with the share `width` (0..1] of every layer's channels and fresh weights.
 
     Weights are He-normal, biases 0, BatchNorm is the identity; constants of the graph (input
-    normalisation) stay. Ref: He et al. 2015 (arXiv 1502.01852), eq. 10.
+    normalisation) stay. Matrices inside recurrences are uniform in +-1/sqrt(units), and the forget gate of an
+    LSTM starts with a bias of 1. Ref: He et al. 2015 (arXiv 1502.01852), eq. 10.
     """
     if not 0 < width <= 1:
         raise ValueError(f"a width is above 0 and at most 1, not {width}")
@@ -87,12 +92,14 @@ def narrowed(graph: Graph, width: float, seed: int) -> Graph:
     ]
     smaller = remove(graph, cut)
     rng = np.random.default_rng(seed)
-    roles = {name: (node.op, role) for node in smaller.nodes for role, name in node.params.items()}
-    fresh: dict[str, Format] = {
-        name: Dense(array)
-        for name, (op, role) in roles.items()
-        if (array := _initial(op, role, smaller.weights[name].shape, rng)) is not None
-    }
+    fresh: dict[str, Format] = {}
+    for node in smaller.nodes:
+        for role, name in node.params.items():
+            shape = smaller.weights[name].shape
+            if node.op == "scan":
+                fresh[name] = Dense(_in_scan(name, node, shape, rng))
+            elif (array := _initial(node.op, role, shape, rng)) is not None:
+                fresh[name] = Dense(array)
     return replace(smaller.with_weights(fresh), name=f"{graph.name} x{width:g}")
 
 
@@ -104,6 +111,13 @@ def _initial(op: str, role: str, shape: tuple[int, ...], rng: np.random.Generato
     if role == "bias" or (op == "batch_norm" and role in ("beta", "mean")):
         return np.zeros(shape, np.float32)
     return np.ones(shape, np.float32) if op == "batch_norm" else None
+
+
+def _in_scan(name: str, scan: Node, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    if len(shape) > 1:
+        return rng.uniform(-(shape[0] ** -0.5), shape[0] ** -0.5, shape).astype(np.float32)
+    forgets = scan.attrs["kind"] == "lstm" and name == (gate_weights(scan) or {}).get("forget.bias")
+    return np.full(shape, FORGET_BIAS if forgets else 0.0, np.float32)
 
 
 def _other_model(data: Splits, report: Callable[[float, str], None], name: str, seed: int) -> Graph:

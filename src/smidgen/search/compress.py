@@ -28,6 +28,7 @@ from smidgen.search.budget import Budget
 from smidgen.search.engine import Limits, Progress, Search
 from smidgen.search.evaluate import ArtifactEvaluator
 from smidgen.search.outcome import Candidate
+from smidgen.search.pace import Pace, settled_pace
 from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
 from smidgen.search.samplers import DEFAULT as DEFAULT_SAMPLER
@@ -101,17 +102,27 @@ def compress(
     strategy = sampler_class(job.sampler)
     run = RunFolder(folder)
     with run.locked():
-        space = RecipeSpace(job.graph, usable_methods(job.methods, job.data))
+        untimed = job.data.synthetic  # nothing is trained
+        pace = settled_pace(folder, job.graph, job.data, None if untimed else limits.time_s, workers)
+        space = RecipeSpace(job.graph, usable_methods(job.methods, job.data), pace)
         run.claim(settings_of(job, limits, space))
-        starts = [r for r in starting_recipes() if space.holds(r)]
+        starts = [r for r in starting_recipes(pace) if space.holds(r)]
         searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
-        baselines = _baselines(job)
+        baselines = _baselines(job, pace)
         evaluator = _evaluator(job, folder, report)
         if workers == 1:
             return Search(evaluator, searcher, run, job.goal, limits, baselines, progress).run()
         away = _evaluator(job, folder, silent)
         with Workers(evaluator, away, workers, run.trials, report) as pool:
             return Search(pool, searcher, run, job.goal, limits, baselines, progress, pool).run()
+
+
+def _baselines(job: Job, pace: Pace) -> list[Candidate]:
+    """None without data: they are trained."""
+    if not job.widths or job.data.synthetic:
+        return []
+    fine_tuning = Fit(epochs=pace.usual_epochs, batch_size=pace.batch_size)
+    return baseline_candidates(job.data, useful_widths(job.graph, job.widths), fine_tuning)
 
 
 def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
@@ -130,13 +141,6 @@ def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
         "sampler": job.sampler,
         "space": space.describe(),
     }
-
-
-def _baselines(job: Job) -> list[Candidate]:
-    """None without data: they are trained."""
-    if not job.widths or job.data.synthetic:
-        return []
-    return baseline_candidates(job.data, useful_widths(job.graph, job.widths))
 
 
 def _evaluator(job: Job, folder: Path, report: Callable[[float, str], None]) -> ArtifactEvaluator:

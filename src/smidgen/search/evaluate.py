@@ -155,7 +155,7 @@ class ArtifactEvaluator:
         return Evaluated(seed, gain, found, {m.name: m for m in [own, *measured]}, notes, files)
 
     def _float_logits(self, part: Dataset) -> Array:
-        if any(node.op == "island" for node in self._graph.nodes):
+        if any(node.op == "island" for node in self._graph.walk()):
             return run_float(self._graph, part.x)
         from smidgen.learn.fit import float_logits
 

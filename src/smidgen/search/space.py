@@ -19,6 +19,7 @@ from smidgen.graph import Graph
 from smidgen.methods.recipe import Recipe, step_class, step_names
 from smidgen.methods.space import Choice, Range
 from smidgen.methods.step import Stage, Step
+from smidgen.search.pace import Pace
 
 NONE = "none"
 RECOVER = "recover"
@@ -71,11 +72,14 @@ class Slot:
 class RecipeSpace:
     """The recipes for one graph; `methods` restricts it to some steps (None: all that are installed)."""
 
-    def __init__(self, graph: Graph, methods: Sequence[str] | None = None) -> None:
+    def __init__(self, graph: Graph, methods: Sequence[str] | None = None, pace: Pace | None = None) -> None:
         names = tuple(step_names() if methods is None else methods)
         self._classes: dict[str, type[Step]] = {name: step_class(name) for name in names}
         self.slots = _slots(self._classes)
         self._settings = {name: dict(cls().space(graph)) for name, cls in self._classes.items()}
+        if pace and TRAINING in names:
+            chosen = {"epochs": Choice(pace.epochs), "batch_size": Choice((pace.batch_size,))}
+            self._settings[TRAINING] |= chosen
 
     def recipe(self, trial: Trial) -> Recipe:
         """The recipe that a trial's parameters stand for. Raises ValueError or BadInput if they clash."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from smidgen.data.dataset import Dataset, Splits
 from smidgen.data.source import RemoteFile, fetch, find
 from smidgen.data.split import hold_out
 from smidgen.errors import BadFile
-from smidgen.models import lenet
-from smidgen.tasks.task import Task, Training
+from smidgen.models import lenet, lstm, mlp, resnet8
+from smidgen.tasks.task import Task, Training, Variant
 
 # The copy that Keras publishes; the digest is the one that Keras checks.
 _PUBLISHED = RemoteFile(
@@ -62,4 +63,11 @@ TASK = Task(
     training=Training(epochs=8, learning_rate=3e-3, batch_size=128),
     read=read,
     build=lenet.build,
+    variants={
+        "resnet8": Variant(resnet8.build, Training(epochs=3, learning_rate=3e-3, batch_size=128)),
+        "mlp": Variant(
+            partial(mlp.build, sizes=(1024, 1024)), Training(epochs=8, learning_rate=1e-3, batch_size=128)
+        ),
+        "lstm": Variant(lstm.build, Training(epochs=8, learning_rate=3e-3, batch_size=128)),
+    },
 )

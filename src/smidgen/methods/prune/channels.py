@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.graph import Graph
 from smidgen.graph.coupling import ChannelGroup, Unit, channel_groups, remove
+from smidgen.graph.scan import SCANS
 from smidgen.graph.structured import expand_structured
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Needs, Stage, Step
@@ -26,7 +27,7 @@ class Channels(Step):
     Importance of a channel: the l1 or l2 norm of the filters that make it (Li et al. 2017, arXiv 1608.08710),
     divided by its layer's mean so that layers compare; or |gamma| of its BatchNorm, which compares as it is
     (Liu et al. 2017, arXiv 1708.06519). Channels that residual additions, grouped convolutions or tied
-    weights couple are one channel here.
+    weights couple are one channel here; so is a hidden unit of a recurrent layer, in all its gates.
 
     Attributes:
         ratio: share of the channels to remove, 0..1.
@@ -109,13 +110,12 @@ def _share(ratio: float, count: int) -> int:
 
 def scores_of(graph: Graph, group: ChannelGroup, importance: Importance) -> FloatArray | None:
     """Importance [units] of a group's units; None where nothing carries the asked one."""
-    wanted = "gamma" if importance == "batch_norm" else "weight"
-    roles = {weight: role for node in graph.nodes for role, weight in node.params.items()}
+    made_along = _axes_that_make(graph, "gamma" if importance == "batch_norm" else "weight")
     rows = [
         [
-            np.take(graph.weights[part.weight].decode(), part.indices, 0).astype(np.float64).ravel()
+            np.take(graph.weights[part.weight].decode(), part.indices, part.axis).astype(np.float64).ravel()
             for part in unit.slices
-            if part.axis == 0 and roles[part.weight] == wanted
+            if made_along.get(part.weight) == part.axis
         ]
         for unit in group.units
     ]
@@ -126,3 +126,12 @@ def scores_of(graph: Graph, group: ChannelGroup, importance: Importance) -> Floa
         return np.array([v.mean() for v in values])
     norms = np.array([v.sum() if importance == "l1" else math.sqrt(np.square(v).sum()) for v in values])
     return norms / (norms.mean() or 1.0)
+
+
+def _axes_that_make(graph: Graph, role: str) -> dict[str, int]:
+    """Weight of that role -> the axis of the channels that it makes."""
+    return {
+        node.params[role]: 1 if node.op == "embedding" else 0
+        for node in graph.walk()
+        if role in node.params and node.op not in SCANS
+    }

@@ -28,6 +28,8 @@ RANKINGS = 50  # how often a gradual schedule raises the sparsity
 class GlobalMagnitude(Step):
     """Zero the smallest |w| of all conv and linear weights together, by one threshold for the network.
 
+    The gates of recurrent layers are linear layers too, each weight of its own.
+
     A minimum per layer (MT in the paper, an absolute count) keeps thin layers from vanishing: what they may
     not lose, the other layers lose in proportion to their sparsity, so that the total stays exact.
     Ref: Gupta et al. 2022 (arXiv 2209.14624). The gradual schedule is cubic,
@@ -131,8 +133,8 @@ def cubic(start: float, end: float, progress: float) -> float:
 
 
 def prunable(graph: Graph) -> tuple[str, ...]:
-    """Names of the weights of float conv and linear layers, tied ones once."""
-    return tuple(dict.fromkeys(n.params["weight"] for n in graph.nodes if n.op in ("conv", "linear")))
+    """Names of the weights of conv and linear layers, those inside scans included, tied ones once."""
+    return tuple(dict.fromkeys(n.params["weight"] for n in graph.walk() if n.op in ("conv", "linear")))
 
 
 def sparsity_of(weights: Collection[Sparse]) -> float:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from smidgen.data.dataset import Dataset
 from smidgen.formats import Dense, Format, Sparse
 from smidgen.graph import Graph, Node
-from smidgen.methods.post_training import BATCH, WEIGHTED, calibration_samples, weight_names
+from smidgen.graph.scan import SCANS
+from smidgen.methods.post_training import BATCH, WEIGHTED, calibration_samples
 from smidgen.methods.space import Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import Array
@@ -30,6 +31,8 @@ class BiasCorrection(Step):
     over samples and positions, padding included as the layer sees it. Needs weights quantized just before
     (`quantize.affine`, `quantize.mixed`): weights read from a file are not known unrounded, and a training in
     between has found biases for Q itself. A bias doesn't tell that it was corrected, so use the step once.
+    Layers inside recurrences stay as they are: their errors return through the state, which a mean over
+    independent samples does not describe.
     Ref: Nagel et al. 2019 (arXiv 1906.04721), section 4.2, with samples in the place of BatchNorm statistics.
 
     Attributes:
@@ -51,6 +54,8 @@ class BiasCorrection(Step):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         samples = calibration_samples(self.name, ctx, self.samples)
         errors = rounding_errors(graph)
+        if any(node.op in SCANS for node in graph.nodes):
+            ctx.notes.append(f"{self.name}: layers inside recurrences keep their biases")
         if not errors:
             ctx.notes.append(f"{self.name}: no layer has weights that were just rounded, nothing changes")
             return graph
@@ -63,7 +68,7 @@ class BiasCorrection(Step):
 def rounding_errors(graph: Graph) -> dict[str, npt.NDArray[np.float32]]:
     """W - Q of each weight that linear and conv layers use rounded, by name; exact ones are left out."""
     errors = {}
-    for name in weight_names(graph):
+    for name in dict.fromkeys(node.params["weight"] for node in graph.nodes if node.op in WEIGHTED):
         weight = graph.weights[name]
         if weight.integers() is not None:
             error = _unrounded(weight) - weight.decode()

@@ -29,8 +29,8 @@ class Equalize(Step):
     are swept until no scale moves any more. Convolutions (grouped and depthwise too) and linear layers pair
     up across ReLU, pooling, means over positions, zero padding, reshapes and transposes, wherever only B
     reads what A makes; BatchNorm is folded first. ReLU6 clamps at a fixed value, so it ends a chain (Nagel et
-    al. put ReLU in its place, which is another function), as do residual additions. Meant for
-    `granularity: tensor`; a scale per channel already fits the rows of A.
+    al. put ReLU in its place, which is another function), as do residual additions and recurrent layers.
+    Meant for `granularity: tensor`; a scale per channel already fits the rows of A.
     Ref: Nagel et al. 2019 (arXiv 1906.04721), section 4.1.
 
     Attributes:

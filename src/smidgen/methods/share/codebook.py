@@ -24,7 +24,8 @@ class WeightSharing(Step):
 
     Attributes:
         conv_bits: bits of an index into the values of a convolution, 1..8.
-        linear_bits: the same for linear layers, which are larger and bear fewer values.
+        linear_bits: the same for linear layers (gates of recurrent ones and embeddings too), which are larger
+            and bear fewer values.
         iterations: most rounds of k-means, 0 for evenly spaced values.
         activation_bits: 2..8.
         activation_rule: how activation ranges are chosen: minmax, percentile, mse.
@@ -63,8 +64,8 @@ class WeightSharing(Step):
         return {"conv_bits": Choice((3, 4, 5, 6, 8)), "linear_bits": Choice((2, 3, 4, 5, 6))}
 
     def _shared(self, graph: Graph) -> dict[str, Format]:
-        bits = {"conv": self.conv_bits, "linear": self.linear_bits}
-        layers = [node for node in graph.nodes if node.op in bits]
+        bits = {"conv": self.conv_bits, "linear": self.linear_bits, "embedding": self.linear_bits}
+        layers = [node for node in graph.walk() if node.op in bits]
         # Of tied weights the first use decides.
         sizes = {node.params["weight"]: bits[node.op] for node in reversed(layers)}
         return {name: self._share(graph.weights[name], sizes[name]) for name in sizes}
