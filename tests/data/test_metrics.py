@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -116,3 +117,11 @@ def test_the_user_s_own_function_is_called(tmp_path: Path, monkeypatch: pytest.M
 def test_a_metric_that_can_t_judge_is_refused(classes: int | None, name: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         metric_for(splits(classes, name))
+
+
+def test_a_metric_is_the_same_in_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sent_metrics.py").write_text(USERS)
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(pickle.dumps(METRICS["accuracy"])) == METRICS["accuracy"]
+    sent = pickle.loads(pickle.dumps(metric_for(splits(2, "sent_metrics:half"))))
+    assert sent.score(np.zeros((4, 3)), np.zeros(4)) == 1.5

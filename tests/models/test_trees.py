@@ -64,3 +64,24 @@ def test_a_class_without_rows_is_refused() -> None:
     data = splits(3)
     with pytest.raises(BadInput, match="a class without training rows"):
         trees.fit(Splits(data.train, data.validation, data.test, 4), trees.FOREST)
+
+
+def valued(targets: int) -> Splits:
+    """x0 + |x1|, `targets` times."""
+    from smidgen.data import Dataset
+
+    x = np.random.default_rng(0).normal(size=(3, 400, 3)).astype(np.float32)
+    y = np.repeat((x[..., :1] + np.abs(x[..., 1:2])), targets, axis=2)
+    return Splits(*(Dataset(*part) for part in zip(x, y)), None)
+
+
+@BOTH
+def test_one_value_a_sample_is_learned(name: str) -> None:
+    data = valued(1)
+    found = run_float(trees.fit(data, name), data.validation.x)
+    assert np.mean((found - data.validation.y) ** 2) < 0.2 * data.validation.y.var()
+
+
+def test_several_values_a_sample_are_refused() -> None:
+    with pytest.raises(BadInput, match="2 values a sample, but trees give one"):
+        trees.fit(valued(2), trees.FOREST)

@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
 
+from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import GraphBuilder
 from smidgen.learn.fit import FitSettings
 from smidgen.models import lstm
 from smidgen.run.float_ops import run_float
-from smidgen.search.baselines import baseline_candidates, baseline_networks, narrowed, useful_widths
+from smidgen.search.baselines import (
+    LINEAR,
+    OTHER_MODELS,
+    baseline_candidates,
+    baseline_networks,
+    narrowed,
+    other_models,
+    useful_widths,
+)
 from tests.random_trees import float_trees
 from tests.search.small import SHAPE, fresh, splits
 
@@ -75,3 +84,10 @@ def test_a_narrowed_lstm_has_smaller_gates_and_remembers_at_first():
     assert small.weights["lstm.forget.bias"].decode().tolist() == [1] * 4
     assert small.weights["lstm.cell.bias"].decode().tolist() == [0] * 4
     assert 0.2 < np.abs(small.weights["lstm.cell.recurrent"].decode()).max() <= 0.5
+
+
+def test_trees_stand_only_where_targets_are_classes_or_one_value():
+    x = np.zeros((4, 3), np.float32)
+    one, two = (Dataset(x, np.zeros((4, k), np.float32)) for k in (1, 2))
+    assert other_models(splits()) == other_models(Splits(one, one, one, None)) == OTHER_MODELS
+    assert other_models(Splits(two, two, two, None)) == (LINEAR,)

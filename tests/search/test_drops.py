@@ -1,6 +1,7 @@
 """Paired drops of any metric."""
 
 import numpy as np
+import pytest
 
 from smidgen.data.metrics import METRICS
 from smidgen.search import paired
@@ -54,3 +55,29 @@ def test_the_mean_is_over_seeds() -> None:
     metric = METRICS["mse"]
     wanted = np.mean([metric.score(r, TARGETS) for r in runs]) - metric.score(noisy(0.1, 3), TARGETS)
     assert np.isclose(mean_drop(metric, noisy(0.1, 3), runs, TARGETS), wanted)
+
+
+def test_with_clusters_whole_clusters_are_drawn() -> None:
+    clusters = RNG.permutation(np.arange(400) // 20)
+    shifted = TARGETS + 0.3 * (clusters % 4 == 0)[:, None].astype(np.float32)
+    drop = paired_drop(METRICS["mae"], TARGETS, [shifted], TARGETS, clusters)
+    lost = np.abs(shifted - TARGETS)[:, 0]
+    rows = [np.flatnonzero(clusters == number) for number in range(20)]
+    rng = np.random.default_rng(5)
+    means = [lost[np.concatenate([rows[i] for i in rng.integers(0, 20, 20)])].mean() for _ in range(2000)]
+    np.testing.assert_allclose([drop.low, drop.high], np.quantile(means, [0.025, 0.975]), atol=0.02)
+    assert drop.clusters == 20
+    alone = paired_drop(METRICS["mae"], TARGETS, [shifted], TARGETS)
+    assert alone.clusters is None
+    assert drop.high - drop.low > 2 * (alone.high - alone.low)
+
+
+def test_clusters_of_accuracy_reach_its_own_bootstrap() -> None:
+    labels, found, clusters = np.arange(90) % 3, np.arange(90) % 2, np.arange(90) // 9
+    drop = paired_drop(METRICS["accuracy"], labels, [found], labels, clusters)
+    assert drop == paired.paired_drop(labels, [found], labels, clusters=clusters)
+
+
+def test_clusters_of_other_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="clusters for"):
+        paired_drop(METRICS["mse"], TARGETS, [TARGETS], TARGETS, np.arange(3))

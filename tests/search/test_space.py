@@ -1,9 +1,12 @@
+import numpy as np
 import optuna
 import pytest
 
-from smidgen.methods.recipe import Recipe, step_names
+from smidgen.data.dataset import Dataset, Splits
+from smidgen.errors import BadInput
+from smidgen.methods.recipe import Recipe, step_class, step_names
 from smidgen.methods.step import Stage
-from smidgen.search.space import LEFT_OUT, RecipeSpace
+from smidgen.search.space import LEFT_OUT, RecipeSpace, usable_methods
 from smidgen.search.starts import starting_recipes
 from tests.search.fakes import small_graph
 
@@ -73,3 +76,21 @@ def complete(parameters):
     trial = study.ask()
     SPACE.recipe(trial)
     return {**trial.params, **parameters}
+
+
+def asked(classes: int | None, synthetic: bool = False) -> Splits:
+    part = Dataset(np.zeros((4, 6), np.float32), np.arange(4) % 2)
+    return Splits(part, part, part, classes, synthetic=synthetic)
+
+
+def test_without_data_only_what_learns_nothing_is_used():
+    names = usable_methods(None, asked(None, synthetic=True))
+    assert {"quantize.weights", "quantize.half", "factorize.svd", "prune.channels"} <= set(names)
+    assert {step_class(name).needs for name in names} == {"nothing"}
+    with pytest.raises(BadInput, match=r"tune\.fit needs data"):
+        usable_methods(("tune.fit",), asked(None, synthetic=True))
+
+
+def test_with_data_float_activations_are_left_to_those_who_ask():
+    assert set(step_names()) - set(usable_methods(None, asked(2))) == {"quantize.weights", "quantize.half"}
+    assert usable_methods(("quantize.half",), asked(2)) == ("quantize.half",)

@@ -64,7 +64,7 @@ def metric_label(name: str) -> str:
 
 def metric_name(name: str) -> str:
     """The same within a sentence."""
-    return METRICS.get(name) or name.replace("_", " ")
+    return name if ":" in name else METRICS.get(name) or name.replace("_", " ")
 
 
 def remark(features: str, name: str) -> str:

@@ -9,7 +9,7 @@ import torch
 
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.errors import BadInput
-from smidgen.graph import Graph
+from smidgen.graph import Graph, GraphBuilder
 from smidgen.learn.fit import FitSettings, fit
 from smidgen.learn.objectives.agreement import Agreement, divergence
 from smidgen.learn.objectives.distillation import soft_cross_entropy
@@ -117,3 +117,19 @@ def test_another_objective_before_it_is_refused(taught: tuple[Graph, Splits]) ->
 def test_a_temperature_out_of_range_is_refused() -> None:
     with pytest.raises(ValueError, match="temperature"):
         Unlabeled(temperature=0.5)
+
+
+def test_values_are_learned_from_the_teacher_alone() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 512, 6)).astype(np.float32)
+    nonsense = [Dataset(part, rng.normal(size=(512, 3)).astype(np.float32)) for part in x]
+    recipe = Recipe((Unlabeled(), Fit(epochs=60, lr=1e-2, patience=10)))
+    student = recipe.apply(values_network(1), Context(Splits(*nonsense, None), values_network(0)))
+    found, expected = (run_float(g, x[2]) for g in (student, values_network(0)))
+    assert np.mean((found - expected) ** 2) < 0.1 * expected.var()
+
+
+def values_network(seed: int) -> Graph:
+    rng, b = np.random.default_rng(seed), GraphBuilder("values")
+    hidden = b.op("relu", [b.linear(b.input("x", (6,)), rng.normal(size=(32, 6)), np.zeros(32))])
+    return b.graph(b.linear(hidden, rng.normal(size=(3, 32)), np.zeros(3)))

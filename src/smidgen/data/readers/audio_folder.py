@@ -18,7 +18,7 @@ def read(request: Request) -> Found:
     Raises BadInput. MissingExtra: soundfile is not installed.
     """
     request.allow("samples", "channels")
-    root, decode = request.path, AudioDecoder(request)
+    root, decode = request.path, AudioDecoder.of(request)
     listing, arrays = list_classes(root, SUFFIXES), {}
     for part, files in listing.files.items():
         end = f"_{part}" if part else ""

@@ -39,6 +39,11 @@ class ImageDecoder:
 
     def __call__(self, name: str, blob: Blob) -> npt.NDArray[np.float32]:
         """[H, W, C]. Raises BadInput: no image, a damaged, huge or transparent one."""
+        array = self.pixels(name, blob)
+        return (array / np.float32(FULL_SCALE[array.dtype.name])).astype(np.float32)
+
+    def pixels(self, name: str, blob: Blob) -> npt.NDArray[Any]:
+        """The same before scaling: uint8 or uint16."""
         check_size(name, blob)
         try:
             with warnings.catch_warnings():
@@ -47,7 +52,7 @@ class ImageDecoder:
                     blob if isinstance(blob, Path) else io.BytesIO(blob), formats=FORMATS
                 ) as image:
                     _check(name, image, self.channels)
-                    array = self._converted(image)
+                    return self._converted(image)
         except SmidgenError:
             raise
         except Exception as problem:  # decoders of damaged files raise all kinds
@@ -57,7 +62,6 @@ class ImageDecoder:
                 "",
                 "Remove or replace it",
             ) from problem
-        return (array / np.float32(FULL_SCALE[array.dtype.name])).astype(np.float32)
 
     def _converted(self, image: Any) -> npt.NDArray[Any]:
         """Integers [H, W, C]."""

@@ -80,11 +80,11 @@ def _files(path: Path) -> dict[str, list[Path]]:
 
 
 def _schema(file: Path) -> Any:
-    return _open(file).schema_arrow
+    return open_table(file).schema_arrow
 
 
-def _open(file: Path) -> Any:
-    """Checked by its footer: what its columns say they take when decompressed. Raises BadInput."""
+def open_table(file: Path) -> Any:
+    """A `ParquetFile` that can be held in memory, by its footer. Raises BadInput or MissingExtra."""
     try:
         import pyarrow.parquet as pq
     except ImportError as missing:
@@ -118,7 +118,7 @@ def _media(
         return images.ImageDecoder.of(request), laid_out, images.REMEDY
     if columns.kind == "audio":
         request.allow("audio", "label", "group", "split", "samples", "channels")
-        decode = recordings.AudioDecoder(request)
+        decode = recordings.AudioDecoder.of(request)
         return decode, lambda x: recordings.shaped(x, request), recordings.REMEDY
     request.allow("label", "group", "split")
     return None, lambda x: x, ""
@@ -140,7 +140,7 @@ def _part(
         with np.errstate(over="ignore"):  # too large for float32 becomes infinity, which is refused later
             x = np.stack([np.concatenate(rest[n]).astype(np.float32) for n in columns.features], axis=1)
     else:
-        count = sum(_open(file).metadata.num_rows for file in files)
+        count = sum(open_table(file).metadata.num_rows for file in files)
         x = stack(_cells(files, columns, rest), count, decode, where, remedy)
     joined = {name: np.concatenate(rest[name]) for name in columns.plain}
     labels = [joined[name] for name in columns.labels]
@@ -174,7 +174,7 @@ def _cells(files: Sequence[Path], columns: Columns, rest: dict[str, list[Any]]) 
 
 def _batches(file: Path, names: Sequence[str]) -> Iterator[Any]:
     """Record batches. Raises BadInput where the data are damaged."""
-    opened = _open(file)
+    opened = open_table(file)
     try:
         yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=list(names))
     except (OSError, ValueError, MemoryError) as problem:  # pyarrow's errors are of these kinds

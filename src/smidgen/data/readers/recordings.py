@@ -20,13 +20,17 @@ REMEDY = "Add ?samples=N to cut or zero-pad every recording to N samples"
 class AudioDecoder:
     """`samples` cuts or zero-pads at the end; `mono` averages channels. Remembers the sample rate."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, samples: int | None = None, mono: bool = False) -> None:
+        self.samples, self.mono = samples, mono
+        self.rate, self._first = 0, ""
+
+    @staticmethod
+    def of(request: Request) -> AudioDecoder:
         """Raises BadInput for a length or number of channels that can't be."""
         channels = request.whole("channels")
         if channels not in (None, 1):
             raise BadInput(str(request.path), f"channels={channels}", "recordings become mono: channels=1")
-        self.samples, self.mono = request.whole("samples"), channels == 1
-        self.rate, self._first = 0, ""
+        return AudioDecoder(request.whole("samples"), mono=channels == 1)
 
     def __call__(self, name: str, blob: Blob) -> npt.NDArray[np.float32]:
         """[T, 1]. Raises BadInput: no recording, a damaged or too long one, stereo, another sample rate."""
