@@ -32,6 +32,13 @@ ResNet-8 342 kB in fp32, LiteRT int8 99 kB, NNCodec 39–54 kB, Brevitas 4-bit 3
 LiteRT int4 966 kB, Brevitas 558 kB, NNCodec 301 kB; LSTM 710 kB, NNCF int8 202 kB, LiteRT int4 184 kB, \
 NNCodec 53 kB. Accuracies do not compare across data sets, sizes at about equal loss do."""
 
+HOW = f"""\
+`smidgen compress mnist:NAME --max-drop 0.5`, its other settings the defaults but for the time. Bytes of the \
+whole `.smg`; accuracies of the file's integers, mean ± sd over seeds; the drop is validation accuracy lost, mean \
+with its 95% interval. Minutes: the whole command, the final test included, after the network was trained.
+
+{PEERS}"""
+
 
 def run(name: str, limit: str) -> dict[str, Any]:
     """Compress one network with one command; what came out, for the table."""
@@ -44,10 +51,10 @@ def run(name: str, limit: str) -> dict[str, Any]:
     minutes = (time.monotonic() - start) / 60
     report = Report.model_validate_json((folder / "report.json").read_text(encoding="utf-8"))
     chosen = next(point for point in report.points if point.chosen)
-    base = report.uncompressed
-    assert base.test is not None and chosen.test is not None
-    size = chosen.measurement("file_bytes")
-    assert size is not None
+    base, size = report.uncompressed, chosen.measurement("file_bytes")
+    assert base.test is not None, "the report tests the uncompressed network"
+    assert chosen.test is not None, "and the chosen one"
+    assert size is not None, "every point has a size"
     return {
         "network": name,
         "fp32 .smg bytes": len(pack_smg([subject.graph])),
@@ -79,14 +86,8 @@ def main() -> None:
         if name not in rows:
             rows[name] = run(name, asked.time)
             write_whole(FOLDER / f"{name}.json", json.dumps(rows[name], indent=1) + "\n")
-            how = (
-                "`smidgen compress mnist:NAME --max-drop 0.5`, its other settings the defaults but for the time. "
-                "Bytes of the whole `.smg`; accuracies of the file's integers, mean ± sd over seeds; the drop "
-                "is validation accuracy lost, mean with its 95% interval. Minutes: the whole command, the "
-                f"final test included, after the network was trained.\n\n{PEERS}"
-            )
             ordered = [rows[key] for key in GOALS_BYTES if key in rows]
-            write_results("common_job", "One command each on MNIST", ordered, how)
+            write_results("common_job", "One command each on MNIST", ordered, HOW)
 
 
 if __name__ == "__main__":
