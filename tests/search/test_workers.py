@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from smidgen.search.evolution import EvolutionarySearcher
 
 from smidgen.errors import BadFile, BadInput, MissingExtra
 from smidgen.methods.recipe import Recipe
@@ -21,6 +20,7 @@ from smidgen.search.engine import Limits, Search
 from smidgen.search.outcome import Candidate, Evaluated
 from smidgen.search.result import Result
 from smidgen.search.run_folder import RunFolder
+from smidgen.search.samplers.nsga2 import Nsga2
 from smidgen.search.space import RecipeSpace
 from smidgen.search.workers import MOST_BY_DEFAULT, Workers, default_workers
 from tests.search.fakes import METHODS, FakeEvaluator, goal, small_graph, starts
@@ -70,7 +70,7 @@ def searched(path: Path, builder: Builder, limits: Limits, workers: int = 2, bas
     with folder.locked():
         folder.claim({"data": "abc"})
         space = RecipeSpace(small_graph(), METHODS)
-        searcher = EvolutionarySearcher(space, asked.costs, path / "journal.log", 0, starts())
+        searcher = Nsga2(space, asked.costs, path / "journal.log", 0, starts())
         with Workers(builder, builder, workers, folder.trials) as pool:
             return Search(pool, searcher, folder, asked, limits, baselines, ahead=pool).run()
 
