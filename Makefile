@@ -40,13 +40,13 @@ $(VENV)/.torch: constraints.txt
 	touch $@
 
 $(VENV)/.demo: $(VENV)/.torch $(shell find src -type f -name '*.*')
-	$(PIP) install -q -c constraints.txt ".[compress,mcu]"
+	$(PIP) install -q -c constraints.txt ".[compress,data,mcu]"
 	$(PIP) install -q --no-deps "seglearn>=1.2.5"
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.torch $(SOURCES)
 	$(PIP) install -q -c constraints.txt "scikit-build-core>=0.10" "nanobind>=2.4" ninja cmake
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[compress,mcu,dev]" pillow pyarrow soundfile
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e ".[compress,data,mcu,dev]"
 	$(PIP) install -q --no-deps "seglearn>=1.2.5"
 	touch $@
 

@@ -22,6 +22,7 @@ from smidgen.graph import Graph
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.models import mlp
 from smidgen.report.model import read_report
+from smidgen.run.float_ops import run_float
 from smidgen.run.reference import run_integer
 from smidgen.search.engine import Progress
 from smidgen.targets import load_target
@@ -186,7 +187,6 @@ def test_a_mapping_of_arrays_is_data_too(user: tiny.Tiny, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("source", "data", "says"),
     [
-        (small_cnn(), None, "compression is measured on data"),
         (small_cnn(), 3, "data: a int"),
         (torch.nn.Linear(4, 2), (np.zeros((3, 4)), np.zeros((2,), int)), "one entry a row"),
         (object(), digits(), "an object of type object"),
@@ -196,6 +196,16 @@ def test_a_mapping_of_arrays_is_data_too(user: tiny.Tiny, tmp_path: Path) -> Non
 def test_what_does_not_fit_together_is_refused(source: Any, data: Any, says: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=says):
         prepare(source, data, tmp_path)
+
+
+def test_without_data_the_original_s_outputs_on_random_inputs_are_the_targets(tmp_path: Path) -> None:
+    graph = small_cnn()
+    data = prepare(graph, None, tmp_path).data
+    assert data.synthetic
+    assert data.metric == "agreement"
+    outputs = run_float(graph, data.validation.x)
+    np.testing.assert_array_equal(outputs.reshape(data.validation.y.shape), data.validation.y)
+    assert not np.array_equal(data.validation.x, data.test.x)
 
 
 def test_data_in_another_layout_are_refused_with_both_shapes(tmp_path: Path) -> None:

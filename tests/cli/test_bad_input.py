@@ -73,8 +73,8 @@ def test_numbers_out_of_range_are_refused(
     assert not files(tmp_path)
 
 
-def test_a_model_without_data_is_refused(user: Tiny, cli: Cli) -> None:
-    assert_refused(cli("compress", user.onnx), 3, "Pass --data x.npz or package.module:function")
+def test_a_model_without_data_is_refused_for_a_device_that_runs_integers(user: Tiny, cli: Cli) -> None:
+    assert_refused(cli("compress", user.onnx, "--target", "cortex-m4"), 3, "Pass --data")
 
 
 def test_data_for_a_task_are_refused(user: Tiny, cli: Cli) -> None:
@@ -136,7 +136,10 @@ def test_wrong_data_are_refused(case: str, user: Tiny, cli: Cli, tmp_path: Path)
     ("source", "says"),
     [
         ("none.npz", "no such file"),
-        ("table.csv", "an .npz file or package.module:function is needed"),
+        (
+            "table.csv",
+            "an .npz or .parquet file, a folder of them or of class folders, or package.module:function",
+        ),
         ("no_such_module:load", "module 'no_such_module' can't be imported"),
         ("json:no_such_function", "no function 'no_such_function' in json"),
         ("json:loads", "the function raised TypeError"),

@@ -131,6 +131,13 @@ def test_step_changes_the_graph_or_says_why_not(name: str, build: Build, data: S
 
 @EACH
 @NETWORKS
+def test_step_that_needs_nothing_works_without_data(name: str, build: Build) -> None:
+    if make(name).needs == "nothing":
+        make(name).apply(build(), Context(None, build())).check()
+
+
+@EACH
+@NETWORKS
 def test_step_composes_with_int8_and_training(name: str, build: Build, data: Splits) -> None:
     int8 = () if name == AffineQuantization.name else (AffineQuantization(),)
     steps = sorted((make(name), *int8), key=lambda step: step.stage)

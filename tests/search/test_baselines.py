@@ -62,7 +62,7 @@ def test_trees_and_single_layers_have_no_narrower_networks():
 def test_every_candidate_has_its_network_trained_like_the_user_s():
     data, widths = splits(), (0.5,)
     networks = baseline_networks(data, fresh, FitSettings(epochs=8, lr=5e-3), widths)
-    assert {c.base for c in baseline_candidates(widths)} == set(networks)
+    assert {c.base for c in baseline_candidates(data, widths)} == set(networks)
     for make in networks.values():
         logits = run_float(make(0), data.validation.x)
         assert (logits.argmax(axis=1) == data.validation.y).mean() > 0.5

@@ -58,7 +58,7 @@ def test_the_interval_is_that_of_the_clusters(tmp_path):
 
 def test_a_strict_drop_nothing_keeps_says_so(tmp_path):
     result = search(tmp_path, FakeEvaluator(), Limits(trials=6), goal(max_drop=-3, strict_drop=True))
-    with pytest.raises(BudgetError, match=r"at most -3 points may be lost at the upper end"):
+    with pytest.raises(BudgetError, match=r"at most -3 points of accuracy may be lost at the upper end"):
         result.require_chosen()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from smidgen.api.subject import prepare, quiet
 from smidgen.errors import BadInput
 
 if TYPE_CHECKING:
+    from smidgen.data.dataset import Splits
+    from smidgen.data.metrics import Metric
     from smidgen.report.model import Report
     from smidgen.search.budget import Budget
     from smidgen.search.engine import Limits, Progress
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from smidgen.targets.target import Target
 
 DEFAULT_TIME = "5m"
+DEFAULT_MAX_DROP = 1.0  # percentage points
 MOST_WORKERS = 64
 
 
@@ -44,8 +47,10 @@ def compress(
     *,
     target: str = "x86-64",
     budget: str = "",
-    max_drop: float = 1.0,
+    max_drop: float | None = None,
     strict_drop: bool = False,
+    metric: str = "",
+    loss: str = "",
     time: str | float | None = None,
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
@@ -54,6 +59,7 @@ def compress(
     methods: Sequence[str] | None = None,
     sampler: str = "nsga2",
     example_input: Any = None,
+    say: Callable[[str], None] = lambda text: None,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = quiet,
     command: Sequence[str] = ("smidgen",),
@@ -63,12 +69,20 @@ def compress(
     Args:
         source: the name of a built-in task, a trained torch module, a fitted scikit-learn estimator, an
             `.onnx` or `.pt2` file, a Graph, or `package.module:function` that returns a model.
-        data: an `.npz` path, `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or
-            Splits; x [n, ...] in the model's own layout, y int [n]. Not for tasks.
+        data: a path (`.npz`, `.parquet`, a folder of class folders; see `smidgen.data.load_user_data`),
+            `package.module:function`, (x, y), a mapping of arrays as in an `.npz` file, or Splits; x [n, ...]
+            in the model's own layout, y int [n] for classes, float [n] or [n, k] for values. Not for tasks.
+            None: only what needs no data is tried, weights on grids, and accuracy stays unknown.
         target: a device name or the path of a TOML file.
         budget: upper limits such as `flash=64KB,ram=48KB,latency=10ms,file=20KB,energy=5uJ`.
-        max_drop: largest mean loss of validation accuracy, percentage points.
+        max_drop: largest mean loss on validation: percentage points, by default 1, or for a metric that is
+            no percentage its own unit, without a default.
         strict_drop: hold the upper end of the loss's 95% interval to `max_drop`, not only its mean.
+        metric: how outputs are judged: a name of `smidgen.data.metrics.METRICS`, or
+            `package.module:function` of (outputs float32 [n, k], targets), higher being better. Default:
+            accuracy for classes, R² in percent for values.
+        loss: what training minimises: cross_entropy; mse, mae; or `package.module:function` of torch
+            tensors (outputs, targets). Default: cross-entropy for classes, mse for values.
         time: how long to search, seconds or text such as `90s`, `5m`; default `5m` unless `trials` is given.
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
@@ -77,32 +91,44 @@ def compress(
         methods: steps to search over (default: all).
         sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
         example_input: a batch for torch modules (default: the first rows of the data).
+        say: hears of every choice that was made about the data, once.
         progress: hears of every candidate; `report(fraction, message)` of trainings and other long steps.
         command: what the report says this was started with.
 
     Raises:
         SmidgenError: something given can't be used; each says what and why.
     """
+    from smidgen.data.metrics import metric_for
     from smidgen.report.collect import About, collect, dependence_notes
     from smidgen.report.environment import environment_of
+    from smidgen.report.model import Note
     from smidgen.search.compress import Job
     from smidgen.search.compress import compress as search
+    from smidgen.search.space import usable_methods
     from smidgen.targets import load_target
 
     device = load_target(target)
     allowed, limits = budget_for(device, budget), limits_of(time, trials, seeds)
     _check_choices(max_drop, methods, sampler, workers)
+    _check_data_free(source, data, device)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
-    subject = prepare(source, data, folder, example_input, report)
+    subject = prepare(source, data, folder, example_input, report, metric, loss)
+    judge = metric_for(subject.data)
+    allowed_drop, usable = _allowed_drop(max_drop, judge), usable_methods(methods or None, subject.data)
+    if subject.data.synthetic:
+        limits = replace(limits, seeds=limits.seeds[:1])  # nothing is trained, so seeds change nothing
+    about_data = tuple(f"Data: {note}" for note in (*subject.data.notes, *judged_by(subject.data, judge)))
+    for text in about_data:
+        say(text)
     job = Job(
         subject.graph,
         subject.data,
         device,
         allowed,
-        max_drop,
+        allowed_drop,
         subject.training,
-        tuple(methods) if methods else None,
+        usable,
         width_model=subject.width_model,
         sampler=sampler,
         strict_drop=strict_drop,
@@ -110,8 +136,9 @@ def compress(
     result = search(job, limits, folder, progress, report, workers)
     report(0.0, "writing the report")
     about = About(subject.name, device, subject.description, subject.caveats, subject.features)
-    environment = environment_of(command, limits.seeds, subject.data.digest)
-    document = collect(result, about, environment, dependence_notes(subject.data.validation))
+    notes = [Note(level="info", text=text) for text in about_data]
+    notes += dependence_notes(subject.data.validation)
+    document = collect(result, about, environment_of(command, limits.seeds, subject.data.digest), notes)
     write_outputs(document, result, device, subject.data.validation, folder)
     return Compressed(result, document, folder)
 
@@ -145,11 +172,47 @@ def limits_of(time: str | float | None, trials: int | None, seeds: int | Sequenc
     return Limits(trials, seconds, chosen)
 
 
-def _check_choices(max_drop: float, methods: Sequence[str] | None, sampler: str, workers: int) -> None:
+def judged_by(splits: Splits, metric: Metric) -> tuple[str, ...]:
+    """How the targets were understood, in words."""
+    if splits.synthetic:
+        return ("none were given; random inputs, outputs compared with the original's (not accuracy)",)
+    if splits.classes is None:
+        what = f"values, {splits.train.y.shape[1]} a row"
+    else:
+        listed = ", ".join(splits.names[:8]) + (", …" if len(splits.names) > 8 else "")
+        what = f"{splits.classes} classes" + (f" ({listed})" if listed else "")
+    rows = ", ".join(f"{len(getattr(splits, part))} {part}" for part in ("train", "validation", "test"))
+    return (f"targets: {what}; judged by {metric.name}; rows: {rows}",)
+
+
+def _allowed_drop(max_drop: float | None, metric: Metric) -> float:
+    if max_drop is not None:
+        return max_drop
+    if metric.unit != "%":
+        remedy = "Pass --max-drop"
+        raise BadInput(
+            "max-drop", "none was given", f"{metric.name} is no percentage and has no default", remedy
+        )
+    return DEFAULT_MAX_DROP
+
+
+def _check_data_free(source: Any, data: Any, device: Target) -> None:
+    """Raise BadInput where something can't do without data, before any work."""
+    from smidgen.tasks.task import is_task
+
+    task = isinstance(source, str) and is_task(source)
+    if data is None and not task and device.kind == "microcontroller":
+        found = f"{device.name} runs integers, whose ranges are measured on data"
+        raise BadInput(
+            "data", "none was given", found, "Pass --data (smidgen compress --help lists what it takes)"
+        )
+
+
+def _check_choices(max_drop: float | None, methods: Sequence[str] | None, sampler: str, workers: int) -> None:
     from smidgen.methods.recipe import step_class
     from smidgen.search.samplers import sampler_class
 
-    if not 0 <= max_drop <= 100:
+    if max_drop is not None and not 0 <= max_drop <= 100:
         raise BadInput("max-drop", f"{max_drop:g} points", "0 to 100 are possible")
     if not 1 <= workers <= MOST_WORKERS:
         raise BadInput("workers", str(workers), f"1 to {MOST_WORKERS} are possible")

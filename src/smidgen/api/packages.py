@@ -21,13 +21,9 @@ COMPRESS: Mapping[str, str] = {
     "altair": "altair",
     "vl_convert": "vl-convert-python",
 }
+DATA: Mapping[str, str] = {"pyarrow": "pyarrow", "PIL": "pillow", "soundfile": "soundfile"}
 MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools"}
-TASKS: Mapping[str, str] = {
-    "seglearn": "seglearn",
-    "pyarrow": "pyarrow",
-    "PIL": "pillow",
-    "soundfile": "soundfile",
-}
+TASKS: Mapping[str, str] = {"seglearn": "seglearn"}  # and all of DATA
 
 
 def require_packages(device: Target) -> None:
@@ -40,7 +36,7 @@ def require_packages(device: Target) -> None:
 def extra_of(module: str) -> tuple[str, str] | None:
     """(package, extra) of a module that could not be imported; None if it belongs to no extra."""
     top = module.partition(".")[0]
-    for packages, extra in ((COMPRESS, "compress"), (MCU, "mcu"), (TASKS, "tasks")):
+    for packages, extra in ((COMPRESS, "compress"), (MCU, "mcu"), (DATA, "data"), (TASKS, "tasks")):
         if top in packages:
             return packages[top], extra
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,11 @@ Report = Callable[[float, str], None]  # (fraction of the step 0..1, what it doe
 KEPT = "uncompressed.smg"
 EPOCHS = 15  # how long baselines are trained where nobody knows how the user's network was
 EXAMPLE_ROWS = 2
+SYNTHETIC_MACS = 20_000_000_000  # that a data-free run spends on one look at a candidate, about
+NO_DATA = (
+    "No data were given, so accuracy is unknown. Agreement compares outputs with the original's on random "
+    "inputs, which real inputs do not resemble: check the network on your own data before you rely on it."
+)
 
 
 def quiet(fraction: float, message: str) -> None:
@@ -42,11 +47,18 @@ class Subject:
 
 
 def prepare(
-    source: Any, data: Any, folder: Path, example_input: Any = None, report: Report = quiet
+    source: Any,
+    data: Any,
+    folder: Path,
+    example_input: Any = None,
+    report: Report = quiet,
+    metric: str = "",
+    loss: str = "",
 ) -> Subject:
     """The trained network and its data. A task's baseline is trained once a run folder and kept there.
 
-    `source` and `data` as in `compress`. Raises BadInput if they can't be used or do not fit together.
+    `source`, `data`, `metric` and `loss` as in `compress`; without data, synthetic splits. Raises BadInput if
+    they can't be used or do not fit together.
     """
     from smidgen.load.named import is_name, named_object
     from smidgen.tasks.task import is_task, load_task, task_names
@@ -56,44 +68,84 @@ def prepare(
     if isinstance(source, str) and is_task(source):
         if data is not None:
             raise BadInput("data", "--data was given for a built-in task", f"task {source} brings its own")
-        return _task_subject(load_task(source), folder, report)
+        return _task_subject(load_task(source), folder, report, metric, loss)
     if isinstance(source, str) and is_name(source):
         source = named_object(source)
     if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
         known = f"tasks: {', '.join(task_names())}; files: .onnx, .pt2; or package.module:function"
         raise BadInput("model", f"there is no task or file {source!r}", known)
-    return _user_subject(source, data, example_input)
+    return _user_subject(source, data, example_input, metric, loss)
 
 
-def _user_subject(source: Any, data: Any, example_input: Any) -> Subject:
+def _user_subject(source: Any, data: Any, example_input: Any, metric: str, loss: str) -> Subject:
     from smidgen.load import load
     from smidgen.methods.tune.fit import Fit
 
+    known = isinstance(source, str) or example_input is not None or data is None
+    graph = source if isinstance(source, Graph) else load(source, example_input) if known else None
     if data is None:
-        remedy = "Pass --data x.npz or package.module:function"
-        raise BadInput("data", "none was given", "compression is measured on data", remedy)
-    if isinstance(source, str) and not Path(source).is_file():
-        load(source)  # says what is wrong with it, before the data is read
-    splits = _splits(data)
-    if example_input is None and not isinstance(source, str):
-        example_input = splits.train.x[:EXAMPLE_ROWS]
-    graph = source if isinstance(source, Graph) else load(source, example_input)
+        assert graph is not None
+        splits = _synthetic(graph, metric, loss)
+    else:
+        splits = _asked(_splits(data, graph), metric, loss)
+    if graph is None:
+        graph = load(source, splits.train.x[:EXAMPLE_ROWS])
     _check_fit(graph, splits)
     name = Path(source).stem if isinstance(source, str) else graph.name
-    return Subject(graph, splits, name, Fit(epochs=EPOCHS))
+    return Subject(graph, splits, name, Fit(epochs=EPOCHS), caveats=NO_DATA if splits.synthetic else "")
 
 
-def _splits(data: Any) -> Splits:
+def _splits(data: Any, graph: Graph | None) -> Splits:
     from smidgen.data import load_user_data
     from smidgen.data.user import splits_of
 
-    return load_user_data(str(data)) if isinstance(data, (str, Path)) else splits_of(data, "data")
+    if not isinstance(data, (str, Path)):
+        return splits_of(data, "data")
+    shape = graph.values[graph.inputs[0]].shape if graph and graph.inputs else None
+    return load_user_data(str(data), shape=shape)
+
+
+def _asked(splits: Splits, metric: str, loss: str) -> Splits:
+    """With the metric and loss that were asked for. Raises BadInput if they can't be used."""
+    from smidgen.data.metrics import metric_for
+
+    if metric or loss:
+        splits = replace(splits, metric=metric or splits.metric, loss=loss or splits.loss)
+    metric_for(splits)
+    if splits.loss:
+        from smidgen.learn.objectives.choose import loss_for
+
+        loss_for(splits)
+    return splits
+
+
+def _synthetic(graph: Graph, metric: str, loss: str) -> Splits:
+    """Random inputs, fewer for networks that take longer to run. Raises BadInput."""
+    from smidgen.data.synthetic import synthetic_splits
+    from smidgen.graph.cost import macs
+    from smidgen.run.float_ops import run_float
+
+    if metric or loss:
+        asked = "metric" if metric else "loss"
+        raise BadInput(asked, "no data was given", "it judges by data", f"Pass --data or drop --{asked}")
+    _check_inputs(graph)
+    port = graph.values[graph.inputs[0]]
+    if port.dtype != "float32":
+        raise BadInput(
+            "data", "none was given", f"the model takes {port.dtype}, which can't be made up", "Pass --data"
+        )
+    samples = min(max(SYNTHETIC_MACS // max(sum(macs(graph).values()), 1), 16), 256)
+    return synthetic_splits(port.shape, lambda x: run_float(graph, x), samples)
+
+
+def _check_inputs(graph: Graph) -> None:
+    if len(graph.inputs) != 1:
+        raise BadInput(graph.name, f"it has {len(graph.inputs)} inputs", "networks with one are compressed")
 
 
 def _check_fit(graph: Graph, splits: Splits) -> None:
     """Samples have the shape that the network takes, and there is an output for every class."""
-    if len(graph.inputs) != 1:
-        raise BadInput(graph.name, f"it has {len(graph.inputs)} inputs", "networks with one are compressed")
+    _check_inputs(graph)
     expected, found = graph.values[graph.inputs[0]].shape, splits.train.x.shape[1:]
     if found != expected:
         raise BadInput(
@@ -103,7 +155,9 @@ def _check_fit(graph: Graph, splits: Splits) -> None:
             "Give inputs in the model's own layout; the batch axis is not shown here",
         )
     outputs = prod(graph.values[graph.outputs[0]].shape)
-    if outputs < splits.classes:
+    if splits.classes is None:
+        _check_values(outputs, splits.train.y.shape[1])
+    elif outputs < splits.classes:
         raise BadInput(
             "data",
             f"{splits.classes} classes",
@@ -112,10 +166,20 @@ def _check_fit(graph: Graph, splits: Splits) -> None:
         )
 
 
-def _task_subject(task: Task, folder: Path, report: Report) -> Subject:
+def _check_values(outputs: int, targets: int) -> None:
+    if outputs != targets:
+        raise BadInput(
+            "data",
+            f"{targets} float target{'s' * (targets > 1)} a row",
+            f"the model has {outputs} outputs",
+            "Give one value an output; labels of classes must be integers",
+        )
+
+
+def _task_subject(task: Task, folder: Path, report: Report, metric: str, loss: str) -> Subject:
     from smidgen.methods.tune.fit import Fit
 
-    splits = task.load()
+    splits = _asked(task.load(), metric, loss)
     training = Fit(task.training.epochs, task.training.learning_rate, task.training.batch_size)
     graph = _kept_network(task, training, splits, folder / KEPT, report)
     described = (task.name, training, task.description, task.caveats)
@@ -127,6 +191,7 @@ def _kept_network(task: Task, training: Fit, splits: Splits, kept: Path, report:
     from smidgen.codec.container import read_smg, write_smg
 
     origin = {"task": task.name, "training": repr(training), "data": splits.digest}
+    origin |= {"loss": splits.loss} if splits.loss else {}
     if not _holds(kept, origin):
         if (kept.parent / "run.json").exists():
             found, remedy = "it holds a run of another task, training or data", "Choose another --out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -258,10 +259,11 @@ def measure(
     source: str | None = typer.Option(
         None, "--task", help="A built-in task: accuracy on its validation split."
     ),
-    data: str | None = typer.Option(None, "--data", help="x.npz or package.module:function for accuracy."),
+    data: str | None = typer.Option(None, "--data", help="What to judge it on, as in compress."),
+    metric: str = typer.Option("", "--metric", help="As in compress."),
     target: str = TARGET,
 ) -> None:
-    """Measure an artifact: size, RAM, latency, throughput, and accuracy if data is given.
+    """Measure an artifact: size, RAM, latency, throughput, and how good it is if data is given.
 
     Examples:
 
@@ -274,8 +276,9 @@ def measure(
     from smidgen import api
     from smidgen.cli.tables import measurement_table
     from smidgen.data import load_user_data
+    from smidgen.data.metrics import metric_for
     from smidgen.errors import BadInput
-    from smidgen.measure.accuracy import accuracy
+    from smidgen.measure.accuracy import score
     from smidgen.measure.artifact import measurements_of
     from smidgen.targets import load_target
     from smidgen.tasks.task import load_task
@@ -285,10 +288,11 @@ def measure(
     device, net = load_target(target), api.open(file)
     found, on = [], ""
     if source or data:
-        task = load_task(source) if source else None
-        part = (task.load() if task else load_user_data(str(data))).validation
-        found, on = [accuracy(net.predict(part.x), part.y)], ", accuracy on validation"
-        on += ", features excluded" if task and task.features else ""
+        task, shape = load_task(source) if source else None, net.graph.values[net.graph.inputs[0]].shape
+        splits = task.load() if task else load_user_data(str(data), shape=shape)
+        judge, part = metric_for(replace(splits, metric=metric)), splits.validation
+        found = [score(judge, judge.predictions(net.outputs(part.x)), part.y)]
+        on = f", {judge.name} on validation" + (", features excluded" if task and task.features else "")
     found += measurements_of(net.graph, file, device)
     Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
 

@@ -13,6 +13,7 @@ from rich.table import Column
 from smidgen.units import format_seconds
 
 if TYPE_CHECKING:
+    from smidgen.data.metrics import Metric
     from smidgen.search import engine
     from smidgen.search.outcome import Point
 
@@ -66,6 +67,10 @@ class Live:
         if (now.phase, now.built) != self._told or self._silent_s > CANDIDATE_PERIOD_S:
             self._told = (now.phase, now.built)
             self._line(f"{now.phase}: {status(now)} · now {now.message}")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def step(self, fraction: float, message: str) -> None:
         """Progress of a step or training, 0..1."""
@@ -136,14 +141,19 @@ def status(now: engine.Progress, passed_s: float = 0.0) -> str:
     else:
         clock = "finishing"
     built = f"{now.built} of {now.trials} built" if now.trials else f"{now.built} built"
-    return " · ".join([clock, built, *([f"best {describe(now.best)}"] if now.best else [])])
+    return " · ".join([clock, built, *([f"best {describe(now.best, now.metric)}"] if now.best else [])])
 
 
-def describe(point: Point) -> str:
-    """`9,216 B flash, 85.1%`: the size axis and validation accuracy."""
+def describe(point: Point, metric: Metric) -> str:
+    """`9,216 B flash, 85.1%`: the size axis and the metric on validation."""
     sizes = [m for name, m in point.measurements.items() if name in ("flash_bytes", "file_bytes")]
     size = max(sizes, key=lambda m: m.name == "flash_bytes")
-    return f"{size.value:,.0f} B {size.name.split('_')[0]}, {point.accuracy:.1f}%"
+    return f"{size.value:,.0f} B {size.name.split('_')[0]}, {_score(point, metric)}"
+
+
+def _score(point: Point, metric: Metric) -> str:
+    shown = metric.shown(point.accuracy)
+    return f"{shown:.1f}%" if metric.unit == "%" else f"{metric.name} {shown:.4g}"
 
 
 def _rest(console: Console) -> Column:

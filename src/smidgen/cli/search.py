@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from smidgen.api import Compressed
+    from smidgen.data.dataset import Splits
     from smidgen.graph import Graph
     from smidgen.methods import Recipe
     from smidgen.targets.target import Target
@@ -20,13 +21,28 @@ if TYPE_CHECKING:
 SOURCE = typer.Argument(
     help="A built-in task (see smidgen tasks), or a trained model: .onnx, .pt2, package.module:function."
 )
-DATA = typer.Option(None, "--data", help="x.npz (arrays x, y) or package.module:function. Not for tasks.")
+DATA = typer.Option(
+    None,
+    "--data",
+    help="x.npz (arrays x, y), .parquet, a folder of class folders with images or recordings, or "
+    "package.module:function. Options follow a ?, as in d.parquet?image=img&label=cls. Not for tasks.",
+)
+METRIC = typer.Option(
+    "",
+    "--metric",
+    help="accuracy, balanced_accuracy, f1, auc; r2, rmse, mse, mae; package.module:function. "
+    "Default: accuracy for integer labels, r2 (percent) for float targets.",
+)
+LOSS = typer.Option(
+    "", "--loss", help="cross_entropy; mse, mae; package.module:function. Default: by the targets."
+)
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
 FILES = {
     "report.html": "the frontier and every candidate; open it in a browser",
     "report.json": "the same for programs",
     "frontier.png": "the frontier as a picture",
-    "chosen/model.smg": "the chosen network, with model.golden to verify it",
+    "chosen/model.smg": "the chosen network",
+    "chosen/model.golden": "what it computes, to verify it",
     "chosen/model.onnx": "the same integers as ONNX",
     "chosen/c": "the same as a C99 project that tests itself",
     "chosen/recipe.yaml": "how it was made",
@@ -40,7 +56,11 @@ def compress(
     budget: str = typer.Option(
         "", "--budget", "-b", help="Limits such as flash=64KB,ram=8KB,latency=5ms,file=9KB,energy=5uJ."
     ),
-    max_drop: float = typer.Option(1.0, "--max-drop", help="Largest loss of validation accuracy, in points."),
+    max_drop: float | None = typer.Option(
+        None,
+        "--max-drop",
+        help="Largest loss on validation: points (default 1), or in the unit of rmse, mse, mae (no default).",
+    ),
     strict_drop: bool = typer.Option(
         False, "--strict-drop", help="Hold the upper end of the loss's 95% interval to --max-drop."
     ),
@@ -58,10 +78,17 @@ def compress(
     out: Path | None = typer.Option(None, "--out", "-o", help="Run folder. Default runs/NAME."),
     method: list[str] = typer.Option([], "--method", help="Search only over these steps (repeatable)."),
     sampler: str = typer.Option("nsga2", "--sampler", help="What proposes recipes: nsga2, tpe or random."),
+    metric: str = METRIC,
+    loss: str = LOSS,
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
     Stop with Ctrl-C at any time; the same command goes on where it stopped.
+
+    Options of --data, after a ? and joined by &: columns of a table image, audio, label, group, split (told
+    by their names if not given); resize=32x32, channels=1 or 3, layout=chw for images; samples=16000 to cut
+    or zero-pad recordings. Nothing is resized, cut or converted unless asked for. Without --data, weights
+    alone are compressed and accuracy stays unknown.
 
     Examples:
 
@@ -70,6 +97,8 @@ def compress(
       smidgen compress model.onnx --data data.npz --max-drop 0.5
 
       smidgen compress model.pt2 --data mypackage.data:load --trials 50
+
+      smidgen compress model.onnx --data "photos?resize=32x32" --metric f1
     """
     from rich.console import Console
 
@@ -85,6 +114,8 @@ def compress(
             target=target,
             budget=budget,
             max_drop=max_drop,
+            metric=metric,
+            loss=loss,
             strict_drop=strict_drop,
             time=time,
             trials=trials,
@@ -93,16 +124,25 @@ def compress(
             out=out,
             methods=method,
             sampler=sampler,
+            say=live.say,
             progress=live.search,
             report=live.step,
             command=["smidgen", *sys.argv[1:]],
         )
     console = Console()
     print_report(done.report, console, layers=False)
-    _print_files(done, ["--data", data] if data else ["--task", source], target, console)
+    _print_files(done, _measured_on(source, data, metric), target, console)
     if done.result.interrupted:
         raise typer.Exit(130)
     done.result.require_chosen()
+
+
+def _measured_on(source: str, data: str | None, metric: str) -> list[str]:
+    """The options by which `smidgen measure` judges as this run did."""
+    from smidgen.tasks.task import is_task
+
+    found = ["--data", data] if data else ["--task", source] if is_task(source) else []
+    return [*found, "--metric", metric] if metric and found else found
 
 
 def _print_files(done: Compressed, measured_on: list[str], target: str, console: Console) -> None:
@@ -115,7 +155,8 @@ def _print_files(done: Compressed, measured_on: list[str], target: str, console:
     if not model.exists():
         return
     console.print("Next", style="bold")
-    for arguments in (["inspect"], ["verify"], ["measure", *measured_on, "--target", target]):
+    verify = [["verify"]] if model.with_suffix(".golden").exists() else []
+    for arguments in (["inspect"], *verify, ["measure", *measured_on, "--target", target]):
         line = shlex.join(["smidgen", arguments[0], str(model), *arguments[1:]])
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
@@ -131,7 +172,21 @@ def demo(
       smidgen demo --time 1m
     """
     compress(
-        "watch", None, "cortex-m4", "flash=64KB,ram=48KB", 1.0, False, time, None, 3, None, out, [], "nsga2"
+        source="watch",
+        data=None,
+        target="cortex-m4",
+        budget="flash=64KB,ram=48KB",
+        max_drop=1.0,
+        strict_drop=False,
+        time=time,
+        trials=None,
+        seeds=3,
+        workers=None,
+        out=out,
+        method=[],
+        sampler="nsga2",
+        metric="",
+        loss="",
     )
 
 
@@ -140,6 +195,8 @@ def apply(
     source: str = SOURCE,
     data: str | None = DATA,
     target: str = TARGET,
+    metric: str = METRIC,
+    loss: str = LOSS,
     seed: int = typer.Option(0, "--seed", min=0, help="Training seed."),
     out: Path = typer.Option(Path("out"), "--out", "-o", help="Folder for the artifact."),
 ) -> None:
@@ -163,15 +220,16 @@ def apply(
     device, steps = load_target(target), _read_recipe(recipe)
     require_packages(device)
     with Live(Console(stderr=True)) as live:
-        subject = api.prepare(source, data, out, None, live.step)
-        ctx = Context(subject.data, subject.graph, seed, live.step)
+        subject = api.prepare(source, data, out, None, live.step, metric, loss)
+        given = None if subject.data.synthetic else subject.data
+        ctx = Context(given, subject.graph, seed, live.step)
         lowered = lower(steps.apply(subject.graph, ctx))
         _require_fit(lowered, device)
         files = api.write_artifact(lowered, steps, device, subject.data.validation, out)
     console = Console()
     for note in ctx.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    _print_measurements(lowered, files[0], subject.data.validation, device, console)
+    _print_measurements(lowered, files[0], subject.data, device, console)
     written = ", ".join(path.name for path in files)
     console.print(f"{out}/: {written} ({artifact_class(lowered)})", highlight=False, markup=False)
 
@@ -196,14 +254,18 @@ def _require_fit(graph: Graph, device: Target) -> None:
         CEmitter().require(graph, device)
 
 
-def _print_measurements(graph: Graph, file: Path, part: Any, device: Target, console: Console) -> None:
+def _print_measurements(graph: Graph, file: Path, data: Splits, device: Target, console: Console) -> None:
     from smidgen import api
     from smidgen.cli.tables import measurement_table
-    from smidgen.measure.accuracy import accuracy
+    from smidgen.data.metrics import metric_for
+    from smidgen.measure.accuracy import score
     from smidgen.measure.artifact import measurements_of
 
-    found = [accuracy(api.open(file).predict(part.x), part.y), *measurements_of(graph, file, device)]
-    console.print(measurement_table(found, f"{file} on {device.name}, accuracy on validation"))
+    judge, part = metric_for(data), data.validation
+    own = score(judge, judge.predictions(api.open(file).outputs(part.x)), part.y)
+    on = "random inputs (not accuracy)" if data.synthetic else "validation"
+    found = [own, *measurements_of(graph, file, device)]
+    console.print(measurement_table(found, f"{file} on {device.name}, {judge.name} on {on}"))
 
 
 def report(

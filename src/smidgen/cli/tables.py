@@ -44,7 +44,7 @@ def _value(m: Measurement) -> str:
     from smidgen.units import format_bytes
 
     if m.unit == "%":
-        return f"{m.value:.2f} ± {m.spread:.2f}%"
+        return f"{m.value:.2f} ± {m.spread:.2f}%" if m.spread else f"{m.value:.2f}%"
     if m.unit != "byte":
         return format_measurement(m)
     exact = f"{m.value:,.0f} B"

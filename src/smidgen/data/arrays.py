@@ -60,7 +60,7 @@ def _dataset(arrays: Mapping[str, Any], x: str, y: str, groups: str, where: str)
         if name not in arrays:
             raise BadInput(where, f"there is no {name!r}", f"{x} and {y} come together")
     inputs = _inputs(arrays[x], f"{where}: {x}")
-    labels = _integers(arrays[y], f"{where}: {y}", "labels", "Number the classes from 0, as int64")
+    labels = _targets(arrays[y], f"{where}: {y}")
     owners = None
     if groups in arrays:
         owners = _integers(arrays[groups], f"{where}: {groups}", "groups", "Number the subjects, as int64")
@@ -92,6 +92,23 @@ def _inputs(given: Any, where: str) -> npt.NDArray[np.float32]:
     return inputs
 
 
+def _targets(given: Any, where: str) -> npt.NDArray[np.int64] | npt.NDArray[np.float32]:
+    """Integers are labels of classes, int64 [n]; floats are values, float32 [n, k]."""
+    array = _array(given, where)
+    if array.dtype.kind != "f":
+        return _integers(array, where, "labels", "Number the classes from 0, as int64; values are floats")
+    if array.ndim == 0 or 0 in array.shape[1:]:
+        raise BadInput(where, f"values have the shape {list(array.shape)}", "[rows] or [rows, k] is needed")
+    with np.errstate(over="ignore"):
+        values: npt.NDArray[np.float32] = array.reshape(len(array), -1).astype(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0])
+        raise BadInput(
+            where, f"row {row} has NaN or infinity", "targets must be finite", "Clean the data first"
+        )
+    return values
+
+
 def _integers(given: Any, where: str, what: str, remedy: str) -> npt.NDArray[np.int64]:
     array = _array(given, where)
     if array.ndim != 1:
@@ -116,8 +133,13 @@ def _array(given: Any, where: str) -> npt.NDArray[Any]:
     return array
 
 
-def _count_classes(y: npt.NDArray[np.int64], where: str) -> int:
-    """max + 1, where each class has a sample: a gap is a sign of labels that start at 1 or are ids."""
+def _count_classes(y: npt.NDArray[np.int64] | npt.NDArray[np.float32], where: str) -> int | None:
+    """max + 1, where each class has a sample: a gap is a sign of labels that start at 1 or are ids.
+
+    None for values.
+    """
+    if y.dtype.kind == "f":
+        return None
     if len(y) == 0 or y.min() < 0:
         raise BadInput(where, f"label {int(y.min())}" if len(y) else "no labels", "labels run from 0")
     present = np.unique(y)
@@ -134,17 +156,23 @@ def _count_classes(y: npt.NDArray[np.int64], where: str) -> int:
     return len(present)
 
 
-def _check_parts(splits: Splits, where: str) -> None:
-    """Each class can be learned, and no group is on both sides."""
-    learned = np.unique(splits.train.y)
-    if len(learned) < splits.classes:
-        missing = int(np.setdiff1d(np.arange(splits.classes), learned)[0])
+def _check_learned(y: npt.NDArray[Any], classes: int, where: str) -> None:
+    """Every class has training rows."""
+    learned = np.unique(y)
+    if len(learned) < classes:
+        missing = int(np.setdiff1d(np.arange(classes), learned)[0])
         raise BadInput(
             where,
             f"no training row has label {missing}",
             "every class needs some",
             "Give more rows, or merge classes",
         )
+
+
+def _check_parts(splits: Splits, where: str) -> None:
+    """Each class can be learned, and no group is on both sides."""
+    if splits.classes is not None:
+        _check_learned(splits.train.y, splits.classes, where)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     seen: dict[int, str] = {}
     for name, part in parts.items():

@@ -16,14 +16,14 @@ from smidgen.errors import BadInput
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`x` float32 [n, ...]; `y` int64 [n] class labels.
+    """`x` float32 [n, ...]; `y` int64 [n] class labels or float32 [n, k] values.
 
     `groups` int64 [n] or None (subject, speaker): a split keeps the rows of a group together.
     `clusters` int64 [n] or None: rows that are no independent draws, as windows of one recording.
     """
 
     x: npt.NDArray[np.float32]
-    y: npt.NDArray[np.int64]
+    y: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     groups: npt.NDArray[np.int64] | None = None
     clusters: npt.NDArray[np.int64] | None = None
 
@@ -59,17 +59,29 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Disjoint train, validation and test sets, and the number of classes. Test is opened once, last.
+    """Disjoint train, validation and test sets, and what is asked of them. Test is opened once, last.
 
-    Every training on them varies its batches by `augmentation`: it belongs to the data, so that compression
-    trains as the uncompressed network was trained.
+    Attributes:
+        classes: how many; None where the targets are values (regression).
+        augmentation: by which every training on them varies its batches. It belongs to the data, so that
+            compression trains as the uncompressed network was trained.
+        names: of the classes, in order; empty if nobody named them.
+        metric: by which outputs are judged, a name or `package.module:function`; empty: accuracy or R².
+        loss: that training minimises, likewise; empty: cross-entropy or the mean squared error.
+        notes: what a reader decided for the user (columns, layout), one statement each.
+        synthetic: no data were brought: inputs are random and targets are the original network's outputs.
     """
 
     train: Dataset
     validation: Dataset
     test: Dataset
-    classes: int
+    classes: int | None
     augmentation: Augmentation | None = None
+    names: tuple[str, ...] = ()
+    metric: str = ""
+    loss: str = ""
+    notes: tuple[str, ...] = ()
+    synthetic: bool = False
 
     def check(self, where: str) -> None:
         """Raise BadInput for an empty split, NaN or infinity, labels out of range, shapes that differ."""
@@ -94,11 +106,12 @@ class Splits:
                     "inputs must be finite",
                     "Clean the data first",
                 )
-            if part.y.min() < 0 or part.y.max() >= self.classes:
-                bad = int(part.y[(part.y < 0) | (part.y >= self.classes)][0])
-                raise BadInput(where, f"a {name} label is {bad}", f"labels run from 0 to {self.classes - 1}")
+            _check_targets(part.y, self.classes, where, name)
+            if self.classes is None and part.y.shape[1:] != self.train.y.shape[1:]:
+                found, expected = part.y.shape[1], self.train.y.shape[1]
+                raise BadInput(where, f"{name} rows have {found} targets", f"train rows have {expected}")
             for ids in (part.groups, part.clusters):
-                if ids is not None and ids.shape != part.y.shape:
+                if ids is not None and ids.shape != (len(part),):
                     numbers = f"group or cluster numbers {list(ids.shape)} for {len(part)} {name} samples"
                     raise BadInput(where, numbers, "one number a sample is needed")
 
@@ -106,3 +119,23 @@ class Splits:
     def digest(self) -> str:
         parts = [part.digest for part in (self.train, self.validation, self.test)]
         return "-".join(parts if self.augmentation is None else [*parts, repr(self.augmentation)])
+
+
+def _check_targets(
+    y: npt.NDArray[np.int64] | npt.NDArray[np.float32], classes: int | None, where: str, part: str
+) -> None:
+    """Labels are in range; values are finite, float32 [n, k]."""
+    if classes is None:
+        if y.dtype != np.float32 or y.ndim != 2 or not np.isfinite(y).all():
+            found = (
+                "NaN or infinite" if y.dtype == np.float32 and y.ndim == 2 else f"{y.dtype} {list(y.shape)}"
+            )
+            raise BadInput(where, f"{part} targets are {found}", "finite float32 [rows, k] are needed")
+    elif y.dtype.kind not in "iu" or y.ndim != 1:
+        found = f"{y.dtype} {list(y.shape)}"
+        raise BadInput(
+            where, f"{part} labels are {found}", "integers [rows] are needed", "Or set classes=None"
+        )
+    elif y.min() < 0 or y.max() >= classes:
+        bad = int(y[(y < 0) | (y >= classes)][0])
+        raise BadInput(where, f"a {part} label is {bad}", f"labels run from 0 to {classes - 1}")

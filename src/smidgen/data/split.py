@@ -14,12 +14,17 @@ Index = npt.NDArray[np.int64]
 
 
 def split(
-    data: Dataset, classes: int, validation_fraction: float = 0.15, test_fraction: float = 0.15, seed: int = 0
+    data: Dataset,
+    classes: int | None,
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    seed: int = 0,
 ) -> Splits:
     """Divide `data` into three disjoint parts that together hold every row.
 
     With `data.groups`, no group is in two parts (subjects of the test set are unseen in training); parts are
-    then as near to their fractions as whole groups allow. Without, every class is spread by the fractions.
+    then as near to their fractions as whole groups allow. Without, every class is spread by the fractions;
+    rows with values for targets (`classes` None) are dealt in random order.
 
     Raises:
         BadInput: a fraction outside (0, 1), nothing left to train on, or too few rows or groups.
@@ -33,15 +38,18 @@ def hold_out(data: Dataset, fractions: Sequence[float], seed: int) -> tuple[Inde
     return divide(data.y, data.groups, fractions, seed)
 
 
-def divide(y: Index, groups: Index | None, fractions: Sequence[float], seed: int) -> tuple[Index, ...]:
-    """`hold_out` for rows of which only the labels and perhaps the groups are known, both [n]."""
+def divide(
+    y: Index | npt.NDArray[np.float32], groups: Index | None, fractions: Sequence[float], seed: int
+) -> tuple[Index, ...]:
+    """`hold_out` for rows of which only the targets [n, ...] and perhaps the groups [n] are known."""
     rest = 1.0 - sum(fractions)
     if not all(0 < f < 1 for f in fractions) or rest <= 0:
         shown = ", ".join(f"{f:g}" for f in fractions)
         raise BadInput("split", f"fractions {shown}", "each must be above 0 and their sum below 1")
     rng = np.random.default_rng(seed)
     if groups is None:
-        part_of_row = _by_class(y, (rest, *fractions), rng)
+        classes = y if y.dtype.kind in "iu" else np.zeros(len(y))
+        part_of_row = _by_class(classes.astype(np.int64), (rest, *fractions), rng)
     else:
         part_of_row = _by_group(groups, (rest, *fractions), rng)
     return tuple(np.flatnonzero(part_of_row == part) for part in range(len(fractions) + 1))

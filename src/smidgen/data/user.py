@@ -1,35 +1,27 @@
-"""Read the user's own data: `arrays.npz`, or `package.module:function` that returns arrays or Splits."""
+"""Read the user's own data: files and folders by their readers, or a function that returns arrays."""
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-import zipfile
-import zlib
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from smidgen.data.arrays import splits_from_arrays
 from smidgen.data.dataset import Splits
+from smidgen.data.readers import find_reader
+from smidgen.data.readers.request import Found, Request
+from smidgen.data.user_function import call, find_function
 from smidgen.errors import BadInput
 
-_CORRUPT = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    MemoryError,
-)
+FILES = (".npz", ".parquet")
 
 
 def load_user_data(
-    source: str, validation_fraction: float = 0.15, test_fraction: float = 0.15, seed: int = 0
+    source: str,
+    validation_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+    seed: int = 0,
+    shape: tuple[int, ...] | None = None,
 ) -> Splits:
     """Splits from `source`, checked.
 
@@ -37,14 +29,24 @@ def load_user_data(
     split here, or `x_train`, `y_train`, `x_test`, `y_test` and perhaps `x_validation`, `y_validation` (or
     `x_val`, `y_val`); parts that are absent are split off the training rows. `groups` (`groups_train`, …),
     int [n], keeps the rows of a subject together. A function may also return (x, y), (x, y, groups) or
-    Splits. Inputs become float32, channels last; labels are integers from 0. Nothing is ever unpickled.
+    Splits. Integer `y` are class labels from 0; float `y` [n] or [n, k] are values. Inputs become float32.
+
+    A folder of class folders, a .parquet file or a folder of them is read by its reader in `data/readers`;
+    `path?key=value&key=value` tells it more (`readers.request.KEYS`). `shape` is what the network takes, by
+    which images are laid out channels first or last. Nothing is ever unpickled.
 
     Raises:
         BadInput: the data can't be used; the message names the file or function, the array and the remedy.
+        MissingExtra: a package that decodes them is not installed.
     """
-    from_function = ":" in source and not source.endswith(".npz")
-    found = _call(source) if from_function else _read_npz(source)
-    return splits_of(found, source, validation_fraction, test_fraction, seed)
+    path = source.partition("?")[0]
+    if ":" in path and not path.endswith(FILES):
+        found = call(source, find_function(source))
+        return splits_of(found, source, validation_fraction, test_fraction, seed)
+    request = Request.parse(source, shape)
+    read = _read(request)
+    splits = splits_from_arrays(read.arrays, str(request.path), validation_fraction, test_fraction, seed)
+    return replace(splits, names=read.names, notes=read.notes)
 
 
 def splits_of(
@@ -60,70 +62,13 @@ def splits_of(
     return splits_from_arrays(_named(found, where), where, validation_fraction, test_fraction, seed)
 
 
-def _read_npz(source: str) -> dict[str, Any]:
-    path = Path(source).expanduser()
-    if path.suffix != ".npz":
-        raise BadInput(
-            source, "not a kind of data that is known", "an .npz file or package.module:function is needed"
-        )
-    if not path.is_file():
-        raise BadInput(source, "no such file", "", "Check the path")
-    if not zipfile.is_zipfile(path):
-        raise BadInput(source, "not a zip archive", "an .npz file is one", "Write it with numpy.savez")
-    arrays: dict[str, Any] = {}
-    name = ""
+def _read(request: Request) -> Found:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            for name in archive.files:
-                arrays[name] = archive[name]
-    except (*_CORRUPT, OSError) as problem:
-        if "pickle" in str(problem) or "Object arrays" in str(problem):
-            raise _objects(source, name) from problem
+        return find_reader(request.path)(request)
+    except OSError as problem:
         raise BadInput(
-            source, f"array {name!r} can't be read ({problem})", "", "Write the file again"
+            str(request.path), f"it can't be read ({problem.strerror})", "", "Check the path"
         ) from problem
-    return arrays
-
-
-def _objects(source: str, name: str) -> BadInput:
-    return BadInput(
-        source,
-        f"{name!r} is an array of Python objects",
-        "only numbers are read: objects could run code",
-        "Make all samples the same shape and save them as float32",
-    )
-
-
-def _call(source: str) -> Any:
-    """What the function returns. Whatever the user's code raises becomes one BadInput."""
-    module_name, _, function_name = source.partition(":")
-    function = _find_function(source, module_name, function_name)
-    try:
-        return function()
-    except Exception as problem:
-        raise BadInput(source, f"the function raised {type(problem).__name__}: {problem}") from problem
-
-
-def _find_function(source: str, module_name: str, function_name: str) -> Callable[[], Any]:
-    """Import from the working folder first, as `python -m` does."""
-    sys.path.insert(0, os.getcwd())
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as problem:
-        raise BadInput(
-            source,
-            f"module {module_name!r} can't be imported ({type(problem).__name__}: {problem})",
-            "",
-            "Run from the folder that holds it, or install it",
-        ) from problem
-    finally:
-        sys.path.remove(os.getcwd())
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise BadInput(
-            source, f"no function {function_name!r} in {module_name}", "", "Check the name after the colon"
-        )
-    return function  # type: ignore[no-any-return]
 
 
 def _named(found: Any, source: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,11 +14,12 @@ import torch
 from lightning_fabric import Fabric
 
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.data.metrics import Metric, metric_for
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.graph.cost import macs
 from smidgen.learn.hooks import FitState, Hook
-from smidgen.learn.objectives.cross_entropy import CrossEntropy
+from smidgen.learn.objectives.choose import loss_for
 from smidgen.learn.objectives.objective import Batch, Objective
 from smidgen.learn.twin import GraphTwin
 from smidgen.lower.grids import without_grids
@@ -50,13 +52,15 @@ def fit(
 ) -> Graph:
     """Train `graph` on `data.train` and return the trained graph. Same seed, same result on one machine.
 
+    Without an `objective`, `data` says which loss is minimised.
+
     Raises:
         BadInput: the loss became NaN or infinite.
     """
     settings = settings or FitSettings()
     with torch.random.fork_rng(devices=[]), threads_for(graph):
         torch.manual_seed(seed)
-        return _fit(graph, data, settings, objective or CrossEntropy(), hooks, seed, report)
+        return _fit(graph, data, settings, objective or loss_for(data), hooks, seed, report)
 
 
 @contextmanager
@@ -90,7 +94,7 @@ def _fit(
     state = FitState(twin, settings.epochs, steps)
     objective.start(twin, settings.lr, settings.epochs * steps)
     _call(hooks, "on_fit_start", state)
-    patience = 0 if hooks else settings.patience
+    patience, metric = (0 if hooks else settings.patience), metric_for(data)
     best = _Best(patience)
     validation = replace(data.validation, y=objective.targets(data.validation)) if patience else None
     for epoch in range(settings.epochs):
@@ -102,7 +106,7 @@ def _fit(
             raise BadInput(
                 "training", f"the loss is {loss} in epoch {epoch + 1}", "", "Lower the learning rate"
             )
-        if validation and best.stop(twin, accuracy(twin, validation)):
+        if validation is not None and best.stop(twin, gain(twin, validation, metric)):
             break
         report((epoch + 1) / settings.epochs, message)
     best.restore(twin)
@@ -154,15 +158,15 @@ class _Batches:
 
 
 class _Best:
-    """Remembers the best weights by validation accuracy."""
+    """Remembers the best weights by the gain on validation."""
 
     def __init__(self, patience: int) -> None:
-        self.patience, self.accuracy, self.waited = patience, -1.0, 0
+        self.patience, self.gain, self.waited = patience, -math.inf, 0
         self.weights: dict[str, Any] | None = None
 
     def stop(self, twin: GraphTwin, found: float) -> bool:
-        if found > self.accuracy:
-            self.accuracy, self.waited = found, 0
+        if found > self.gain:
+            self.gain, self.waited = found, 0
             self.weights = copy.deepcopy(twin.state_dict())
         else:
             self.waited += 1
@@ -187,9 +191,9 @@ def logits(
     return outputs
 
 
-def accuracy(twin: GraphTwin, data: Dataset) -> float:
-    """Share of correct classes, 0..1, of the (fake-quantized) twin: for early stopping only."""
-    return float((logits(twin, data.x).argmax(axis=1) == data.y).mean())
+def gain(twin: GraphTwin, data: Dataset, metric: Metric) -> float:
+    """The metric's gain of the (fake-quantized) twin: for early stopping only."""
+    return metric.gain(metric.predictions(logits(twin, data.x)), data.y)
 
 
 def float_logits(

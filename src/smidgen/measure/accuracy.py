@@ -1,4 +1,4 @@
-"""Accuracy of an artifact: real inputs are quantized once, the integers are run, the largest output wins."""
+"""How good an artifact is: real inputs are quantized once, the integers run, a metric judges the outputs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.metrics import ACCURACY, Metric
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.measurement import Measurement
@@ -30,11 +31,23 @@ def quantized_inputs(graph: Graph, x: npt.NDArray[np.float32]) -> Array:
     return stored
 
 
-def predict(graph: Graph, run: Runner, x: npt.NDArray[np.float32]) -> Labels:
-    """Class labels [n] for real inputs, through `run`. Equal outputs: the lowest class, on every back end."""
+def predict(graph: Graph, run: Runner, x: npt.NDArray[np.float32], metric: Metric = ACCURACY) -> Array:
+    """What `metric` keeps of the real outputs for real inputs [n, ...], through `run`: class labels int64 [n]
+    by default. Equal outputs: the lowest class, on every back end.
+    """
     outputs = run(quantized_inputs(graph, x))
-    labels: Labels = outputs.reshape(len(x), -1).argmax(axis=1).astype(np.int64)
-    return labels
+    if metric.reads == "labels":  # a grid keeps the order, so the largest integer is the largest real
+        return metric.predictions(outputs)
+    grid = graph.values[graph.outputs[0]].grid
+    return metric.predictions(outputs if grid is None else grid.dequantize(outputs))
+
+
+def score(metric: Metric, predictions: Array, targets: Array) -> Measurement:
+    """The metric's own score of what `predict` returned; `repeats` is the number of samples."""
+    if metric == ACCURACY:
+        return accuracy(predictions, targets)
+    found = metric.score(predictions, targets)
+    return Measurement(metric.name, found, metric.unit, "measured", len(targets))
 
 
 def accuracy(predictions: Labels, labels: Labels) -> Measurement:

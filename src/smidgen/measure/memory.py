@@ -9,7 +9,7 @@ from smidgen.graph.planner import plan_memory
 from smidgen.lower.program import Program
 from smidgen.measurement import Measurement
 from smidgen.numerics import Array
-from smidgen.run.reference import executable, run_integer
+from smidgen.run.reference import executable_weights, run_integer
 
 
 def activation_bytes(program: Program) -> int:
@@ -26,7 +26,7 @@ def host_ram(program: Program) -> Measurement:
 def reference_ram(graph: Graph) -> Measurement:
     """`ram_bytes`, modelled, where a part has no kernel: planned buffers, ports and weights."""
     ports = sum(graph.values[name].nbytes for name in (*graph.inputs, *graph.outputs))
-    weights = sum(int(executable(fmt).nbytes) for fmt in graph.weights.values())
+    weights = sum(int(array.nbytes) for array in executable_weights(graph).values())
     total = plan_memory(graph).arena_bytes + ports + weights
     return Measurement("ram_bytes", float(total), "byte", "modelled")
 

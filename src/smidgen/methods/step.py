@@ -10,7 +10,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class Stage(enum.IntEnum):
     VALUES = 2
     STORAGE = 3
     TUNE = 4
+
+
+Needs = Literal["nothing", "data", "classes"]  # each includes what is before it
 
 
 def silent(fraction: float, message: str) -> None:
@@ -70,6 +73,7 @@ class Step(ABC):
     """One technique. Subclasses are frozen dataclasses whose fields are YAML-able settings."""
 
     stage: ClassVar[Stage]
+    needs: ClassVar[Needs] = "data"  # to apply it: nothing, samples with targets, or with labels of classes
     name: ClassVar[str] = ""  # "<family>.<name>", filled from the module's path
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.data.dataset import Dataset, Splits
+from smidgen.data.dataset import Splits
 from smidgen.errors import BadInput, MissingExtra
 from smidgen.graph import Graph, Node, Value
 
@@ -28,23 +28,32 @@ def fit(splits: Splits, name: str, seed: int = 0) -> Graph:
     Ref: Friedman 2001 (Annals of Statistics 29); Geurts, Ernst, Wehenkel 2006 (Machine Learning 63).
 
     Raises:
-        BadInput: a class without training rows. MissingExtra: scikit-learn is not installed.
+        BadInput: a class without training rows, or several values a sample. MissingExtra: scikit-learn is not
+            installed.
     """
-    if len(np.unique(splits.train.y)) != splits.classes:
-        raise BadInput(name, "a class without training rows", "every class needs some")
+    _check_targets(splits, name)
     from smidgen.load.sklearn import load_estimator
 
-    rows = _rows(splits.train, seed)
+    rows = _rows(splits, seed)
+    x, y = splits.train.x[rows].reshape(len(rows), -1), splits.train.y[rows]
     model = _ESTIMATORS[name](_ensembles(name), splits.classes, seed)
-    model.fit(splits.train.x[rows].reshape(len(rows), -1), splits.train.y[rows])
+    model.fit(x, y if splits.classes is not None else y[:, 0])
     return replace(_taking(load_estimator(model), splits.train.x.shape[1:]), name=name)
 
 
-def _boosted(ensembles: Any, classes: int, seed: int) -> Any:
-    rounds = max(BOOSTED_TREES // (1 if classes == 2 else classes), 1)
+def _check_targets(splits: Splits, name: str) -> None:
+    if splits.classes is None:
+        if splits.train.y.shape[1] > 1:
+            raise BadInput(name, f"{splits.train.y.shape[1]} values a sample", "trees give one")
+    elif len(np.unique(splits.train.y)) != splits.classes:
+        raise BadInput(name, "a class without training rows", "every class needs some")
+
+
+def _boosted(ensembles: Any, classes: int | None, seed: int) -> Any:
+    kind = ensembles.GradientBoostingRegressor if classes is None else ensembles.GradientBoostingClassifier
     # Leaves of few rows get huge values where a class is already certain.
-    return ensembles.GradientBoostingClassifier(
-        n_estimators=rounds,
+    return kind(
+        n_estimators=max(BOOSTED_TREES // (1 if classes in (None, 2) else classes), 1),
         learning_rate=0.3,
         max_leaf_nodes=8,
         min_samples_leaf=5,
@@ -53,11 +62,12 @@ def _boosted(ensembles: Any, classes: int, seed: int) -> Any:
     )
 
 
-def _forest(ensembles: Any, classes: int, seed: int) -> Any:
-    return ensembles.ExtraTreesClassifier(n_estimators=20, max_leaf_nodes=64, random_state=seed)
+def _forest(ensembles: Any, classes: int | None, seed: int) -> Any:
+    kind = ensembles.ExtraTreesRegressor if classes is None else ensembles.ExtraTreesClassifier
+    return kind(n_estimators=20, max_leaf_nodes=64, random_state=seed)
 
 
-_ESTIMATORS: Mapping[str, Callable[[Any, int, int], Any]] = {BOOSTED: _boosted, FOREST: _forest}
+_ESTIMATORS: Mapping[str, Callable[[Any, int | None, int], Any]] = {BOOSTED: _boosted, FOREST: _forest}
 
 
 def _ensembles(name: str) -> Any:
@@ -68,9 +78,12 @@ def _ensembles(name: str) -> Any:
     return ensemble
 
 
-def _rows(train: Dataset, seed: int) -> npt.NDArray[np.int64]:
+def _rows(splits: Splits, seed: int) -> npt.NDArray[np.int64]:
     """At most ROWS random rows, and one of every class."""
+    train = splits.train
     order = np.random.default_rng(seed).permutation(len(train))
+    if splits.classes is None:
+        return order[:ROWS]
     one_each = np.unique(train.y[order], return_index=True)[1]
     return order[np.union1d(one_each, np.arange(min(len(train), ROWS)))]
 

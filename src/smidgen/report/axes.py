@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smidgen.report.labels import cost_label, remark
+from smidgen.report.labels import cost_label, metric_label, remark
 from smidgen.report.model import Point, Report
 
 STEPS: Mapping[int, Sequence[Sequence[float]]] = {
@@ -14,6 +14,7 @@ STEPS: Mapping[int, Sequence[Sequence[float]]] = {
     10: ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)),
 }
 LEAST_SPAN = 5.0  # percentage points
+LEAST_SHARE = 0.5  # of the uncompressed network's score, where that is no percentage
 
 
 def cost_axis(alt: Any, report: Report, shown: Sequence[Point], cost: str) -> Any:
@@ -34,17 +35,23 @@ def accuracy_axis(alt: Any, report: Report, shown: Sequence[Point]) -> dict[str,
     """Settings of the vertical channel."""
     scores = [p.validation for p in shown]
     bottom, top = min(s.mean - s.sd for s in scores), max(s.mean + s.sd for s in scores)
-    margin = max(0.12 * (top - bottom), 0.1)
-    scale = alt.Scale(domain=[bottom - margin, top + margin], nice=False)
-    title = f"{report.metric.capitalize()} (%, validation)"
+    first = report.uncompressed.validation
+    least = 0.1 if first.unit == "%" else 0.01 * abs(first.mean) or 1e-9
+    margin = max(0.12 * (top - bottom), least)
+    domain = [bottom - margin, top + margin]
+    scale = alt.Scale(domain=domain, nice=False, reverse=first.better == "lower")  # better is always up
+    unit = f"{first.unit}, " if first.unit else ""
+    title = f"{metric_label(report.metric)} ({unit}validation)"
     return {"title": title, "scale": scale, "axis": alt.Axis(tickCount=6)}
 
 
 def lowest_drawn(report: Report) -> float:
-    """The accuracy below which points are left out, because they would flatten the frontier."""
-    matter = [p.validation.mean for p in report.points if p.on_frontier or p.chosen]
-    matter.append(report.uncompressed.validation.mean)
-    return min(matter) - max(max(matter) - min(matter), LEAST_SPAN)
+    """The gain below which points are left out, because they would flatten the frontier."""
+    first = report.uncompressed.validation
+    matter = [p.validation.gain for p in report.points if p.on_frontier or p.chosen]
+    matter.append(first.gain)
+    least = LEAST_SPAN if first.unit == "%" else LEAST_SHARE * abs(first.mean)
+    return min(matter) - max(max(matter) - min(matter), least)
 
 
 def ticks(low: float, high: float, base: int) -> list[float]:

@@ -38,7 +38,7 @@ def frontier_chart(report: Report, cost: str, width: int | str = "container", he
     """
     alt = _altair()
     measured = [p for p in report.everything if p.measurement(cost)]
-    shown = [p for p in measured if p.validation.mean >= lowest_drawn(report)]
+    shown = [p for p in measured if p.validation.gain >= lowest_drawn(report)]
     base = alt.Chart(alt.Data(values=[_row(report, p, cost) for p in shown]))
     x, y = cost_axis(alt, report, shown, cost), accuracy_axis(alt, report, shown)
     layers = [
@@ -102,7 +102,7 @@ def _staircase(alt: Any, report: Report, shown: Sequence[Point], cost: str, x: A
     if not points:
         return None
     costs = [report.cost(p, cost) for p in points]
-    best = non_dominated([p.validation.mean for p in points], costs)
+    best = non_dominated([p.validation.gain for p in points], costs)
     rows = [{"cost": costs[i], "accuracy": points[i].validation.mean} for i in best]
     line = alt.Chart(alt.Data(values=rows)).mark_line(
         style="frontier", interpolate="step-after", strokeWidth=1.5, opacity=0.55

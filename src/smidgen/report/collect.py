@@ -9,6 +9,7 @@ from pathlib import Path
 
 from smidgen.codec.container import read_smg
 from smidgen.data.dataset import Dataset
+from smidgen.data.metrics import AGREEMENT, Metric
 from smidgen.emit.smg import FILE_NAME
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
@@ -20,6 +21,7 @@ from smidgen.report.layers import layers_of
 from smidgen.report.model import ArtifactClass, Drop, Dropped, Environment, Layer, Note, Point, Report, Score
 from smidgen.run.native import native_plan
 from smidgen.search import outcome as found
+from smidgen.search import paired
 from smidgen.search.outcome import Evaluated
 from smidgen.search.paired import FEWEST_CLUSTERS
 from smidgen.search.result import Result
@@ -35,7 +37,6 @@ class About:
     description: str = ""
     caveats: str = ""
     features: str = ""
-    metric: str = "accuracy"
 
 
 def collect(result: Result, about: About, environment: Environment, notes: Sequence[Note] = ()) -> Report:
@@ -47,7 +48,7 @@ def collect(result: Result, about: About, environment: Environment, notes: Seque
         description=about.description,
         caveats=about.caveats,
         features=about.features,
-        metric=about.metric,
+        metric=result.goal.metric.name,
         target=target.name,
         target_description=target.description,
         size_axis="flash_bytes" if target.size_axis == "flash_bytes" else "file_bytes",
@@ -125,9 +126,9 @@ def _uncompressed(result: Result) -> Point:
         id="uncompressed",
         label="float32",
         kind="uncompressed",
-        measurements=_costs(result.reference),
-        validation=Score(mean=result.reference.accuracy),
-        test=Score(mean=result.reference_test.accuracy) if result.reference_test else None,
+        measurements=_costs(result.reference, result.goal.metric),
+        validation=_score([result.reference], result.goal.metric),
+        test=_score([result.reference_test], result.goal.metric) if result.reference_test else None,
     )
 
 
@@ -139,10 +140,10 @@ def _point(result: Result, point: found.Point) -> Point:
         kind=point.kind,
         recipe=str(point.candidate.recipe),
         recipe_yaml=point.candidate.recipe.to_yaml(),
-        measurements=_costs(point.runs[0]),
-        validation=_score(point.runs),
-        test=_score(point.test) if point.test else None,
-        drop=Drop(**asdict(drop)) if drop else None,
+        measurements=_costs(point.runs[0], result.goal.metric),
+        validation=_score(point.runs, result.goal.metric),
+        test=_score(point.test, result.goal.metric) if point.test else None,
+        drop=_drop(drop, result.goal.metric) if drop else None,
         on_frontier=any(p.key == point.key for p in result.frontier),
         chosen=result.chosen is not None and result.chosen.key == point.key,
         artifact=_relative(point.artifact, result.folder),
@@ -150,14 +151,19 @@ def _point(result: Result, point: found.Point) -> Point:
     )
 
 
-def _costs(run: Evaluated) -> tuple[Measurement, ...]:
-    """All measurements but accuracy, which a report keeps by split and with its spread over seeds."""
-    return tuple(m for m in run.measurements.values() if m.name != "accuracy")
+def _costs(run: Evaluated, metric: Metric) -> tuple[Measurement, ...]:
+    """All measurements but the metric's, which a report keeps by split and with its spread over seeds."""
+    return tuple(m for m in run.measurements.values() if m.name != metric.name)
 
 
-def _score(runs: Sequence[Evaluated]) -> Score:
-    values = [run.accuracy for run in runs]
-    return Score(mean=math.fsum(values) / len(values), sd=found.deviation(values), seeds=len(values))
+def _score(runs: Sequence[Evaluated], metric: Metric) -> Score:
+    values = [metric.shown(run.accuracy) for run in runs]
+    mean, sd = math.fsum(values) / len(values), found.deviation(values)
+    return Score(mean=mean, sd=sd, seeds=len(values), unit=metric.unit, better=metric.better)
+
+
+def _drop(drop: paired.Drop, metric: Metric) -> Drop:
+    return Drop(**asdict(drop), better=metric.better)
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -181,7 +187,7 @@ def _notes(result: Result, graph: Graph | None) -> list[Note]:
     if result.chosen:
         said = dict.fromkeys(text for run in result.chosen.runs for text in run.notes)
         notes += [Note(level="info", text=text) for text in said]
-        if len(result.chosen.runs) == 1:
+        if result.goal.metric != AGREEMENT and len(result.chosen.runs) == 1:
             text = f"The chosen point was trained with {plural(1, 'seed')}: its spread is not known"
             notes.append(Note(level="warning", text=text, remedy="Give the search more time or more seeds"))
     return notes

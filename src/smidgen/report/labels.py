@@ -21,6 +21,15 @@ COSTS: Mapping[str, str] = {
     "cost_per_million_usd": "Cost per million",
 }
 WHOLE = ("file_bytes", "model_bytes")  # costs to which computing the inputs would add nothing
+METRICS: Mapping[str, str] = {
+    "r2": "R²",
+    "rmse": "RMSE",
+    "mse": "MSE",
+    "mae": "MAE",
+    "auc": "AUC",
+    "f1": "F1",
+    "agreement": "agreement with the original (not accuracy)",
+}
 KINDS: Mapping[Kind, str] = {
     "compressed": "Compressed",
     "width baseline": "Narrower network",
@@ -44,6 +53,18 @@ ARTIFACT_CLASSES: Mapping[str, str] = {
 def cost_label(name: str) -> str:
     """`flash_bytes` -> `Flash`; an unknown name without its unit, in words."""
     return COSTS.get(name) or name.rsplit("_", 1)[0].replace("_", " ").capitalize()
+
+
+def metric_label(name: str) -> str:
+    """`accuracy` -> `Accuracy`, `rmse` -> `RMSE`; the user's own function as it is called."""
+    if ":" in name:
+        return name
+    return METRICS.get(name) or name.replace("_", " ").capitalize()
+
+
+def metric_name(name: str) -> str:
+    """The same within a sentence."""
+    return METRICS.get(name) or name.replace("_", " ")
 
 
 def remark(features: str, name: str) -> str:
@@ -82,8 +103,10 @@ def format_limit(name: str, limit: float) -> str:
 
 
 def format_score(score: Score) -> str:
-    """`91.2 ± 0.3%`, without the spread for a single seed."""
-    return f"{score.mean:.1f} ± {score.sd:.1f}%" if score.seeds > 1 else f"{score.mean:.1f}%"
+    """`91.2 ± 0.3%`, without the spread for a single seed; `0.1234 ± 0.002` in a unit of its own."""
+    percent = score.unit == "%"
+    mean, sd = (f"{v:.1f}" if percent else f"{v:.4g}" for v in (score.mean, score.sd))
+    return f"{mean} ± {sd}{score.unit}" if score.seeds > 1 else f"{mean}{score.unit}"
 
 
 def signed(points: float, digits: int = 1) -> str:
@@ -94,8 +117,20 @@ def signed(points: float, digits: int = 1) -> str:
 
 
 def format_change(drop: Drop) -> str:
-    """A drop as the change that it is: `−0.4 points [−0.9, +0.1]`."""
-    return f"{signed(-drop.points)} points [{signed(-drop.high)}, {signed(-drop.low)}]"
+    """A drop as the change that it is: `−0.4 points [−0.9, +0.1]`; a rising error: `+0.02 [+0.01, +0.03]`."""
+    sign = -1 if drop.better == "higher" else 1
+    low, high = sorted((sign * drop.low, sign * drop.high))
+    points = " points" if drop.unit == "%" else ""
+    middle, low_text, high_text = (signed_in(v, drop.unit) for v in (sign * drop.points, low, high))
+    return f"{middle}{points} [{low_text}, {high_text}]"
+
+
+def signed_in(change: float, unit: str) -> str:
+    """A change of a score: one digit for points, four significant ones in a unit of its own."""
+    if unit == "%":
+        return signed(change)
+    text = f"{abs(change):.4g}"
+    return f"{'±' if float(text) == 0 else '+' if change > 0 else '−'}{text}"
 
 
 def format_ratio(ratio: float) -> str:

@@ -1,7 +1,8 @@
 """The report: everything a run found, as one document with a JSON round trip.
 
-Accuracies are in percent, drops in percentage points (positive: lost). Costs are `Measurement`s, named as in
-budgets (`file_bytes`, `flash_bytes`, `ram_bytes`, `latency_ms`, …), each with how it was obtained.
+Scores are in the metric's unit, accuracies in percent; drops are positive where something is lost. Costs are
+`Measurement`s, named as in budgets (`file_bytes`, `flash_bytes`, `ram_bytes`, `latency_ms`, …), each with how
+it was obtained.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the n
 
 Kind = Literal["compressed", "width baseline", "other model", "uncompressed"]
 ArtifactClass = Literal["integer", "weight_only", "approximate"]
+Better = Literal["higher", "lower"]
 BASELINES: tuple[Kind, ...] = ("width baseline", "other model")
 SHOWN_COSTS = ("file_bytes", "ram_bytes", "latency_ms", "throughput", "energy_uj", "cost_per_million_usd")
 
@@ -30,23 +32,36 @@ class _Record(BaseModel):
 
 
 class Score(_Record):
-    """Accuracy in percent, over `seeds` trainings; `sd` is the sample standard deviation (0 for one)."""
+    """The metric, accuracy in percent unless the report names another, over `seeds` trainings.
+
+    `sd` is the sample standard deviation (0 for one); `unit` is % or empty, the targets' own.
+    """
 
     mean: float
     sd: float = Field(default=0.0, ge=0)
     seeds: int = Field(default=1, ge=1)
+    unit: str = "%"
+    better: Better = "higher"
+
+    @property
+    def gain(self) -> float:
+        """The mean, its sign turned where lower is better: what scores are compared by."""
+        return self.mean if self.better == "higher" else -self.mean
 
 
 class Drop(_Record):
-    """Percentage points lost on paired samples (negative: gained), with a 95% interval.
+    """What is lost on paired samples (negative: gained), with a 95% interval: percentage points, or in the
+    metric's own unit where `unit` is not %.
 
-    `clusters` were drawn for it (None: samples); `mcnemar_p` is the p-value of no difference for the shipped
-    seed, where samples are independent.
+    `clusters` were drawn for it (None: samples); `mcnemar_p` is the p-value of no difference in accuracy for
+    the shipped seed, where samples are independent.
     """
 
     points: float
     low: float
     high: float
+    unit: str = "%"
+    better: Better = "higher"
     clusters: int | None = None
     mcnemar_p: float | None = None
 

@@ -12,7 +12,7 @@ from smidgen.report.labels import (
     format_score,
     format_value,
     remark,
-    signed,
+    signed_in,
 )
 from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import Layer, Point, Report, Score
@@ -26,7 +26,7 @@ def candidates(report: Report) -> Markup:
     labels = (f"{cost_label(name)}, {remark(report.features, name)}".removesuffix(", ") for name in costs)
     heads = ["Network", "Kind", "Validation", "Test", "Change", *labels]
     rows = [(_class_of(p), _point_cells(p, costs)) for p in (report.uncompressed, *ordered)]
-    hint = "Change is the paired loss or gain on validation against the uncompressed network, in points."
+    hint = "Change is the paired loss or gain on validation against the uncompressed network."
     return tag(
         "section",
         tag("h2", "Candidates and baselines"),
@@ -44,13 +44,14 @@ def _point_cells(point: Point, costs: tuple[str, ...]) -> list[Cell]:
     marks += [tag("span", "frontier", class_="badge")] if point.on_frontier else []
     title = "\n".join(text for text in (point.artifact, *point.notes) if text) or None
     name = tag("span", point.label, class_="name", title=title)
-    change = None if point.drop is None else -point.drop.points
+    drop = point.drop
+    change = None if drop is None else drop.points if drop.better == "lower" else -drop.points
     return [
         Cell(join(name, *marks), point.label),
         Cell(KINDS[point.kind], KINDS[point.kind]),
         _score_cell(point.validation),
         _score_cell(point.test),
-        Cell("–" if change is None else signed(change), change, numeric=True),
+        Cell("–" if change is None or drop is None else signed_in(change, drop.unit), change, numeric=True),
         *(_cost_cell(point.measurement(name)) for name in costs),
     ]
 

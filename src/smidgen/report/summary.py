@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from smidgen.data.metrics import AGREEMENT
 from smidgen.measurement import Measurement
 from smidgen.report.labels import (
     cost_label,
@@ -18,8 +19,10 @@ from smidgen.report.labels import (
     format_ratio,
     format_score,
     format_value,
+    metric_name,
     plural,
     signed,
+    signed_in,
 )
 from smidgen.report.model import BASELINES, Drop, Point, Report, Score
 
@@ -87,8 +90,8 @@ def beaten_by(report: Report) -> tuple[Point, ...]:
     chosen = report.chosen
     if chosen is None:
         return ()
-    rivals = [p for p in _rivals(report, chosen) if _scores(p, chosen)[0].mean >= _scores(p, chosen)[1].mean]
-    return tuple(sorted(rivals, key=lambda p: -_scores(p, chosen)[0].mean))
+    rivals = [p for p in _rivals(report, chosen) if _scores(p, chosen)[0].gain >= _scores(p, chosen)[1].gain]
+    return tuple(sorted(rivals, key=lambda p: -_scores(p, chosen)[0].gain))
 
 
 def split_of(*points: Point) -> Split:
@@ -107,13 +110,17 @@ def _change(report: Report, chosen: Point) -> str:
     sd = math.hypot(after.sd, before.sd)
     spread = f" ± {sd:.1f}" if max(after.seeds, before.seeds) > 1 else ""
     split = split_of(chosen, report.uncompressed)
-    return f"{signed(after.mean - before.mean)}{spread} points of {report.metric} ({split} split)"
+    change, name = after.mean - before.mean, metric_name(report.metric)
+    if after.unit != "%":
+        spread = f" ± {sd:.2g}" if spread else ""
+        return f"{signed_in(change, after.unit)}{spread} {name} ({split} split)"
+    return f"{signed(change)}{spread} points of {name} ({split} split)"
 
 
 def _details(report: Report, chosen: Point) -> tuple[Sentence, ...]:
     after, before = _scores(chosen, report.uncompressed)
     split = split_of(chosen, report.uncompressed).capitalize()
-    text = f"{split} {report.metric} goes from {format_score(before)} to {format_score(after)}"
+    text = f"{split} {metric_name(report.metric)} goes from {format_score(before)} to {format_score(after)}"
     old, new = (p.measurement(report.size_axis) for p in (report.uncompressed, chosen))
     if old and new:
         axis = _axis_noun(report)
@@ -131,8 +138,12 @@ def _paired(report: Report, drop: Drop) -> Sentence:
     text = f"Paired on validation samples: {format_change(drop)}, 95% interval{over}{p}"
     if report.max_drop is not None:
         text += f"; up to {report.max_drop:g} may be lost"
-        text += f": not proven, it may be {drop.high:.1f}" if drop.high > report.max_drop else ""
+        text += f": not proven, it may be {_amount(drop)}" if drop.high > report.max_drop else ""
     return Sentence(f"{text}.")
+
+
+def _amount(drop: Drop) -> str:
+    return f"{drop.high:.1f}" if drop.unit == "%" else f"{drop.high:.4g}"
 
 
 def _budget(report: Report, chosen: Point) -> tuple[Sentence, ...]:
@@ -175,6 +186,9 @@ def _rivals(report: Report, chosen: Point) -> list[Point]:
 
 def _against_baselines(report: Report, chosen: Point) -> Sentence:
     baselines = [p for p in report.points if p.kind in BASELINES]
+    if report.metric == AGREEMENT.name:
+        text = "Accuracy is unknown: no data were given, and random inputs do not resemble real ones"
+        return Sentence(f"{text}. Check the network on your own data.", "bad")
     if not baselines:
         return Sentence(
             "No baseline was trained, so nothing says that a smaller network would not do as well.", "bad"
@@ -186,12 +200,12 @@ def _against_baselines(report: Report, chosen: Point) -> Sentence:
         text = f"{near[0].label} costs no more and is within one standard deviation: the lead may be luck"
         return Sentence(f"{text}. Add seeds.", "neutral")
     text = f"No baseline of its size or smaller, of {plural(len(baselines), 'baseline')}, reaches its"
-    return Sentence(f"{text} {report.metric}.", "good")
+    return Sentence(f"{text} {metric_name(report.metric)}.", "good")
 
 
 def _beaten(report: Report, rival: Point, chosen: Point) -> Sentence:
     (theirs, ours), split = _scores(rival, chosen), split_of(rival, chosen)
-    better = theirs.mean > ours.mean or report.cost(rival) < report.cost(chosen)
+    better = theirs.gain > ours.gain or report.cost(rival) < report.cost(chosen)
     verb, cost = "beats" if better else "equals", format_limit(report.size_axis, report.cost(rival))
     text = f"A baseline {verb} it: {rival.label} reaches {format_score(theirs)} in {cost}"
     once = min(theirs.seeds, ours.seeds) == 1
@@ -201,7 +215,7 @@ def _beaten(report: Report, rival: Point, chosen: Point) -> Sentence:
 
 def _within_noise(rival: Point, chosen: Point) -> bool:
     theirs, ours = _scores(rival, chosen)
-    return ours.mean - theirs.mean <= math.hypot(theirs.sd, ours.sd)
+    return ours.gain - theirs.gain <= math.hypot(theirs.sd, ours.sd)
 
 
 def _tried(report: Report) -> Sentence:
@@ -218,13 +232,17 @@ def _closest(report: Report) -> Sentence:
     own = [p for p in report.points if p.kind == "compressed"]
     if not own:
         return Sentence("No compressed candidate could be built; the reasons are listed below.", "bad")
-    best = min(own, key=lambda p: (_excess(report, p), -p.validation.mean))
+    best = min(own, key=lambda p: (_excess(report, p), -p.validation.gain))
     misses = [
         f"{cost_label(n)} {format_value(m.value, m.unit)} of {format_limit(n, limit)}"
         for n, limit in report.budget.items()
         if (m := best.measurement(n)) and m.value > limit
     ]
-    loss = "" if best.drop is None else f" It changes {report.metric} by {format_change(best.drop)}."
+    loss = (
+        ""
+        if best.drop is None
+        else f" It changes {metric_name(report.metric)} by {format_change(best.drop)}."
+    )
     why = f" ({', '.join(misses)})" if misses else ""
     return Sentence(f"The closest is {best.label}{why}.{loss}")
 
@@ -239,9 +257,13 @@ def _demand(report: Report) -> str:
     loss = (
         ""
         if report.max_drop is None
-        else f" with {bound} most {report.max_drop:g} points of {report.metric} lost"
+        else f" with {bound} most {report.max_drop:g}{_points(report)} of {metric_name(report.metric)} lost"
     )
     return f"fits {limits or 'the target'}{loss}"
+
+
+def _points(report: Report) -> str:
+    return " points" if report.uncompressed.validation.unit == "%" else ""
 
 
 def _axis_noun(report: Report) -> str:

@@ -104,10 +104,10 @@ def highlights(report: Report, most: int = MOST_POINTS) -> list[Point]:
     if len(shown) <= most:
         return shown
     edge, best = [], -math.inf
-    for point in sorted(shown, key=lambda p: (report.cost(p), -p.validation.mean)):
-        if point.validation.mean > best or point.chosen:
+    for point in sorted(shown, key=lambda p: (report.cost(p), -p.validation.gain)):
+        if point.validation.gain > best or point.chosen:
             edge.append(point)
-        best = max(best, point.validation.mean)
+        best = max(best, point.validation.gain)
     middle = report.cost(report.chosen) if report.chosen else 0.0
     return sorted(edge, key=lambda p: (not p.chosen, abs(report.cost(p) - middle)))[:most]
 

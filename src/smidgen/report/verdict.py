@@ -8,6 +8,7 @@ from smidgen.report.labels import (
     format_limit,
     format_score,
     format_value,
+    metric_label,
     remark,
 )
 from smidgen.report.markup import Markup, join, tag
@@ -62,7 +63,7 @@ def _accuracy_tile(report: Report, chosen: Point) -> Markup:
     before = report.uncompressed.test if test else report.uncompressed.validation
     return tag(
         "div",
-        tag("h3", f"{report.metric.capitalize()}, {'test' if test else 'validation'}"),
+        tag("h3", f"{metric_label(report.metric)}, {'test' if test else 'validation'}"),
         tag("p", format_score(score), class_="number"),
         how("measured"),
         tag("p", f"uncompressed {format_score(before)}", class_="before") if before else None,

@@ -28,9 +28,15 @@ def executable(fmt: Format) -> Array:
     return fmt.decode() if whole is None else whole.values
 
 
+def executable_weights(graph: Graph) -> dict[str, Array]:
+    """What a weight's node multiplies with: integers for integer operators, real numbers for float ones."""
+    real = {name for node in graph.nodes if not node.op.startswith("q.") for name in node.params.values()}
+    return {name: fmt.decode() if name in real else executable(fmt) for name, fmt in graph.weights.items()}
+
+
 def run_integer(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a lowered graph for inputs [n, ...] of its input types (int8 where quantized)."""
-    weights = {name: executable(fmt) for name, fmt in graph.weights.items()}
+    weights = executable_weights(graph)
     inputs = [x] if isinstance(x, np.ndarray) else list(x)
     typed = [
         np.asarray(a).astype(graph.values[name].dtype, casting="same_kind")

@@ -38,11 +38,19 @@ FINE_TUNING = Fit(epochs=10)
 WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
 
 
-def baseline_candidates(widths: Sequence[float] = WIDTHS, fine_tuning: Fit = FINE_TUNING) -> list[Candidate]:
+def other_models(data: Splits) -> tuple[str, ...]:
+    """All but trees where targets are several values a sample: trees give one."""
+    several = data.classes is None and data.train.y.shape[1] > 1
+    return (LINEAR,) if several else OTHER_MODELS
+
+
+def baseline_candidates(
+    data: Splits, widths: Sequence[float] = WIDTHS, fine_tuning: Fit = FINE_TUNING
+) -> list[Candidate]:
     """The other models, then all widths quantized after training, then all of them fine-tuned as well."""
     after, during = Recipe((AffineQuantization(),)), Recipe((AffineQuantization(), fine_tuning))
     found = [Candidate(r, width_name(w), "width baseline") for r in (after, during) for w in widths]
-    return [*(Candidate(after, name, "other model") for name in OTHER_MODELS), *found]
+    return [*(Candidate(after, name, "other model") for name in other_models(data)), *found]
 
 
 def baseline_networks(
@@ -56,7 +64,7 @@ def baseline_networks(
     found: dict[str, Callable[[int], Graph]] = {
         width_name(width): partial(_trained, data, model, training, report, width) for width in widths
     }
-    return found | {name: partial(_other_model, data, report, name) for name in OTHER_MODELS}
+    return found | {name: partial(_other_model, data, report, name) for name in other_models(data)}
 
 
 def useful_widths(graph: Graph, widths: Sequence[float]) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 from smidgen import __version__
 from smidgen.codec.container import pack_smg
 from smidgen.data.dataset import Splits
+from smidgen.data.metrics import metric_for
 from smidgen.graph import Graph
 from smidgen.methods.step import silent
 from smidgen.methods.tune.fit import Fit
@@ -32,7 +33,7 @@ from smidgen.search.result import Goal, Result
 from smidgen.search.run_folder import RunFolder
 from smidgen.search.samplers import DEFAULT as DEFAULT_SAMPLER
 from smidgen.search.samplers import sampler_class
-from smidgen.search.space import RecipeSpace
+from smidgen.search.space import RecipeSpace, usable_methods
 from smidgen.search.starts import starting_recipes
 from smidgen.search.workers import Workers
 from smidgen.targets.target import Target
@@ -47,7 +48,7 @@ class Job:
         data: its splits; test is opened once, at the end.
         target: the device; its flash and RAM complete the budget.
         budget: upper limits.
-        max_drop: largest mean paired drop in validation accuracy, percentage points.
+        max_drop: largest mean paired drop on validation, percentage points or in the metric's own unit.
         strict_drop: hold the upper end of the drop's 95% interval to `max_drop`, not only its mean.
         training: how the network was trained, the baselines' training too.
         methods: names of the steps to search over (None: all).
@@ -72,9 +73,11 @@ class Job:
     @property
     def goal(self) -> Goal:
         """The budget completed by the device's memory; the size axis first (DESIGN.md, D10)."""
+        times = () if self.data.synthetic else ("latency_ms",)
         memory = {"flash_bytes": self.target.flash_bytes, "ram_bytes": self.target.ram_bytes}
-        costs = (self.target.size_axis, "ram_bytes", "latency_ms")
-        return Goal(self.budget.within(**memory), costs, self.max_drop, self.strict_drop)
+        costs = (self.target.size_axis, "ram_bytes", *times)
+        budget = self.budget.within(**memory)
+        return Goal(budget, costs, self.max_drop, self.strict_drop, metric_for(self.data))
 
 
 def compress(
@@ -99,8 +102,9 @@ def compress(
     strategy = sampler_class(job.sampler)
     run = RunFolder(folder)
     with run.locked():
-        pace = settled_pace(folder, job.graph, job.data, limits.time_s, workers)
-        space = RecipeSpace(job.graph, job.methods, pace)
+        untimed = job.data.synthetic  # nothing is trained
+        pace = settled_pace(folder, job.graph, job.data, None if untimed else limits.time_s, workers)
+        space = RecipeSpace(job.graph, usable_methods(job.methods, job.data), pace)
         run.claim(settings_of(job, limits, space))
         starts = [r for r in starting_recipes(pace) if space.holds(r)]
         searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
@@ -114,10 +118,11 @@ def compress(
 
 
 def _baselines(job: Job, pace: Pace) -> list[Candidate]:
-    if not job.widths:
+    """None without data: they are trained."""
+    if not job.widths or job.data.synthetic:
         return []
     fine_tuning = Fit(epochs=pace.usual_epochs, batch_size=pace.batch_size)
-    return baseline_candidates(useful_widths(job.graph, job.widths), fine_tuning)
+    return baseline_candidates(job.data, useful_widths(job.graph, job.widths), fine_tuning)
 
 
 def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
@@ -126,6 +131,8 @@ def settings_of(job: Job, limits: Limits, space: RecipeSpace) -> dict[str, Any]:
         "version": __version__,
         "model": hashlib.sha256(pack_smg([job.graph])).hexdigest()[:16],
         "data": job.data.digest,
+        "metric": job.data.metric,
+        "loss": job.data.loss,
         "target": job.target.model_dump(mode="json"),
         "budget": job.budget.limits(),
         "training": asdict(job.training),

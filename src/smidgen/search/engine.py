@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from smidgen.data.metrics import ACCURACY, Metric
 from smidgen.errors import MissingExtra
 from smidgen.search.clock import Clock
-from smidgen.search.outcome import Candidate, Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Clusters, Labels
+from smidgen.search.outcome import Array, Candidate, Evaluated, Failed, Outcome, Point, Rejected
+from smidgen.search.paired import Clusters
 from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
 from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
 from smidgen.search.run_folder import RunFolder
@@ -26,8 +27,8 @@ class Evaluator(Protocol):
     """Builds and measures candidates. Deterministic in (candidate, seed), times aside."""
 
     @property
-    def labels(self) -> Labels:
-        """The validation split's labels [n]."""
+    def labels(self) -> Array:
+        """The validation split's targets [n, ...]: labels or values."""
 
     @property
     def clusters(self) -> Clusters | None:
@@ -85,6 +86,7 @@ class Progress:
     elapsed_s: float
     left_s: float | None
     best: Point | None
+    metric: Metric = ACCURACY
 
 
 class Search:
@@ -171,7 +173,7 @@ class Search:
             frontier=frontier_of(points, self._goal.costs),
             chosen=chosen,
             beaten_by=beaten_by(chosen, points, self._goal),
-            drops=drops_of(points, self._reference, self._evaluator.labels, self._evaluator.clusters),
+            drops=drops_of(points, self._reference, self._goal.metric, *self._truth),
             interrupted=interrupted,
             elapsed_s=self._clock.elapsed_s,
         )
@@ -281,8 +283,11 @@ class Search:
         return next((p for p in waiting if len(p.runs) < len(self._seeds)), None)
 
     def _chosen(self) -> Point | None:
-        points, evaluator = points_of(self._in_order()), self._evaluator
-        return choose(points, self._goal, self._reference, evaluator.labels, evaluator.clusters)
+        return choose(points_of(self._in_order()), self._goal, self._reference, *self._truth)
+
+    @property
+    def _truth(self) -> tuple[Array, Clusters | None]:
+        return self._evaluator.labels, self._evaluator.clusters
 
     def _in_order(self) -> tuple[Outcome, ...]:
         return tuple(sorted(self._outcomes.values(), key=lambda outcome: outcome.key))
@@ -300,5 +305,6 @@ class Search:
                 elapsed_s=self._clock.elapsed_s,
                 left_s=None if self._limits.time_s is None else self._clock.left_s,
                 best=self._chosen(),
+                metric=self._goal.metric,
             )
         )

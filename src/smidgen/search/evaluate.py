@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.data.metrics import metric_for
 from smidgen.emit.c import CEmitter
 from smidgen.emit.smg import FILE_NAME, SmgArtifact
+from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
-from smidgen.measure.accuracy import accuracy, predict, quantized_inputs
+from smidgen.measure.accuracy import predict, quantized_inputs, score
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.energy import modelled_energy
 from smidgen.measure.memory import host_ram, reference_ram
@@ -26,11 +27,10 @@ from smidgen.measure.timing import latency, throughput
 from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Stage, silent
-from smidgen.numerics import Array
 from smidgen.run.float_ops import run_float
 from smidgen.search.budget import Budget
-from smidgen.search.outcome import MODEL, Candidate, Evaluated, Point
-from smidgen.search.paired import Clusters, Labels
+from smidgen.search.outcome import MODEL, Array, Candidate, Evaluated, Point
+from smidgen.search.paired import Clusters
 from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
 from smidgen.targets.cross import measure_cross
@@ -65,11 +65,13 @@ class ArtifactEvaluator:
         report: Callable[[float, str], None] = silent,
     ) -> None:
         self._graph, self._data, self._target = graph, data, target
+        self._metric = metric_for(data)
+        self._given = None if data.synthetic else data  # what steps may learn from
         self._budget, self._cache, self._bases, self._report = budget, cache, bases, report
         self._prefixes = PrefixCache()
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> Array:
         return self._data.validation.y
 
     @property
@@ -78,12 +80,11 @@ class ArtifactEvaluator:
 
     def reference(self, test: bool) -> Evaluated:
         part = self._data.test if test else self._data.validation
-        logits = self._float_logits(part).reshape(len(part), -1)
-        found: Labels = logits.argmax(axis=1).astype(np.int64)
+        found = self._metric.predictions(self._float_logits(part))
         with tempfile.TemporaryDirectory() as scratch:
             write_smg(Path(scratch) / FILE_NAME, [self._graph])
             size = file_size(Path(scratch) / FILE_NAME)
-        return _evaluated(0, found, part, [size, *modelled_energy(self._graph, self._target)])
+        return self._evaluated(0, found, part, [size, *modelled_energy(self._graph, self._target)])
 
     def precheck(self, candidate: Candidate) -> str | None:
         if candidate.base != MODEL:
@@ -103,23 +104,27 @@ class ArtifactEvaluator:
 
     def build(self, candidate: Candidate, seed: int, folder: Path) -> Evaluated:
         """All of `evaluate` but times, which want a quiet machine."""
-        ctx = Context(self._data, self._graph, seed, self._report)
+        ctx = Context(self._given, self._graph, seed, self._report)
         base = partial(self._base, candidate.base, seed)
         compressed, reused = self._prefixes.apply(candidate.recipe, candidate.base, base, ctx)
         lowered = lower(compressed)
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
-        ctx.notes.extend(f"no kernel, runs in the reference: {p}" for p in check_schedulable(artifact.graph))
+        ctx.notes.extend(_without_kernels(artifact.graph))
         measured = [file_size(artifact.path), *self._costs(artifact, folder)]
         measured += modelled_energy(artifact.graph, self._target)
-        found = predict(artifact.graph, artifact.run, self._data.validation.x)
-        run = _evaluated(seed, found, self._data.validation, measured, tuple(ctx.notes), _files(folder))
+        found = predict(artifact.graph, artifact.run, self._data.validation.x, self._metric)
+        part, notes = self._data.validation, tuple(ctx.notes)
+        run = self._evaluated(seed, found, part, measured, notes, _files(folder))
         return replace(run, reused_steps=reused)
 
     def timed(self, run: Evaluated, folder: Path) -> Evaluated:
-        """`run` with the times of the artifact in `folder` (modelled ones are there already) and its cost."""
+        """`run` with the times of the artifact in `folder` (modelled ones are there already) and its cost.
+
+        Without data only weights are compressed, and the reference's speed says nothing of a product.
+        """
         found = dict(run.measurements)
-        if self._target.kind == "host":
+        if self._target.kind == "host" and not self._data.synthetic:
             artifact = SmgArtifact(folder / FILE_NAME)
             sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
             times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
@@ -130,8 +135,24 @@ class ArtifactEvaluator:
 
     def test(self, point: Point, run: Evaluated) -> Evaluated:
         artifact = SmgArtifact(point.folder / f"seed-{run.seed}" / FILE_NAME)
-        found = predict(artifact.graph, artifact.run, self._data.test.x)
-        return _evaluated(run.seed, found, self._data.test, [], (), run.files)
+        found = predict(artifact.graph, artifact.run, self._data.test.x, self._metric)
+        return self._evaluated(run.seed, found, self._data.test, [], (), run.files)
+
+    def _evaluated(
+        self,
+        seed: int,
+        found: Array,
+        part: Dataset,
+        measured: list[Measurement],
+        notes: tuple[str, ...] = (),
+        files: tuple[str, ...] = (),
+    ) -> Evaluated:
+        own = score(self._metric, found, part.y)
+        gain = self._metric.shown(own.value)
+        if not math.isfinite(gain):
+            where, what = f"metric {self._metric.name}", f"it is {own.value} on {len(part)} samples"
+            raise BadInput(where, what, "a number is needed", "Choose another metric, or give more data")
+        return Evaluated(seed, gain, found, {m.name: m for m in [own, *measured]}, notes, files)
 
     def _float_logits(self, part: Dataset) -> Array:
         if any(node.op == "island" for node in self._graph.walk()):
@@ -156,7 +177,7 @@ class ArtifactEvaluator:
 
     def _without_training(self, recipe: Recipe) -> Graph:
         """The candidate as it is before training: same shapes, same memory, other weights."""
-        few = replace(self._data, train=self._data.train.head(DRY_RUN_SAMPLES))
+        few = self._given and replace(self._given, train=self._given.train.head(DRY_RUN_SAMPLES))
         steps = tuple(step for step in recipe.steps if step.stage is not Stage.TUNE)
         return Recipe(steps).apply(self._graph, Context(few, self._graph))
 
@@ -170,20 +191,15 @@ class ArtifactEvaluator:
         return read_smg(path).graph
 
 
+def _without_kernels(graph: Graph) -> list[str]:
+    """What the reference runs instead of the native plan, for the notes."""
+    if all(value.grid is None for value in graph.values.values()):
+        return ["weights are compressed, activations stay float32: the NumPy reference runs the network"]
+    return [f"no kernel, runs in the reference: {problem}" for problem in check_schedulable(graph)]
+
+
 def _host_ram(graph: Graph) -> Measurement:
     return reference_ram(graph) if check_schedulable(graph) else host_ram(schedule(graph))
-
-
-def _evaluated(
-    seed: int,
-    found: Labels,
-    part: Dataset,
-    measured: list[Measurement],
-    notes: tuple[str, ...] = (),
-    files: tuple[str, ...] = (),
-) -> Evaluated:
-    right = accuracy(found, part.y)
-    return Evaluated(seed, right.value, found, {m.name: m for m in [right, *measured]}, notes, files)
 
 
 def _files(folder: Path) -> tuple[str, ...]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
-from smidgen.search.paired import Labels
 
 Kind = Literal["compressed", "width baseline", "other model"]
+Array = npt.NDArray[Any]
 MODEL = "model"
 
 
@@ -34,14 +35,16 @@ class Candidate:
 class Evaluated:
     """One seed's artifact, run on the validation split.
 
-    `predictions` int64 [n] are its integers' labels; `accuracy` in percent; `measurements` by name
-    (`file_bytes`, `ram_bytes`, …); `notes` what steps had to say; `files` relative to the seed's folder;
-    `reused_steps` of the recipe were taken over from an earlier candidate instead of carried out.
+    `predictions` are what the metric keeps of its integers' outputs: labels int64 [n] or outputs float32
+    [n, k]. `accuracy` is the metric's gain, higher is better: accuracy in percent unless another metric was
+    asked for; an error has its sign turned. `measurements` by name (`file_bytes`, `ram_bytes`, …); `notes`
+    what steps had to say; `files` relative to the seed's folder; `reused_steps` of the recipe were taken over
+    from an earlier candidate instead of carried out.
     """
 
     seed: int
     accuracy: float
-    predictions: Labels
+    predictions: Array
     measurements: Mapping[str, Measurement]
     notes: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ class Point:
 
     @property
     def accuracy(self) -> float:
-        """Mean validation accuracy over seeds, percent."""
+        """Mean gain on validation over seeds: accuracy in percent unless another metric was asked for."""
         return float(np.mean([run.accuracy for run in self.runs]))
 
     @property

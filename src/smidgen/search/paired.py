@@ -26,15 +26,17 @@ _Z_975 = 1.960
 
 @dataclass(frozen=True)
 class Drop:
-    """Percentage points lost (negative: gained), with a 95% interval.
+    """What is lost (negative: gained), with a 95% interval: percentage points where the metric's `unit` is %,
+    else in the metric's own unit.
 
     `clusters` is how many independent clusters the samples form, None if every sample stands alone. Only then
-    is `mcnemar_p` known: the two-sided p-value of no difference, of the first seed.
+    and for accuracy is `mcnemar_p` known: the two-sided p-value of no difference, of the first seed.
     """
 
     points: float
     low: float
     high: float
+    unit: str = "%"
     clusters: int | None = None
     mcnemar_p: float | None = None
 
@@ -44,6 +46,8 @@ class Drop:
         return self.clusters is None or self.clusters >= FEWEST_CLUSTERS
 
     def __str__(self) -> str:
+        if self.unit != "%":
+            return f"{self.points:+.4g} [{self.low:+.4g}, {self.high:+.4g}]"
         return f"{self.points:+.2f} points [{self.low:+.2f}, {self.high:+.2f}]"
 
 

@@ -21,7 +21,7 @@ TEST = "test.json"
 
 def write_evaluated(folder: Path, run: Evaluated, name: str = EVALUATED) -> None:
     """Add a seed's record to its folder; predictions go into `<name>.npy` beside it."""
-    np.save(folder / f"{name}.npy", run.predictions.astype(np.int64), allow_pickle=False)
+    np.save(folder / f"{name}.npy", run.predictions, allow_pickle=False)
     record = {
         "seed": run.seed,
         "accuracy": run.accuracy,
@@ -41,7 +41,7 @@ def read_evaluated(folder: Path, name: str = EVALUATED) -> Evaluated:
         return Evaluated(
             seed=int(record["seed"]),
             accuracy=float(record["accuracy"]),
-            predictions=np.load(folder / f"{name}.npy", allow_pickle=False).astype(np.int64),
+            predictions=np.load(folder / f"{name}.npy", allow_pickle=False),
             measurements={m.name: m for m in measured},
             notes=tuple(record["notes"]),
             files=tuple(record["files"]),

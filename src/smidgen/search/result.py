@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.data.metrics import ACCURACY, Metric
 from smidgen.errors import BudgetError
 from smidgen.search.budget import Budget
+from smidgen.search.drops import mean_drop, paired_drop
 from smidgen.search.frontier import dominates, non_dominated
-from smidgen.search.outcome import Evaluated, Failed, Outcome, Point, Rejected
-from smidgen.search.paired import Clusters, Drop, Labels, mean_drop, paired_drop
+from smidgen.search.outcome import Array, Evaluated, Failed, Outcome, Point, Rejected
+from smidgen.search.paired import Clusters, Drop
 
 
 @dataclass(frozen=True)
@@ -18,14 +20,15 @@ class Goal:
     """What is asked for.
 
     `costs` are measurement names, the size axis first; `max_drop` is the largest mean paired drop in
-    validation accuracy, in percentage points; with `strict_drop` the upper end of its 95% interval has to
-    keep it as well.
+    validation, percentage points or in the metric's own unit; with `strict_drop` the upper end of its 95%
+    interval has to keep it as well.
     """
 
     budget: Budget
     costs: tuple[str, ...]
     max_drop: float = 1.0
     strict_drop: bool = False
+    metric: Metric = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,21 @@ def frontier_of(points: Sequence[Point], costs: Sequence[str]) -> tuple[Point, .
 
 
 def drops_of(
-    points: Sequence[Point], reference: Evaluated, labels: Labels, clusters: Clusters | None = None
+    points: Sequence[Point],
+    reference: Evaluated,
+    metric: Metric,
+    targets: Array,
+    clusters: Clusters | None = None,
 ) -> dict[str, Drop]:
     """Paired validation drops from the reference, by key."""
-    return {p.key: _drop(p, reference, labels, clusters) for p in points}
+    return {p.key: _drop(p, reference, metric, targets, clusters) for p in points}
 
 
 def choose(
     points: Sequence[Point],
     goal: Goal,
     reference: Evaluated,
-    labels: Labels,
+    targets: Array,
     clusters: Clusters | None = None,
 ) -> Point | None:
     """The smallest compressed point that fits the budget and loses at most `max_drop`; ties by accuracy."""
@@ -94,18 +101,21 @@ def choose(
     def eligible(p: Point) -> bool:
         if p.kind != "compressed" or goal.budget.fits(p.measurements):
             return False
-        mean = mean_drop(reference.predictions, [run.predictions for run in p.runs], labels)
+        found = [run.predictions for run in p.runs]
+        mean = mean_drop(goal.metric, reference.predictions, found, targets)
         if mean > goal.max_drop or not goal.strict_drop:
             return mean <= goal.max_drop
-        return _drop(p, reference, labels, clusters).high <= goal.max_drop
+        return _drop(p, reference, goal.metric, targets, clusters).high <= goal.max_drop
 
     ordered = sorted(points, key=lambda p: (p.cost(goal.costs[0]), -p.accuracy))
     return next(filter(eligible, ordered), None)
 
 
-def _drop(point: Point, reference: Evaluated, labels: Labels, clusters: Clusters | None) -> Drop:
+def _drop(
+    point: Point, reference: Evaluated, metric: Metric, targets: Array, clusters: Clusters | None
+) -> Drop:
     found = [run.predictions for run in point.runs]
-    return paired_drop(reference.predictions, found, labels, clusters=clusters)
+    return paired_drop(metric, reference.predictions, found, targets, clusters)
 
 
 def beaten_by(chosen: Point | None, points: Sequence[Point], goal: Goal) -> tuple[Point, ...]:
@@ -122,8 +132,9 @@ def _shortfall(result: Result) -> tuple[str, str, str]:
     budget, own = result.goal.budget, [p for p in result.points if p.kind == "compressed"]
     if not own:
         return _unbuilt(result)
+    points = " points" if result.goal.metric.unit == "%" else ""
     end = " at the upper end of the interval" if result.goal.strict_drop else ""
-    wanted = f"at most {result.goal.max_drop:g} points may be lost{end}"
+    wanted = f"at most {result.goal.max_drop:g}{points} of {result.goal.metric.name} may be lost{end}"
     fitting = [p for p in own if not budget.fits(p.measurements)]
     if not fitting:
         closest = min(own, key=lambda p: budget.excess(p.measurements))

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from smidgen.data.dataset import Splits
+from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.methods.recipe import Recipe, step_class, step_names
 from smidgen.methods.space import Choice, Range
@@ -22,8 +24,28 @@ from smidgen.search.pace import Pace
 NONE = "none"
 RECOVER = "recover"
 TRAINING = "tune.fit"
-# Every quantization folds first; float files of half precision are larger than int8 and have no kernels.
-LEFT_OUT = ("quantize.fold_batch_norm", "quantize.half")
+LEFT_OUT = ("quantize.fold_batch_norm",)  # every quantization folds first
+# Left to --method where there is data: quantize.affine then makes integers of the activations as well, files
+# of half precision are larger than int8, and float files have no kernels.
+WITHOUT_DATA = ("quantize.weights", "quantize.half")
+
+
+def usable_methods(methods: Sequence[str] | None, data: Splits) -> tuple[str, ...]:
+    """The steps to search over: those asked for (None: all) that `data` serve.
+
+    Raises BadInput: a step was asked for that needs more, or none is left that makes a network smaller.
+    """
+    served = {"nothing"} if data.synthetic else {"nothing", "data"} | ({"classes"} if data.classes else set())
+    if methods is None:
+        names = [name for name in step_names() if step_class(name).needs in served]
+        return tuple(name for name in names if data.synthetic or name not in WITHOUT_DATA)
+    for name in methods:
+        needs = step_class(name).needs
+        if needs not in served:
+            what = "labels of classes" if needs == "classes" else "data"
+            able = ", ".join(usable_methods(None, data))
+            raise BadInput("method", f"{name} needs {what}", "there are none", f"Use {able}")
+    return tuple(methods)
 
 
 class Trial(Protocol):

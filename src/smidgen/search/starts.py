@@ -7,6 +7,8 @@ from smidgen.methods.factorize.responses import ResponsePCA
 from smidgen.methods.prune.channels import Channels
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.quantize.half import HalfPrecision
+from smidgen.methods.quantize.weights import WeightQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Step
@@ -27,6 +29,8 @@ def starting_recipes(pace: Pace | None = None) -> list[Recipe]:
 
     return [
         Recipe((AffineQuantization(bits=8),)),
+        *(Recipe((WeightQuantization(bits, rule="mse"),)) for bits in (8, 6, 4)),
+        Recipe((HalfPrecision(),)),
         trained(AffineQuantization(bits=4)),
         trained(GlobalMagnitude(sparsity=0.9), fit, AffineQuantization(bits=4), Logits()),
         trained(AffineQuantization(bits=2, first_last_bits=8), Logits()),

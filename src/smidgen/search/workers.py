@@ -30,8 +30,8 @@ from typing import Any, Protocol
 
 from smidgen.errors import BadInput, SmidgenError
 from smidgen.methods.step import silent
-from smidgen.search.outcome import Candidate, Evaluated, Point
-from smidgen.search.paired import Clusters, Labels
+from smidgen.search.outcome import Array, Candidate, Evaluated, Point
+from smidgen.search.paired import Clusters
 from smidgen.search.run_folder import TEMPORARY
 
 MOST_BY_DEFAULT = 4
@@ -43,7 +43,7 @@ class Builder(Protocol):
     """An evaluator whose artifacts can be built elsewhere; it travels to the workers by pickle."""
 
     @property
-    def labels(self) -> Labels: ...
+    def labels(self) -> Array: ...
 
     @property
     def clusters(self) -> Clusters | None: ...
@@ -109,7 +109,7 @@ class Workers:
     # What the engine calls
 
     @property
-    def labels(self) -> Labels:
+    def labels(self) -> Array:
         return self._builder.labels
 
     @property

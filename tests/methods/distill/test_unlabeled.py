@@ -1,6 +1,7 @@
 """Distillation without labels: no label has any influence, and the student becomes its teacher."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from smidgen.methods.step import Context
 from smidgen.methods.tune.fit import Fit
 from smidgen.run.float_ops import run_float
 from tests.networks import digits, small_cnn
+
+SOFT = partial(divergence, temperature=4.0)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_a_student_without_labels_learns_what_its_teacher_knows(taught: tuple[Gr
 
 def test_early_stopping_goes_by_the_teachers_classes(taught: tuple[Graph, Splits]) -> None:
     teacher, data = taught
-    objective = Agreement(GraphTwin(teacher), 4.0)
+    objective = Agreement(GraphTwin(teacher), SOFT)
     found = objective.targets(relabeled(data.validation, 0))
     assert np.array_equal(found, run_float(teacher, data.validation.x).argmax(axis=1))
 
@@ -101,7 +104,7 @@ def test_the_teacher_sees_the_very_batch(taught: tuple[Graph, Splits]) -> None:
             return super().forward(x)
 
     batch = torch.rand(3, 8, 8, 1), torch.zeros(3, dtype=torch.int64)
-    Agreement(Recording(taught[0]), 4.0).loss(torch.zeros(3, 10), batch)
+    Agreement(Recording(taught[0]), SOFT).loss(torch.zeros(3, 10), batch)
     assert seen[0] is batch[0]
 
 

@@ -1,17 +1,16 @@
-"""Agreement with a teacher on inputs alone: no label is looked at."""
+"""Agreement with a teacher on inputs alone: no target is looked at."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from smidgen.data.dataset import Dataset
-from smidgen.learn.objectives.objective import Batch, LossObjective
+from smidgen.learn.objectives.objective import Batch, LossObjective, Targets
 
 if TYPE_CHECKING:
     from smidgen.learn.twin import GraphTwin
@@ -29,11 +28,24 @@ def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean()
 
 
-class Agreement(LossObjective):
-    """The divergence from a frozen teacher, which labels every batch as the student sees it: augmented."""
+def hardest(outputs: Tensor) -> Tensor:
+    """The class [n] of the largest of [n, K] outputs."""
+    return outputs.argmax(dim=-1)
 
-    def __init__(self, teacher: GraphTwin, temperature: float) -> None:
-        self.teacher, self.temperature = teacher.eval().requires_grad_(False), temperature
+
+class Agreement(LossObjective):
+    """How far the student is from a frozen teacher, which answers every batch as the student sees it.
+
+    `match` compares outputs (student's, teacher's); `answer` makes targets [n] or [n, k] of the teacher's.
+    """
+
+    def __init__(
+        self,
+        teacher: GraphTwin,
+        match: Callable[[Tensor, Tensor], Tensor],
+        answer: Callable[[Tensor], Tensor] = hardest,
+    ) -> None:
+        self.teacher, self.match, self.answer = teacher.eval().requires_grad_(False), match, answer
 
     def start(self, twin: GraphTwin, lr: float, total_steps: int) -> None:
         super().start(twin, lr, total_steps)
@@ -42,15 +54,15 @@ class Agreement(LossObjective):
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
             teacher = self.teacher(batch[0])
-        return divergence(outputs, teacher, self.temperature)
+        return self.match(outputs, teacher)
 
-    def targets(self, part: Dataset) -> npt.NDArray[np.int64]:
-        """The teacher's classes; `part.y` is not read."""
+    def targets(self, part: Dataset) -> Targets:
+        """The teacher's answers; `part.y` is not read."""
         device = next(self.teacher.parameters()).device
         with torch.no_grad():
             found = [
-                self.teacher(torch.from_numpy(batch.x).to(device)).argmax(dim=-1).cpu()
+                self.answer(self.teacher(torch.from_numpy(batch.x).to(device))).cpu()
                 for batch in part.batches(EVAL_BATCH)
             ]
-        classes: npt.NDArray[np.int64] = torch.cat(found).numpy()
-        return classes
+        answers: Targets = torch.cat(found).numpy()
+        return answers

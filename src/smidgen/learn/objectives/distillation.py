@@ -22,16 +22,24 @@ def soft_cross_entropy(student: Tensor, teacher: Tensor, temperature: float) -> 
     return temperature**2 * -(p * log_q).sum(dim=-1).mean()
 
 
+def squared_difference(student: Tensor, teacher: Tensor) -> Tensor:
+    """mean((student - teacher)^2): what is matched where outputs are values, not logits."""
+    return F.mse_loss(student, teacher)
+
+
 class Distillation(LossObjective):
-    """(1 - weight) * base + weight * soft cross-entropy against a frozen teacher."""
+    """(1 - weight) * base + weight * match(student's outputs, a frozen teacher's)."""
 
     def __init__(
-        self, base: LossObjective, teacher: Callable[[Tensor], Tensor], temperature: float, weight: float
+        self,
+        base: LossObjective,
+        teacher: Callable[[Tensor], Tensor],
+        match: Callable[[Tensor, Tensor], Tensor],
+        weight: float,
     ) -> None:
-        self.base, self.teacher, self.temperature, self.weight = base, teacher, temperature, weight
+        self.base, self.teacher, self.match, self.weight = base, teacher, match, weight
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         with torch.no_grad():
             teacher = self.teacher(batch[0])
-        soft = soft_cross_entropy(outputs, teacher, self.temperature)
-        return (1 - self.weight) * self.base.loss(outputs, batch) + self.weight * soft
+        return (1 - self.weight) * self.base.loss(outputs, batch) + self.weight * self.match(outputs, teacher)

@@ -16,8 +16,9 @@ from smidgen.data.dataset import Dataset
 if TYPE_CHECKING:
     from smidgen.learn.twin import GraphTwin
 
+Targets = npt.NDArray[np.int64] | npt.NDArray[np.float32]
 Logs = Mapping[str, float]
-Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64
+Batch = tuple[Tensor, Tensor]  # x [n, ...] float32 channels last, y [n] int64 or [n, k] float32
 
 
 class Objective(ABC):
@@ -29,8 +30,8 @@ class Objective(ABC):
     @abstractmethod
     def update(self, batch: Batch, backward: Callable[[Tensor], None]) -> Logs: ...
 
-    def targets(self, part: Dataset) -> npt.NDArray[np.int64]:
-        """The classes int64 [n] that early stopping compares with, after `start`."""
+    def targets(self, part: Dataset) -> Targets:
+        """The classes int64 [n] or values float32 [n, k] that early stopping compares with, after `start`."""
         return part.y
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from smidgen.errors import BadInput
@@ -20,7 +21,8 @@ class Unlabeled(Step):
 
     p_T, p_S: softmax of teacher's and student's logits over T; the teacher is the original network, evaluated
     on the very batch that the student gets. Early stopping goes by agreement with the teacher's classes on
-    the validation inputs. Labels in the data are ignored, so any may stand where none are known.
+    the validation inputs. Labels in the data are ignored, so any may stand where none are known. For
+    values as targets the loss is the squared difference of teacher's and student's, and T means nothing.
     Ref: Hinton, Vinyals, Dean 2015 (arXiv 1503.02531); labels from a teacher for each input as augmented:
     Bagherinezhad, Horton, Rastegari, Farhadi 2018 (arXiv 1805.02641).
 
@@ -41,14 +43,19 @@ class Unlabeled(Step):
         return replace(graph, pending=(*graph.pending, self))
 
     def objective(self, base: Objective, ctx: Context) -> Objective:
-        from smidgen.learn.objectives.agreement import Agreement
-        from smidgen.learn.objectives.cross_entropy import CrossEntropy
+        from smidgen.learn.objectives.agreement import Agreement, divergence
+        from smidgen.learn.objectives.choose import loss_for
+        from smidgen.learn.objectives.distillation import squared_difference
         from smidgen.learn.twin import GraphTwin
 
-        if not isinstance(base, CrossEntropy):
+        data = ctx.need_data(self.name)
+        if type(base) is not type(loss_for(data)):
             found = f"another objective ({type(base).__name__}) is declared before it"
             raise BadInput(self.name, found, "it replaces the training's objective", "Drop one of the two")
-        return Agreement(GraphTwin(ctx.original), self.temperature)
+        teacher = GraphTwin(ctx.original)
+        if data.classes is None:
+            return Agreement(teacher, squared_difference, lambda outputs: outputs.flatten(1))
+        return Agreement(teacher, partial(divergence, temperature=self.temperature))
 
     def space(self, graph: Graph) -> Space:
         return {"temperature": Range(1.0, 10.0, log=True)}

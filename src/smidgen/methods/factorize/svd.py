@@ -19,7 +19,7 @@ from smidgen.methods.factorize._ranks import (
     has_grids,
 )
 from smidgen.methods.space import Choice, Range, Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class TruncatedSVD(Step):
     """
 
     stage: ClassVar[Stage] = Stage.STRUCTURE
+    needs: ClassVar[Needs] = "nothing"
 
     keep: float = 0.9
     by: Budget = "energy"

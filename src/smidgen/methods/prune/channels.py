@@ -14,7 +14,7 @@ from smidgen.graph.coupling import ChannelGroup, Unit, channel_groups, remove
 from smidgen.graph.scan import SCANS
 from smidgen.graph.structured import expand_structured
 from smidgen.methods.space import Choice, Range, Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 from smidgen.numerics import FloatArray
 
 Importance = Literal["l1", "l2", "batch_norm"]
@@ -38,6 +38,7 @@ class Channels(Step):
     """
 
     stage: ClassVar[Stage] = Stage.SHAPE
+    needs: ClassVar[Needs] = "nothing"
 
     ratio: float = 0.25
     importance: Importance = "l2"

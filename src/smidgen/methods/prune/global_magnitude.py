@@ -16,7 +16,7 @@ from smidgen.graph.structured import expand_structured
 from smidgen.learn.hooks import FitState, Hook
 from smidgen.methods.prune._allocation import GONE, Magnitudes, Mask, Scope, keep_masks
 from smidgen.methods.space import Choice, Range, Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 
 if TYPE_CHECKING:
     from smidgen.formats.twins import SparseTwin
@@ -45,6 +45,7 @@ class GlobalMagnitude(Step):
     """
 
     stage: ClassVar[Stage] = Stage.STRUCTURE
+    needs: ClassVar[Needs] = "nothing"
 
     sparsity: float = 0.8
     minimum_percent: float = 0.0

@@ -13,7 +13,7 @@ from smidgen.graph import Graph, Node
 from smidgen.lower.canonical import canonical
 from smidgen.methods.quantize._chains import Pair, neighbours
 from smidgen.methods.space import Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 
 Vector = npt.NDArray[np.float64]
 SETTLED = 1e-3  # relative change of a scale that ends the sweeps: far below a step of an 8-bit grid
@@ -38,6 +38,7 @@ class Equalize(Step):
     """
 
     stage: ClassVar[Stage] = Stage.STRUCTURE
+    needs: ClassVar[Needs] = "nothing"
 
     sweeps: int = 20
 

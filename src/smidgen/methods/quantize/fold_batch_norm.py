@@ -8,7 +8,7 @@ from typing import ClassVar
 from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
 from smidgen.methods.space import Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class FoldBatchNorm(Step):
     """
 
     stage: ClassVar[Stage] = Stage.VALUES
+    needs: ClassVar[Needs] = "nothing"
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         folded = canonical(graph)

@@ -14,7 +14,7 @@ from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
 from smidgen.methods.post_training import WEIGHTED
 from smidgen.methods.space import Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class HalfPrecision(Step):
     """
 
     stage: ClassVar[Stage] = Stage.VALUES
+    needs: ClassVar[Needs] = "nothing"
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         if any(value.grid is not None for value in graph.values.values()):

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Dataset
+from smidgen.errors import BadInput
 from smidgen.formats import Affine, Format
 from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
@@ -26,7 +27,7 @@ from smidgen.methods.post_training import (
 )
 from smidgen.methods.quantize._descent import Bits, descend
 from smidgen.methods.space import Choice, Space
-from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.step import Context, Needs, Stage, Step
 from smidgen.run.float_ops import run_float
 from smidgen.run.native import native_plan
 
@@ -60,11 +61,12 @@ class MixedPrecision(Step):
         evaluation_samples: validation samples that decide (0: all).
 
     Raises (apply):
-        BadInput: no data.
+        BadInput: no data, or its targets are values.
         Unsupported: the network has parts that are not integers.
     """
 
     stage: ClassVar[Stage] = Stage.VALUES
+    needs: ClassVar[Needs] = "classes"
 
     tolerance_points: float = 0.5
     standard_errors: float = 2.0
@@ -84,6 +86,8 @@ class MixedPrecision(Step):
                 raise ValueError(f"{name} must be 2 to 8, not {getattr(self, name)}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
+        if ctx.need_data(self.name).classes is None:
+            raise BadInput(self.name, "targets are values", "it counts right answers", "Use quantize.affine")
         samples = calibration_samples(self.name, ctx, self.samples)
         start = canonical(graph)
         names = [name for name in weight_names(start) if start.weights[name].integers() is None]

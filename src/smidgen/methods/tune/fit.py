@@ -34,11 +34,11 @@ class Fit(Step):
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         from smidgen.learn.fit import FitSettings, fit
-        from smidgen.learn.objectives.cross_entropy import CrossEntropy
+        from smidgen.learn.objectives.choose import loss_for
         from smidgen.learn.objectives.objective import Objective
 
         data = ctx.need_data(self.name)
-        objective: Objective = CrossEntropy()
+        objective: Objective = loss_for(data)
         for step in graph.pending:
             objective = step.objective(objective, ctx)
         hooks = [hook for step in graph.pending for hook in step.hooks(ctx)]

@@ -1,0 +1,62 @@
+"""Many encoded files → one float32 array, its memory known before it is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadInput
+from smidgen.units import format_bytes
+
+Floats = npt.NDArray[np.float32]
+Blob = bytes | Path
+Decode = Callable[[str, Blob], Floats]  # (how errors call it, contents) -> one sample
+
+MAX_ITEM_BYTES = 256 << 20  # of one encoded file
+MAX_TOTAL_BYTES = 4 << 30  # of everything decoded
+
+
+def stack(items: Iterable[tuple[str, Blob]], count: int, decode: Decode, where: str, remedy: str) -> Floats:
+    """[count, ...]: every item decoded; all must have the shape of the first.
+
+    Raises BadInput: nothing there, two shapes, too many bytes; whatever `decode` refuses.
+    """
+    stacked: Floats | None = None
+    first, filled = "", 0
+    for name, blob in items:
+        sample = decode(name, blob)
+        if stacked is None:
+            first, stacked = name, _room(count, sample, where)
+        elif sample.shape != stacked.shape[1:]:
+            found = f"{_show(sample.shape)}, {first} {_show(stacked.shape[1:])}"
+            raise BadInput(name, f"its shape is {found}", "all must have one shape", remedy)
+        if filled == count:
+            raise BadInput(where, f"more than the {count} rows that it claims", "", "Write the file again")
+        stacked[filled] = sample
+        filled += 1
+    if stacked is None or filled < count:
+        raise BadInput(where, f"{filled} of {count} samples", "all are needed")
+    return stacked
+
+
+def check_size(name: str, blob: Blob) -> None:
+    """Raise BadInput for an encoded file that is empty or unreasonably large."""
+    n = blob.stat().st_size if isinstance(blob, Path) else len(blob)
+    if not 0 < n <= MAX_ITEM_BYTES:
+        raise BadInput(name, f"it has {n:,} bytes", f"1 byte to {format_bytes(MAX_ITEM_BYTES)} are read")
+
+
+def _room(count: int, sample: Floats, where: str) -> Floats:
+    needed = count * sample.nbytes
+    if needed > MAX_TOTAL_BYTES:
+        found = f"{count:,} samples of shape {_show(sample.shape)} take {format_bytes(needed)} of memory"
+        allowed = f"{format_bytes(MAX_TOTAL_BYTES)} are allowed"
+        raise BadInput(where, found, allowed, "Give fewer or smaller samples")
+    return np.empty((count, *sample.shape), np.float32)
+
+
+def _show(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

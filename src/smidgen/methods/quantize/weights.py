@@ -1,0 +1,63 @@
+"""Weights on integer grids, activations left in float: the quantization that needs no data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.formats import Affine, Format
+from smidgen.formats.affine import Granularity
+from smidgen.formats.ranges import RangeRule
+from smidgen.graph import Graph
+from smidgen.lower.canonical import canonical
+from smidgen.methods.post_training import quantized_weights, weight_names
+from smidgen.methods.space import Choice, Space
+from smidgen.methods.step import Context, Needs, Stage, Step
+
+
+@dataclass(frozen=True)
+class WeightQuantization(Step):
+    """w = scale * q, q an integer of `bits` bits, for conv and linear layers; BatchNorm is folded first.
+
+    The file shrinks, the arithmetic stays float32 on decoded weights: a `weight_only` artifact, for hosts.
+    With data, `quantize.affine` calibrates activations as well and makes the whole network integers.
+    Ref: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, for weights alone.
+
+    Attributes:
+        bits: 2..8.
+        granularity: one scale per `tensor`, `channel`, or `group` of `group_size` weights.
+        rule: how ranges are chosen: minmax, percentile, mse.
+    """
+
+    stage: ClassVar[Stage] = Stage.VALUES
+    needs: ClassVar[Needs] = "nothing"
+
+    bits: int = 8
+    granularity: Granularity = "channel"
+    rule: RangeRule = "minmax"
+    group_size: int = 32
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            raise ValueError(f"bits must be 2 to 8, not {self.bits}")
+
+    def apply(self, graph: Graph, ctx: Context) -> Graph:
+        folded = canonical(graph)
+        names = [name for name in weight_names(folded) if folded.weights[name].integers() is None]
+        if not names:
+            ctx.notes.append(f"{self.name}: no layer holds float weights, nothing changes")
+            return graph
+        return folded.with_weights(quantized_weights(folded, dict.fromkeys(names, self.bits), self._fit))
+
+    def space(self, graph: Graph) -> Space:
+        return {
+            "bits": Choice((2, 3, 4, 5, 6, 8)),
+            "granularity": Choice(("channel", "group")),
+            "rule": Choice(("minmax", "mse")),
+        }
+
+    def _fit(self, dense: npt.NDArray[np.float32], bits: int) -> Format:
+        return Affine.fit(dense, bits, self.granularity, True, self.rule, self.group_size)
