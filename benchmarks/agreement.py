@@ -118,7 +118,7 @@ def main() -> None:
         "agreement",
         "Outputs that differ from the exact reference",
         rows,
-        "Measured. Inputs uniform over their grid, random weights; every output byte of every input is compared.",
+        "Measured. Inputs uniform over their grid, random weights; all bytes of all outputs are compared.",
     )
 
 
