@@ -42,10 +42,15 @@ def dense_runs(task: str, like: Mapping[str, Any] | None = None) -> list[dict[st
     validation and test of the int8 file, float_validation and float_test. With `like`, only runs whose
     file says the same (model, training, features).
     """
-    path = DENSE / f"{task}.json"
+    path = dense_file(task)
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
     same = all(found.get(key) == value for key, value in (like or {}).items())
     return list(found["runs"]) if same else []
+
+
+def dense_file(task: str) -> Path:
+    """Where the dense width curve of a task or `<task>:<variant>` is kept."""
+    return DENSE / f"{task.replace(':', '-')}.json"
 
 
 def _cell(value: Any) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import DENSE, RESULTS, dense_runs
+from benchmarks.common import RESULTS, dense_file, dense_runs
 from smidgen.api import network
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Dataset, Splits
@@ -38,8 +38,10 @@ WIDTHS = (0.125, 0.25, 0.35, 0.5, 0.75, 1.0, 1.5)
 PLANS = {
     "digits": WIDTHS,
     "watch": WIDTHS,
-    "spoken_digits": WIDTHS[:-1],
+    "spoken_digits": (0.25, 0.5, 1.0),
+    "spoken_digits:dscnn": WIDTHS[:-1],
     "speech_commands": WIDTHS[:-1],
+    "speech_commands:gru": (0.25, 0.5, 1.0),
     "mnist": WIDTHS[:-1],
     "cifar10": (0.25, 0.5, 1.0),
 }
@@ -93,7 +95,7 @@ def store(task: Task, found: dict[str, Any]) -> None:
     runs = [*dense_runs(task.name, identity), found]
     runs.sort(key=lambda r: (r["width"], r["seed"]))
     data = {"task": task.name, "how": HOW, **identity, "cpu": cpu_name(), "runs": runs}
-    write_whole(DENSE / f"{task.name}.json", json.dumps(data, indent=1) + "\n")
+    write_whole(dense_file(task.name), json.dumps(data, indent=1) + "\n")
 
 
 def page(names: list[str]) -> str:
@@ -147,7 +149,7 @@ def main(names: list[str]) -> None:
 def _work(name: str, width: float, seed: int) -> float:
     """Proportional to the training time; small networks cost more than their MACs."""
     task = load_task(name)
-    samples = {"mnist": 54_000, "cifar10": 45_000}.get(name, 2_500)
+    samples = {"mnist": 54_000, "cifar10": 45_000}.get(name.partition(":")[0], 2_500)
     return task.training.epochs * samples * (sum(macs(task.model(width)).values()) + 2e5)
 
 

@@ -137,7 +137,9 @@ def _node_problems(node: Node) -> list[Problem]:
     if node.op in FOLDED:
         return []
     if node.op not in REAL_RULES:
-        return [Problem(node.name, f"{node.op} computes with integers", "Export exact ONNX or QDQ ONNX")]
+        if node.op.startswith("q."):
+            return [Problem(node.name, f"{node.op} computes with integers", "Export exact ONNX or QDQ ONNX")]
+        return [Problem(node.name, f"no rule for {node.op}", "Emit C or .smg")]
     return pool_problems(node)
 
 

@@ -61,7 +61,7 @@ class Walk:
     def run(self) -> Graph:
         graph = self.model.graph
         for tensor in graph.initializer:
-            self.constants[tensor.name] = numpy_helper.to_array(tensor)
+            self.constants[tensor.name] = _array(tensor)
             self.named.add(tensor.name)
         for port in graph.input:
             if port.name not in self.constants:
@@ -245,6 +245,15 @@ class Walk:
 
     def _leads_with_batch(self, name: str) -> bool:
         return name in self.values and not self.batch_axes.get(name)
+
+
+def _array(tensor: Any) -> Array:
+    """The numbers of a stored tensor. Raises BadInput for one whose bytes do not fit what it says it is."""
+    try:
+        return np.asarray(numpy_helper.to_array(tensor))
+    except Exception as problem:  # whatever bytes and types the onnx package stumbles over
+        found = f"it can't be read ({type(problem).__name__}: {problem})"
+        raise BadInput(f"weight {tensor.name}", found, "", "Export the model again") from problem
 
 
 def _attributes(node: Any) -> dict[str, Any]:

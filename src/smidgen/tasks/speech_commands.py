@@ -14,8 +14,8 @@ from smidgen.data.source import need
 from smidgen.data.split import divide
 from smidgen.data.standardise import standardised_splits
 from smidgen.data.table import decode_audio, read_columns
-from smidgen.models import dscnn
-from smidgen.tasks.task import Task, Training
+from smidgen.models import dscnn, gru
+from smidgen.tasks.task import Task, Training, Variant
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 LABELS = (*WORDS, "unknown", "silence")
@@ -68,5 +68,6 @@ TASK = Task(
     training=Training(epochs=30, learning_rate=3e-3, batch_size=64),
     read=read,
     build=dscnn.build,
+    variants={"gru": Variant(gru.build, Training(epochs=30, learning_rate=3e-3, batch_size=64))},
     features=str(FEATURES),
 )

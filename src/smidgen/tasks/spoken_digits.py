@@ -16,8 +16,8 @@ from smidgen.data.source import need
 from smidgen.data.split import Index, leave_out
 from smidgen.data.standardise import standardised_splits
 from smidgen.data.table import decode_audio, read_columns
-from smidgen.models import dscnn
-from smidgen.tasks.task import Task, Training
+from smidgen.models import dscnn, gru
+from smidgen.tasks.task import Task, Training, Variant
 
 LABELS = tuple("0123456789")
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -73,6 +73,7 @@ TASK = Task(
     input_shape=SHAPE,
     training=Training(epochs=20, learning_rate=3e-3, batch_size=32),
     read=read,
-    build=dscnn.build,
+    build=gru.build,
+    variants={"dscnn": Variant(dscnn.build, Training(epochs=20, learning_rate=3e-3, batch_size=32))},
     features=str(FEATURES),
 )
