@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.emit.c import CEmitter
+from smidgen.emit.c_golden import random_inputs
 from smidgen.emit.onnx import OnnxEmitter
 from smidgen.errors import Unsupported
 from smidgen.graph import Graph, GraphBuilder, Node
@@ -140,6 +141,19 @@ def test_a_stream_with_its_state_handed_on_equals_the_whole(kind: str) -> None:
     for i in range(10):
         for made, expected in zip(states, loop.run(x[i])[1], strict=True):
             np.testing.assert_array_equal(made[i], expected)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_stream_runs_as_c_and_onnx_with_states_of_16_bits(steps: int, tmp_path: Path) -> None:
+    graph = integers_of_recurrent(recurrent_network("lstm", 4, streaming=True, steps=steps))
+    inputs = list(random_inputs(graph, 40))
+    expected = native_plan(graph).run(inputs)
+    emitted = CEmitter().emit(graph, load_target("generic-c"), tmp_path / "c")
+    assert "agree in every layer" in emitted.selftest()
+    for made, wanted in zip(emitted.runner.run(inputs), expected, strict=True):
+        np.testing.assert_array_equal(made, wanted)
+    onnx = OnnxEmitter().emit(graph, load_target("x86-64"), tmp_path / "onnx")
+    np.testing.assert_array_equal(onnx.run(inputs), expected[0])
 
 
 def test_what_a_layer_multiplies_has_8_bits_and_the_rest_of_a_body_16() -> None:

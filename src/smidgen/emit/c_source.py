@@ -193,18 +193,22 @@ def _call(program: Program, index: int, call: Call) -> str:
 
 
 def _pointer(program: Program, pointer: Pointer | None) -> str:
-    """Ports and constants keep their types, so that the compiler checks them; the arena is bytes."""
+    """Constants and ports of int8 keep their types, so that the compiler checks them; the rest is bytes."""
     if pointer is None:
         return "0"
     moved = f" + {pointer.offset}" if pointer.offset else ""
     moved += f" {'+' if pointer.step > 0 else '-'} t * {abs(pointer.step)}" if pointer.step else ""
     if pointer.space == "arena":
         return f"(void *)(arena{moved})" if moved else "(void *)arena"
-    base = _base(program, pointer)
-    if not moved:
-        return base
-    const = "" if pointer.space == "output" else "const "
-    return f"({const}void *)(({const}uint8_t *){base}{moved})"
+    base, const = _base(program, pointer), "" if pointer.space == "output" else "const "
+    if moved:
+        return f"({const}void *)(({const}uint8_t *){base}{moved})"
+    return f"({const}void *){base}" if _is_wide_port(program, pointer) else base
+
+
+def _is_wide_port(program: Program, pointer: Pointer) -> bool:
+    ports = {"input": program.inputs, "output": program.outputs}.get(pointer.space)
+    return ports is not None and ports[pointer.index].dtype != "int8"
 
 
 def _base(program: Program, pointer: Pointer) -> str:

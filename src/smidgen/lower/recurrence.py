@@ -82,5 +82,7 @@ def _row(site: CallSite, name: str) -> Pointer:
     """One step of a sequence, moving with the loop."""
     whole, value = site.pointers[name], site.graph.values[name]
     row = value.nbytes // value.shape[0]
+    if value.shape[0] == 1:
+        return whole
     first, step = (whole.nbytes - row, -row) if site.node.attrs["reverse"] else (0, row)
     return replace(whole, offset=whole.offset + first, nbytes=row, step=step)
