@@ -12,6 +12,7 @@ from rich.progress import track
 
 from smidgen.report.environment import cpu_name
 from smidgen.report.model import write_whole
+from smidgen.tasks.task import Task
 
 T = TypeVar("T")
 RESULTS = Path(__file__).parent / "results"
@@ -46,6 +47,11 @@ def dense_runs(task: str, like: Mapping[str, Any] | None = None) -> list[dict[st
     found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
     same = all(found.get(key) == value for key, value in (like or {}).items())
     return list(found["runs"]) if same else []
+
+
+def identity_of(task: Task) -> dict[str, Any]:
+    """What stored networks must share with new ones."""
+    return {"model": task.model().name, "training": vars(task.training), "features": task.features}
 
 
 def dense_file(task: str) -> Path:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RESULTS, dense_file, dense_runs
+from benchmarks.common import RESULTS, dense_file, dense_runs, identity_of
 from smidgen.api import network
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Dataset, Splits
@@ -81,17 +81,12 @@ def _percent(found: np.ndarray, part: Dataset) -> float:
 def missing(names: list[str]) -> Iterator[tuple[str, float, int]]:
     """(task, width, seed) of every network that is not stored yet, narrow ones first."""
     for name in names:
-        done = {(r["width"], r["seed"]) for r in dense_runs(name, _identity(load_task(name)))}
+        done = {(r["width"], r["seed"]) for r in dense_runs(name, identity_of(load_task(name)))}
         yield from ((name, w, s) for w in PLANS[name] for s in SEEDS if (w, s) not in done)
 
 
-def _identity(task: Task) -> dict[str, Any]:
-    """What stored networks must share with new ones."""
-    return {"model": task.model().name, "training": vars(task.training), "features": task.features}
-
-
 def store(task: Task, found: dict[str, Any]) -> None:
-    identity = _identity(task)
+    identity = identity_of(task)
     runs = [*dense_runs(task.name, identity), found]
     runs.sort(key=lambda r: (r["width"], r["seed"]))
     data = {"task": task.name, "how": HOW, **identity, "cpu": cpu_name(), "runs": runs}
