@@ -71,3 +71,11 @@ def test_only_costs_that_features_would_add_to_say_they_are_excluded():
     assert labels.remark("10 MFCCs", "file_bytes") == ""
     for name in ("latency_ms", "ram_bytes", "energy_uj", "flash_bytes", "throughput"):
         assert labels.remark("10 MFCCs", name) == "features excluded"
+
+
+def test_metrics_have_their_usual_names_and_functions_keep_theirs():
+    assert (labels.metric_label("rmse"), labels.metric_label("balanced_accuracy")) == (
+        "RMSE",
+        "Balanced accuracy",
+    )
+    assert (labels.metric_name("f1"), labels.metric_name("a_b:c_d")) == ("F1", "a_b:c_d")
