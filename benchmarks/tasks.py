@@ -3,7 +3,7 @@
     python benchmarks/tasks.py [task ...]
 
 What the dense width curves hold already is not trained again. Architectures and settings were chosen on
-validation; the test split is only read here. `watch` and `spoken_digits` also run their folds, in which everyone
+validation; the test split is only read here. `watch` and `spoken_digits` also run their folds, where everyone
 is a test subject once: few people say little about people in general.
 """
 
