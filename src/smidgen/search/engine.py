@@ -19,7 +19,7 @@ from smidgen.search.run_folder import RunFolder
 from smidgen.search.searcher import Searcher
 
 IDLE_LIMIT = 200  # proposals in a row that are known or can't fit: the space is used up
-BASELINE_SHARE = 0.4
+BASELINE_SHARE = 0.3
 EXPLORE_SHARE = 0.8  # of the time, if more seeds are to follow
 
 

@@ -68,6 +68,6 @@ TASK = Task(
         "mlp": Variant(
             partial(mlp.build, sizes=(1024, 1024)), Training(epochs=8, learning_rate=1e-3, batch_size=128)
         ),
-        "lstm": Variant(lstm.build, Training(epochs=8, learning_rate=3e-3, batch_size=128)),
+        "lstm": Variant(lstm.build, Training(epochs=5, learning_rate=3e-3, batch_size=128)),
     },
 )
