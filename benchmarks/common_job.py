@@ -35,7 +35,7 @@ NNCodec 53 kB. Accuracies do not compare across data sets, sizes at about equal 
 HOW = f"""\
 `smidgen compress mnist:NAME --max-drop 0.5 --workers 1`, all but the time at its default, on one core of two. \
 Bytes of the whole `.smg`; accuracies of the file's integers, mean ± sd over seeds; the drop is validation \
-accuracy lost, mean with its 95% interval. Minutes: the whole command and final test, once the network was trained.
+accuracy lost, mean with its 95% interval. Minutes: the whole command with its test.
 
 {PEERS}"""
 
