@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_ops import RULES, Site, bias_of, dequantize, grid_of, quantize
+from smidgen.emit.onnx_ops import RULES, dequantize, quantize
 from smidgen.emit.onnx_scan import at_rest, write_scan
+from smidgen.emit.onnx_site import Site, bias_of, grid_of
 from smidgen.emit.onnx_writer import IR_VERSION, OPSET, OnnxWriter, carried_type
 from smidgen.errors import MissingExtra
 from smidgen.graph import Graph, Node, Value

@@ -8,76 +8,17 @@ ConvInteger (int32), the rest in int64.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_writer import (
-    BIAS_TO_UNSIGNED,
-    WIDE_TO_UNSIGNED,
-    OnnxWriter,
-    carried_type,
-    lifted_rounding,
-)
+from smidgen.emit.onnx_site import Rule, Site, bias_of, grid_of
+from smidgen.emit.onnx_tables import write_embedding, write_softmax, write_table
+from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter, carried_type, lifted_rounding
 from smidgen.formats import Grid
-from smidgen.graph import Graph, Node, Value
-from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.reference import executable
+from smidgen.numerics import Array, IntArray
 from smidgen.run.windows import window_counts
-
-
-@dataclass(frozen=True)
-class Site:
-    """A node being written: its weights' integers by role, its ONNX names for inputs and output."""
-
-    node: Node
-    weights: Mapping[str, Array]
-    inputs: tuple[Value, ...]
-    output: Value
-    names: tuple[str, ...]
-    out: str
-
-    @property
-    def attrs(self) -> Mapping[str, Any]:
-        return self.node.attrs
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        return self.attrs["lo"], self.attrs["hi"]
-
-    @property
-    def zero(self) -> int:
-        """Zero point of the output."""
-        return grid_of(self.output).zero
-
-    @property
-    def bias(self) -> int:
-        """How much higher than q the output is carried."""
-        return bias_of(grid_of(self.output))
-
-    def int64(self, role: str) -> IntArray:
-        return self.weights[role].astype(np.int64)
-
-    def zero_byte(self, which: int = 0) -> int:
-        """The zero point of an input, as it is carried."""
-        grid = grid_of(self.inputs[which])
-        return grid.zero + bias_of(grid)
-
-
-Rule = Callable[[OnnxWriter, Site], str]
-
-
-def bias_of(grid: Grid) -> int:
-    """How much higher than q a value is carried."""
-    return BIAS_TO_UNSIGNED if grid.dtype == "int8" else WIDE_TO_UNSIGNED
-
-
-def grid_of(value: Value) -> Grid:
-    assert value.grid is not None, "integer values carry a grid"
-    return value.grid
-
 
 # Requantization
 
@@ -251,73 +192,6 @@ def _mul(w: OnnxWriter, site: Site) -> str:
     return _finish(w, site, w.op("Mul", centred, f"{site.out}.product"))
 
 
-# Tables
-
-
-def _table(w: OnnxWriter, site: Site) -> str:
-    if site.inputs[0].dtype == "int16":
-        return _knots(w, site)
-    table = w.constant(_unsigned(site.weights["table"]), np.uint8, f"{site.node.name}.table")
-    return w.op("Gather", [table, w.cast(site.names[0], np.int32, f"{site.out}.index")], site.out)
-
-
-def _knots(w: OnnxWriter, site: Site) -> str:
-    """Straight lines between 257 knots. Slope and start of each are looked up; all dividends are lifted."""
-    out, entries = site.out, site.int64("table")
-    x = w.cast(site.names[0], np.int64, f"{out}.x64")
-    step = w.constant(256, np.int64, "two_to_8")
-    knot = w.op("Div", [x, step], f"{out}.knot")
-    rest = w.op("Mod", [x, step], f"{out}.rest")
-    slopes = w.constant(np.diff(entries), np.int64, f"{site.node.name}.slopes")
-    starts = w.constant(entries[:-1] * 256, np.int64, f"{site.node.name}.starts")
-    risen = w.op("Mul", [w.op("Gather", [slopes, knot], f"{out}.slope"), rest], f"{out}.risen")
-    value = w.op("Add", [w.op("Gather", [starts, knot], f"{out}.start"), risen], f"{out}.value")
-    shift = np.asarray(8, dtype=np.int64)
-    lifted = w.op("Add", [value, w.constant(lifted_rounding(shift), np.int64, "rounding_8")], f"{out}.lifted")
-    grid = grid_of(site.output)
-    return w.to_carried(lifted, shift, 0, (grid.qmin, grid.qmax), site.bias, out)
-
-
-def embedding_rows(graph: Graph, node: Node) -> IntArray:
-    """All rows that a q.embedding node can give, int8 values [entries, features]."""
-    weights = {role: executable(graph.weights[name]) for role, name in node.params.items()}
-    return embedded(weights, node.attrs, grid_of(graph.values[node.output]).zero)
-
-
-def embedded(weights: Mapping[str, Array], attrs: Mapping[str, Any], zero: int) -> IntArray:
-    weight, m, s = (weights[role].astype(np.int64) for role in ("weight", "multiplier", "shift"))
-    y = requantize(weight, m[:, None], s[:, None]) + zero
-    return saturate(y, attrs["lo"], attrs["hi"])
-
-
-def _embedding(w: OnnxWriter, site: Site) -> str:
-    """Each row requantized before it is looked up: the same numbers, fewer operators."""
-    y = embedded(site.weights, site.attrs, site.zero)
-    rows = w.constant(y + BIAS_TO_UNSIGNED, np.uint8, f"{site.node.name}.rows")
-    x = w.cast(site.names[0], np.int64, f"{site.out}.x64")
-    index = w.op(
-        "Sub", [x, w.constant(site.zero_byte(), np.int64, f"{site.out}.zero64")], f"{site.out}.index"
-    )
-    ends = [w.constant(end, np.int64, f"{site.out}.end") for end in (0, len(y) - 1)]
-    return w.op("Gather", [rows, w.op("Clip", [index, *ends], f"{site.out}.row")], site.out)
-
-
-def _softmax(w: OnnxWriter, site: Site) -> str:
-    """min((256 e + S/2) div S, 255) in bytes; everything is positive, so that Div is the floor."""
-    out = site.out
-    x = w.cast(site.names[0], np.int64, f"{out}.x64")
-    top = w.op("ReduceMax", [x], f"{out}.max", axes=[-1], keepdims=1)
-    index = w.op("Sub", [top, x], f"{out}.index")
-    table = w.constant(site.weights["table"], np.int64, f"{site.node.name}.table")
-    e = w.op("Gather", [table, index], f"{out}.e")
-    total = w.op("ReduceSum", [e, w.constant([-1], np.int64, f"{out}.axes")], f"{out}.total", keepdims=1)
-    half = w.op("Div", [total, w.constant(2, np.int64, "two")], f"{out}.half")
-    scaled = w.op("Mul", [e, w.constant(256, np.int64, "two_to_8")], f"{out}.scaled")
-    quotient = w.op("Div", [w.op("Add", [scaled, half], f"{out}.sum"), total], f"{out}.quotient")
-    saturated = w.op("Min", [quotient, w.constant(255, np.int64, "top_byte")], f"{out}.saturated")
-    return w.cast(saturated, np.uint8, out)
-
-
 # Moving bytes
 
 
@@ -398,12 +272,12 @@ RULES: Mapping[str, Rule] = {
     "q.add": _add,
     "q.mul": _mul,
     "q.requantize": _requantize,
-    "q.table": _table,
-    "q.softmax": _softmax,
+    "q.table": write_table,
+    "q.softmax": write_softmax,
     "q.concat": _concat,
     "q.reshape": _reshape,
     "q.transpose": _transpose,
     "q.pad": _pad,
     "q.slice": _slice,
-    "q.embedding": _embedding,
+    "q.embedding": write_embedding,
 }

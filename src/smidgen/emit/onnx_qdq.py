@@ -27,9 +27,10 @@ from smidgen.emit.onnx_float import pool_problems, write_float
 from smidgen.emit.onnx_island import island_problems
 from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
-from smidgen.emit.onnx_ops import embedding_rows, grid_of
 from smidgen.emit.onnx_real_ops import REAL_RULES, clipped, write_real
 from smidgen.emit.onnx_scan import at_rest, write_scan
+from smidgen.emit.onnx_site import grid_of
+from smidgen.emit.onnx_tables import embedding_rows
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value

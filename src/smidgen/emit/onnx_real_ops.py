@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smidgen.emit.onnx_layout import Carried, in_order, placed
-from smidgen.emit.onnx_ops import Site, aligned, padded, pads, sliced
+from smidgen.emit.onnx_ops import aligned, padded, pads, sliced
+from smidgen.emit.onnx_site import Site
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Graph, Node
 

@@ -226,7 +226,7 @@ def _infer(
     inputs = [values[name].shape for name in node.inputs]
     params = {role: weights[name].shape for role, name in node.params.items()}
     try:
-        if node.op in SCANS:
+        if op.infer is None:
             return scan_shapes(node, values, weights)
         return op.infer(node.attrs, inputs, params)
     except (ValueError, IndexError) as problem:

@@ -27,13 +27,15 @@ Infer = Callable[[Mapping[str, Any], Sequence[Shape], Mapping[str, Shape]], tupl
 
 @dataclass(frozen=True)
 class Op:
-    """`params`: required weight roles; `optional`: allowed ones; `attrs`: required attributes.
+    """`infer`: the shapes of the outputs (None: a body tells them, see graph/scan.py).
+
+    `params`: required weight roles; `optional`: allowed ones; `attrs`: required attributes.
 
     `elementwise`: output element i depends on element i of the first input alone, so the planner may
     compute in place when shapes and element sizes agree. `alias`: pure reinterpretation of the bytes.
     """
 
-    infer: Infer
+    infer: Infer | None
     params: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     attrs: tuple[str, ...] = ()
@@ -169,12 +171,6 @@ def _island(
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
-def _scan(
-    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
-) -> tuple[Shape, ...]:
-    raise NotImplementedError("graph.scan infers the shapes of a scan from its body")
-
-
 def _slice(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
@@ -247,7 +243,7 @@ OPS: Mapping[str, Op] = {
     # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
     "embedding": Op(_embedding, ("weight",)),
     # A body over the steps of a sequence: see graph/scan.py.
-    "scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "scan": Op(None, attrs=("body", "kind", "reverse")),
     "trees": Op(_trees, _TREES),
     # A computation that could not be captured: runs in float through its source runtime.
     "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
@@ -272,6 +268,6 @@ OPS: Mapping[str, Op] = {
     "q.pad": Op(_pad, attrs=("pads",)),
     "q.slice": Op(_slice, attrs=_SLICE),
     "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
-    "q.scan": Op(_scan, attrs=("body", "kind", "reverse")),
+    "q.scan": Op(None, attrs=("body", "kind", "reverse")),
     "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),
 }
