@@ -41,9 +41,10 @@ def test_addition_equals_the_loop(pair, seed, shift) -> None:
     np.testing.assert_array_equal(native_plan(graph).run((a, b)), expected)
 
 
+@pytest.mark.parametrize("stored", [np.int32, np.uint16])
 @pytest.mark.parametrize("shift", [29, 30, 31, 47])
-def test_addition_of_the_largest_terms_is_exact_at_every_shift(shift: int) -> None:
-    params = {"multiplier": np.array([65535, 65535], np.int32)}
+def test_addition_of_the_largest_terms_is_exact_at_every_shift(shift: int, stored: type) -> None:
+    params = {"multiplier": np.array([65535, 65535], stored)}
     graph = one_node("q.add", [(4,), (4,)], params, (-128, -128), out_zero=0, shift=shift, lo=-128, hi=127)
     a = np.array([[127, -128, 127, 0]], np.int8)
     b = np.array([[127, -128, -128, 1]], np.int8)

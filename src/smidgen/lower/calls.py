@@ -178,7 +178,8 @@ def _elementwise(site: CallSite, kernel: str, args: dict[str, int], *pointers: P
 
 
 def _add(site: CallSite) -> list[Call]:
-    multiplier = site.integers("multiplier", np.int32)
+    # Op-set 1 knew sums alone, with uint16 multipliers.
+    multiplier = site.integers("multiplier", np.int32, np.uint16).astype(np.int64)
     shift, most = int(site.node.attrs["shift"]), MAX_SHIFT if _widths(site) else ADD_MAX_SHIFT
     if multiplier.size != 2 or np.abs(multiplier).max() > ADD_MAX_MULTIPLIER or not 1 <= shift <= MAX_SHIFT:
         expected = f"2 of at most {ADD_MAX_MULTIPLIER} in size and a shift of 1 to {MAX_SHIFT} are defined"

@@ -88,11 +88,12 @@ class CallSite:
     def wide_out(self) -> int:
         return int(self.out.dtype == "int16")
 
-    def integers(self, role: str, dtype: type[np.generic]) -> Array:
-        """The integers of a param, 1-D of `dtype`."""
+    def integers(self, role: str, *dtypes: type[np.generic]) -> Array:
+        """The integers of a param, 1-D, of one of `dtypes`."""
         stored = self.graph.weights[self.node.params[role]]
-        if not isinstance(stored, Integer) or stored.array.dtype != np.dtype(dtype):
-            raise self.refuse(f"{role} is {stored.label}", f"{np.dtype(dtype).name} integers are needed")
+        if not isinstance(stored, Integer) or stored.array.dtype not in map(np.dtype, dtypes):
+            names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+            raise self.refuse(f"{role} is {stored.label}", f"{names} integers are needed")
         return stored.array.ravel()
 
     def param(self, role: str, dtype: type[np.generic], sizes: tuple[int, ...]) -> Pointer:
