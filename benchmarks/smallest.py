@@ -1,7 +1,7 @@
 """How small MNIST's network gets without losing accuracy: one `smidgen compress mnist` of twenty minutes.
 
-Writes results/smallest.{json,md}: the chosen file and the size frontier, beside what gzip makes of the floats and
-of the int8 file. A finished or interrupted search goes on in runs/benchmark-smallest.
+Writes results/smallest.{json,md}: the chosen file and the size frontier, beside what gzip makes of floats. A
+finished or interrupted search goes on in runs/benchmark-smallest.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def how(report: Report, minutes: str) -> str:
     base = report.uncompressed
     tested = "" if base.test is None else f", {base.test.mean:.2f}% on test"
     return (
-        f"`{COMMAND} --time {minutes}`; accuracies of the files' integers, mean ± sd over seeds; the test split "
-        f"was opened once, for these points. No loss: the mean over seeds on validation is at least the "
-        f"uncompressed network's {base.validation.mean:.2f}%{tested}. Its weights take {len(floats):,} bytes as "
-        f"float32, {len(gzip.compress(floats, 9)):,} after gzip, {len(pack_smg([graph])):,} as a float `.smg`. "
-        f"{len(report.points)} networks were built."
+        f"`{COMMAND} --time {minutes}`; accuracies of the files' integers, mean ± sd over seeds; the "
+        "test split was opened once, for these points. No loss: the mean over seeds on validation is at least "
+        f"the uncompressed network's {base.validation.mean:.2f}%{tested}. Its weights take {len(floats):,} bytes "
+        f"as float32, {len(gzip.compress(floats, 9)):,} after gzip, {len(pack_smg([graph])):,} as a float "
+        f"`.smg`. {len(report.points)} networks were built."
     )
 
 
