@@ -33,7 +33,7 @@ LiteRT int4 966 kB, Brevitas 558 kB, NNCodec 301 kB; LSTM 710 kB, NNCF int8 202 
 NNCodec 53 kB. Accuracies do not compare across data sets, sizes at about equal loss do."""
 
 HOW = f"""\
-`smidgen compress mnist:NAME --max-drop 0.5 --workers 1`, all but the time at its default, on one core of two. \
+`smidgen compress mnist:NAME --max-drop 0.5 --workers 1`, all but the time at its default, on one core. \
 Bytes of the whole `.smg`; accuracies of the file's integers, mean ± sd over seeds; the drop is validation \
 accuracy lost, mean with its 95% interval. Minutes: the whole command with its test.
 

@@ -40,12 +40,13 @@ def how(report: Report, minutes: str) -> str:
     floats = b"".join(fmt.decode().astype(np.float32).tobytes() for fmt in graph.weights.values())
     base = report.uncompressed
     tested = "" if base.test is None else f", {base.test.mean:.2f}% on test"
+    packed, zipped = len(pack_smg([graph])), len(gzip.compress(floats, 9))
     return (
-        f"`{COMMAND} --time {minutes}`; accuracies of the files' integers, mean ± sd over seeds; the "
-        "test split was opened once, for these points. No loss: the mean over seeds on validation is at least "
-        f"the uncompressed network's {base.validation.mean:.2f}%{tested}. Its weights take {len(floats):,} bytes "
-        f"as float32, {len(gzip.compress(floats, 9)):,} after gzip, {len(pack_smg([graph])):,} as a float "
-        f"`.smg`. {len(report.points)} networks were built."
+        f"`{COMMAND} --time {minutes}`; accuracies of the files' integers, mean ± sd over seeds; the test "
+        "split was opened once, for these points. No loss: the mean over seeds on validation is at least "
+        f"the uncompressed network's {base.validation.mean:.2f}%{tested}. Its weights take {len(floats):,} "
+        f"bytes as float32, {zipped:,} after gzip, {packed:,} as a float `.smg`. {len(report.points)} "
+        "networks were built."
     )
 
 
