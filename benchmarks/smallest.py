@@ -34,7 +34,7 @@ def row(point: Point) -> dict[str, Any]:
     }
 
 
-def how(report: Report, minutes: str) -> str:
+def how(report: Report, minutes: str, conditions: str) -> str:
     """The conditions, and the sizes to compare with."""
     graph = read_smg(FOLDER / "uncompressed.smg").graph
     floats = b"".join(fmt.decode().astype(np.float32).tobytes() for fmt in graph.weights.values())
@@ -42,7 +42,8 @@ def how(report: Report, minutes: str) -> str:
     tested = "" if base.test is None else f", {base.test.mean:.2f}% on test"
     packed, zipped = len(pack_smg([graph])), len(gzip.compress(floats, 9))
     return (
-        f"`{COMMAND} --time {minutes}`; accuracies of the files' integers, mean ± sd over seeds; the test "
+        f"`{COMMAND} --time {minutes}`{conditions and f' ({conditions})'}; accuracies of the files' "
+        "integers, mean ± sd over seeds; the test "
         "split was opened once, for these points. No loss: the mean over seeds on validation is at least "
         f"the uncompressed network's {base.validation.mean:.2f}%{tested}. Its weights take {len(floats):,} "
         f"bytes as float32, {zipped:,} after gzip, {packed:,} as a float `.smg`. {len(report.points)} "
@@ -53,6 +54,7 @@ def how(report: Report, minutes: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time", default="20m")
+    parser.add_argument("--conditions", default="", help="What else the reader should know, in words.")
     asked = parser.parse_args()
     report = compress("mnist", max_drop=0.0, time=asked.time, workers=1, out=FOLDER).report
     points = sorted(report.frontier, key=lambda p: row(p)["file bytes"])
@@ -60,7 +62,7 @@ def main() -> None:
         "smallest",
         "The smallest file without loss, MNIST",
         [row(p) for p in points],
-        how(report, asked.time),
+        how(report, asked.time, asked.conditions),
     )
 
 
