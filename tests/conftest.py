@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 
-# Machines are busy, so no example has a deadline; continuous integration draws the same examples always.
 # One process each: the tests of several workers ask for them.
 os.environ.setdefault("SMIDGEN_WORKERS", "1")
 
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would hang.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Machines are busy, so no example has a deadline; continuous integration draws the same examples always.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
