@@ -28,10 +28,10 @@ class Clock:
         """Remember how long a piece of work took."""
         self._durations_s.append(duration_s)
 
-    def allows(self, share: float = 1.0) -> bool:
+    def allows(self, share: float = 1.0, times: float = 1.0) -> bool:
         """True if another piece of work may start within the first `share` (0..1) of the time.
 
-        Work that would probably (by the median so far) run past the limit does not start.
+        Work that would probably (`times` the median so far) run past the limit does not start.
         """
-        expected_s = median(self._durations_s) / 2 if self._durations_s else 0.0
+        expected_s = times * median(self._durations_s) / 2 if self._durations_s else 0.0
         return self.elapsed_s + expected_s < self._limit_s * share

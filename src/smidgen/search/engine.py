@@ -14,12 +14,14 @@ from smidgen.search.clock import Clock
 from smidgen.search.outcome import Array, Candidate, Evaluated, Failed, Outcome, Point, Rejected
 from smidgen.search.paired import Clusters
 from smidgen.search.records import TEST, read_outcomes, write_evaluated, write_outcome
+from smidgen.search.refine import LONGER, near_misses
 from smidgen.search.result import Goal, Result, beaten_by, choose, drops_of, frontier_of, points_of
 from smidgen.search.run_folder import RunFolder
 from smidgen.search.searcher import Searcher
 
 IDLE_LIMIT = 200  # proposals in a row that are known or can't fit: the space is used up
 BASELINE_SHARE = 0.3
+REFINE_AFTER = 0.55  # of the time: from then on near misses are trained longer
 EXPLORE_SHARE = 0.8  # of the time, if more seeds are to follow
 
 
@@ -139,7 +141,17 @@ class Search:
             waiting = waiting[self._ahead.size :]
         share, idle = (EXPLORE_SHARE if len(self._seeds) > 1 else 1.0), 0
         while idle < IDLE_LIMIT and self._may_try(share):
-            idle = 0 if self._try_next(self._ahead.size) else idle + 1
+            worked = self._refine(share) or self._try_next(self._ahead.size)
+            idle = 0 if worked else idle + 1
+
+    def _refine(self, share: float) -> bool:
+        """Train near misses longer, once the search has used most of its time; False if there are none."""
+        if self._clock.allows(REFINE_AFTER) or not self._clock.allows(share, LONGER):
+            return False
+        found = near_misses(points_of(self._in_order()), self._chosen(), self._goal)
+        new = [candidate for candidate in found if candidate not in self._outcomes][: self._ahead.size]
+        self._carry_out_round(new)
+        return bool(new)
 
     def _confirm(self) -> None:
         """Measure the points of the size frontier with the other seeds, the chosen one first."""
