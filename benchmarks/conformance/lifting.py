@@ -159,6 +159,13 @@ def _matmul(lift: Lift) -> None:
     _broadcast(lift)
 
 
+def _quantize(lift: Lift) -> None:
+    scale = lift.constant(1)
+    if scale is None or scale.ndim > 1:
+        raise CannotLift
+    _axis(lift)
+
+
 def _einsum(lift: Lift) -> None:
     equation = lift.attrs["equation"].decode()
     if "->" not in equation or len(lift.data) != len(lift.inputs):
@@ -178,8 +185,8 @@ def _cumulative(lift: Lift) -> None:
 
 
 _AXIS = (
-    "Softmax LogSoftmax Hardmax Concat Split Gather GatherElements ScatterElements ArgMax ArgMin TopK "
-    "LayerNormalization RMSNormalization LpNormalization OneHot QuantizeLinear DequantizeLinear SwiGLU"
+    "Softmax LogSoftmax Hardmax Concat Split Gather GatherElements ArgMax ArgMin TopK "
+    "LayerNormalization RMSNormalization LpNormalization OneHot SwiGLU"
 )
 _REDUCTIONS = "Max Min Mean Sum Prod L1 L2 LogSum LogSumExp SumSquare"
 RULES: Mapping[str, Callable[[Lift], None]] = {
@@ -194,6 +201,8 @@ RULES: Mapping[str, Callable[[Lift], None]] = {
     "Tile": _prefixed(1, 1),
     "Expand": _expand,
     "Transpose": _transpose,
+    "QuantizeLinear": _quantize,
+    "DequantizeLinear": _quantize,
     "MatMul": _matmul,
     "Einsum": _einsum,
     "CumSum": _cumulative,

@@ -28,7 +28,7 @@ from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 AS_IT_IS, AS_SAMPLES, ON_CONSTANTS = "as it is", "as samples", "on constants"
 COPIES = 2
 ONE_TENSOR = frozenset({"Clip", "Trilu", "Dropout", "Binarizer", "CastLike"})  # others are parameters
-ALL_TENSORS = (ELEMENTWISE - ONE_TENSOR) | {"Concat", "MatMul", "Einsum", "GatherElements", "ScatterElements"}
+ALL_TENSORS = (ELEMENTWISE - ONE_TENSOR) | {"Concat", "MatMul", "Einsum", "GatherElements"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,9 @@ class Presentation:
 
 def presentations(case: Case) -> Iterator[Presentation]:
     """All ways to present a case that fit it, in the order in which they are tried."""
-    if not all(isinstance(a, np.ndarray) and a.dtype.kind not in "OUSc" for a in (*case.inputs, *case.outputs)):
+    if not all(
+        isinstance(a, np.ndarray) and a.dtype.kind not in "OUSc" for a in (*case.inputs, *case.outputs)
+    ):
         return  # strings, sequences, optional and complex values
     for data in _data_sets(case):
         found = _as_it_is(case, data)
@@ -96,6 +98,7 @@ def _bound(case: Case, data: frozenset[int]) -> Any:
     stored = {tensor.name for tensor in model.graph.initializer}
     ports = [port for port in case.model.graph.input if port.name not in stored]
     kept = [port for i, port in enumerate(ports) if i in data]
+    model.ir_version = max(model.ir_version, 4)  # before, all weights had to be inputs too
     del model.graph.input[:]
     model.graph.input.extend(kept)
     for index, port in enumerate(ports):

@@ -115,6 +115,16 @@ def _hard_sigmoid(call: Call) -> str:
     return hard_sigmoid(call.source, call.x, alpha, beta, call.name)
 
 
+def _swish(call: Call) -> str:
+    """x * sigmoid(alpha x)."""
+    alpha = float(call.attrs.get("alpha", 1.0))
+    if alpha == 1.0:
+        return silu(call.source, call.x, call.name)
+    slope = call.source.scale(call.x, alpha, f"{call.name}.slope")
+    gate = call.source.op("sigmoid", [slope], f"{call.name}.gate")
+    return call.source.mul(call.x, gate, call.name)
+
+
 def _leaky_relu(call: Call) -> str:
     return leaky_relu(call.source, call.x, Constant(np.array(call.attrs.get("alpha", 0.01))), call.name)
 
@@ -231,7 +241,7 @@ HANDLERS: Mapping[str, Handler] = {
     "HardSigmoid": _hard_sigmoid,
     "LeakyRelu": _leaky_relu,
     "PRelu": _prelu,
-    "Swish": lambda call: silu(call.source, call.x, call.name),
+    "Swish": _swish,
     "Softmax": _softmax,
     "Add": _add,
     "Sum": _add,

@@ -11,22 +11,16 @@ from onnx import TensorProto, helper, numpy_helper
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.onnx_call import Call, Placed
-from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
+from smidgen.load.onnx_island import Cutting, fold, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_RANDOM = (
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Bernoulli",
-    "Multinomial",
-)
 _BROADCASTING = ("Add", "Sub", "Mul", "Div")
 
 
@@ -49,7 +43,7 @@ class Walk:
     ) -> None:
         self.batch_axes = dict(batch_axes)
         self.model, self.where, self.shapes, self.batch = model, name, shapes, batch
-        self.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        self.opset = default_opset(model, OLDEST_OPSET)
         self.source = Source(name)
         self.values: dict[str, str] = {}
         self.types: dict[str, int] = {}
@@ -101,7 +95,7 @@ class Walk:
     def _fold(self, node: Any) -> bool:
         """Compute an operator on constants now."""
         read = needs(node)
-        if node.op_type in _RANDOM or not all(name in self.constants for name in read):
+        if node.op_type in RANDOM or not all(name in self.constants for name in read):
             return False
         names = [name for name in node.output if name]
         opsets, more = self.model.opset_import, {**self.constants, **self.of_batch}
@@ -208,35 +202,57 @@ class Walk:
         outputs = [name for name in node.output if name and self._is_read(name)]
         if not cutting.inputs or not outputs:
             return  # deferred: it does not depend on the input, or nothing reads it
-        ports = {
-            name: (self.types.get(name, TensorProto.FLOAT), self._full_shape(name)) for name in cutting.inputs
-        }
+        self._cut_out(node, cutting, outputs, why)
+
+    def _cut_out(self, node: Any, cutting: Cutting, outputs: Sequence[str], why: NotCaptured) -> None:
+        """Append a cutting as an island with those outputs that hold one entry a sample.
+
+        The others are deferred: their readers' islands will hold them.
+        """
         try:
-            found = infer(cutting.model(outputs, self.model.opset_import, ports), ports)
-        except Exception as problem:
-            reason = f"{node.op_type} can't be captured ({why.reason}), nor run by onnx"
-            raise BadInput(_label(node), reason, "", why.remedy) from problem
-        led = [
-            (name, kind, shape[1:])
-            for name, (kind, shape) in zip(outputs, found, strict=True)
-            if len(shape) >= 1 and shape[0] == self.batch
-        ]
+            size, results = self._probed(cutting, outputs)
+        except NotCaptured as unfit:
+            reason = f"{node.op_type} can't be captured ({why.reason}), nor kept as it is ({unfit.reason})"
+            raise BadInput(_label(node), reason, "", unfit.remedy) from why
+        led = {name: result for name, result in zip(outputs, results, strict=True) if result.leads}
         if not led:
-            return  # deferred: its readers' islands will hold it
-        names = [name for name, _, _ in led]
-        free = {name: (kind, ("n", *shape[1:])) for name, (kind, shape) in ports.items()}
+            return
         made = self.source.island(
             [self.values[name] for name in cutting.inputs],
-            [shape for _, _, shape in led],
+            [result.sample for result in led.values()],
             _label(node),
             kind="onnx",
             source=node.op_type,
-            payload=cutting.model(names, self.model.opset_import, free).SerializeToString(),
+            payload=self._model(cutting, list(led), size).SerializeToString(),
             reason=why.reason,
             remedy=why.remedy,
         )
-        self.values.update(zip(names, made, strict=True))
-        self.types.update({name: kind for name, kind, _ in led})
+        self.values.update(zip(led, made, strict=True))
+        self.types.update({name: result.kind for name, result in led.items()})
+
+    def _probed(self, cutting: Cutting, outputs: Sequence[str]) -> tuple[int | str, list[Result]]:
+        """The batch sizes that a cutting takes ("n": any), and its outputs. Raises NotCaptured.
+
+        In a file for one sample, what works across samples or on one only is run on one at a time.
+        """
+        samples = self._ports(cutting)
+        try:
+            return "n", probe(self._model(cutting, outputs, "n"), samples)
+        except NotCaptured:
+            if self.batch != 1:
+                raise
+            return 1, probe_one(self._model(cutting, outputs, 1), samples)
+
+    def _model(self, cutting: Cutting, outputs: Sequence[str], size: int | str) -> Any:
+        ports = {name: (kind, (size, *shape)) for name, (kind, shape) in self._ports(cutting).items()}
+        return cutting.model(outputs, self.model.opset_import, ports)
+
+    def _ports(self, cutting: Cutting) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Element type and shape of one sample of each input."""
+        return {
+            name: (self.types.get(name, TensorProto.FLOAT), self._full_shape(name)[1:])
+            for name in cutting.inputs
+        }
 
     def _full_shape(self, name: str) -> tuple[int, ...]:
         shape = list(self.source.shape(self.values[name]))

@@ -249,6 +249,9 @@ class Source:
 
     def _with_constant(self, op: str, x: str, constant: Constant, name: str) -> str:
         """`op` with a constant that broadcasts to x: along one axis, or all elements at once."""
+        if not self.rank(x) and constant.array.size == 1:  # one number a sample
+            row = self._with_constant(op, self.reshape(x, (1,), f"{name}.row"), constant, f"{name}.one")
+            return self.reshape(row, (), name)
         shape, array = self.shape(x), aligned(constant.array, self.rank(x))
         try:
             fits = bool(shape) and np.broadcast_shapes(shape, array.shape) == shape
