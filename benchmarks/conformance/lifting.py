@@ -22,7 +22,7 @@ class CannotLift(Exception):
 
 @dataclass
 class Lift:
-    """A node with its settings and inputs in front of the batch axis. `data`: positions that get the batch."""
+    """A node whose settings and inputs move behind a batch axis. `data`: the inputs that get it."""
 
     node: Any
     attrs: dict[str, Any]
@@ -208,15 +208,14 @@ RULES: Mapping[str, Callable[[Lift], None]] = {
     "CumSum": _cumulative,
     "CumProd": _cumulative,
 }
-ELEMENTWISE = frozenset(
-    (
-        "Abs Acos Acosh Add And Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu "
-        "Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu "
-        "Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu "
-        "Shrink Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Trilu "
-        "Where Xor BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Binarizer"
-    ).split()
+_ELEMENTWISE = (
+    "Abs Acos Acosh Add And Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Div Dropout Elu "
+    "Equal Erf Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu "
+    "Less LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink "
+    "Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Swish Tan Tanh ThresholdedRelu Trilu Where Xor "
+    "BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor"
 )
+ELEMENTWISE = frozenset(_ELEMENTWISE.split())
 
 
 def rebuilt(lift: Lift, names: list[str]) -> Any:

@@ -112,20 +112,20 @@ def _as_samples(case: Case) -> Iterator[Presentation]:
     choices = [frozenset({0})]
     if case.op in ALL_TENSORS:
         choices.insert(0, frozenset(range(count)))
-    for data in dict.fromkeys(choices):
-        try:
-            yield _in_front(case, data)
-        except CannotLift:
-            continue
+    made = (_in_front(case, data) for data in dict.fromkeys(choices))
+    yield from (presentation for presentation in made if presentation is not None)
 
 
-def _in_front(case: Case, data: frozenset[int]) -> Presentation:
+def _in_front(case: Case, data: frozenset[int]) -> Presentation | None:
     """The case with a batch axis of COPIES in front of the inputs at the positions `data`."""
     node, opset = case.model.graph.node[0], case.model.opset_import[0].version
     by_name = dict(zip((port.name for port in case.model.graph.input), case.inputs, strict=True))
     given = [by_name.get(name) for name in node.input]
     at = frozenset(i for i, name in enumerate(node.input) if name and _position(case, name) in data)
-    lift = lifted(node, given, at, opset)
+    try:
+        lift = lifted(node, given, at, opset)
+    except CannotLift:
+        return None
     names = [f"in{i}" if array is not None else "" for i, array in enumerate(lift.inputs)]
     arrays = {i: np.stack([lift.inputs[i]] * COPIES) for i in sorted(at)}
     ports = [_port(names[i], array) for i, array in arrays.items()]

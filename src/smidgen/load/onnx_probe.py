@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,36 +43,44 @@ def probe(model: Any, ports: Ports) -> list[Result]:
             sample depends on the others or has a size that depends on the numbers.
     """
     _check(model, ports)
-    problem = ""
-    for feed in _feeds(ports):
-        try:
-            return _compared(_run(model, feed), _run(model, {name: x[:1] for name, x in feed.items()}))
-        except NotCaptured:
-            raise
-        except Exception as failure:
-            problem = problem or _first_line(failure)
-    raise NotCaptured(f"onnx can't run it on {SAMPLES} samples ({problem})")
+
+    def attempt(feed: Mapping[str, Array]) -> list[Result]:
+        return _compared(_run(model, feed), _run(model, {name: x[:1] for name, x in feed.items()}))
+
+    return _attempts(attempt, ports)[0]
 
 
 def probe_one(model: Any, ports: Ports) -> list[Result]:
     """The same for a model that only takes one sample at a time, and so can't mix any."""
     _check(model, ports)
-    found: list[list[Result]] = []
-    problem = ""
-    for feed in _feeds(ports):
-        try:
-            arrays = _run(model, {name: x[:1] for name, x in feed.items()})
-        except NotCaptured:
-            raise
-        except Exception as failure:
-            problem = problem or _first_line(failure)
-        else:
-            found.append([Result(_kind(a), a.shape, a.shape[:1] == (1,)) for a in arrays])
-    if not found:
-        raise NotCaptured(f"onnx can't run it ({problem})")
+
+    def attempt(feed: Mapping[str, Array]) -> list[Result]:
+        arrays = _run(model, {name: x[:1] for name, x in feed.items()})
+        return [Result(_kind(a), a.shape, a.shape[:1] == (1,)) for a in arrays]
+
+    found = _attempts(attempt, ports)
     if any(results != found[0] for results in found):
         raise NotCaptured("the size of its result depends on the numbers", "Work on sizes that are fixed")
     return found[0]
+
+
+def _attempts(attempt: Callable[[Mapping[str, Array]], list[Result]], ports: Ports) -> list[list[Result]]:
+    """What the made-up samples gave that the model could be run on. Raises NotCaptured if there are none."""
+    made = [_attempted(attempt, feed) for feed in _feeds(ports)]
+    found = [results for results in made if not isinstance(results, str)]
+    if not found:
+        raise NotCaptured(f"onnx can't run it ({made[0]})")
+    return found
+
+
+def _attempted(attempt: Callable[[Mapping[str, Array]], list[Result]], feed: Mapping[str, Array]) -> Any:
+    """The results, or what went wrong: the foreign runtime throws whatever it likes."""
+    try:
+        return attempt(feed)
+    except NotCaptured:
+        raise
+    except Exception as failure:
+        return (str(failure).splitlines() or [type(failure).__name__])[0]
 
 
 def _check(model: Any, ports: Ports) -> None:
@@ -97,10 +105,6 @@ def _kind(array: Array) -> int:
     return int(helper.np_dtype_to_tensor_dtype(array.dtype))
 
 
-def _first_line(failure: Exception) -> str:
-    return (str(failure).splitlines() or [type(failure).__name__])[0]
-
-
 def _run(model: Any, feed: Mapping[str, Array]) -> list[Array]:
     with np.errstate(all="ignore"):
         results: list[Any] = ReferenceEvaluator(model).run(None, dict(feed))
@@ -123,6 +127,8 @@ def _close(a: Array, b: Array) -> bool:
 def _feeds(ports: Ports) -> list[dict[str, npt.NDArray[Any]]]:
     """Made-up samples to try: zeros, or the last index, may fit where other whole numbers do not."""
     made = _made_up(ports)
+    if all(x.dtype.kind not in "iu" for x in made.values()):
+        return [made]
     last = {name: -np.ones_like(x) if x.dtype.kind == "i" else x for name, x in made.items()}
     return [made, {name: np.zeros_like(x) for name, x in made.items()}, last]
 

@@ -21,6 +21,7 @@ from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_arr
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+CAPTURED = frozenset({*HANDLERS, "Expand"})
 _BROADCASTING = ("Add", "Sub", "Mul", "Div")
 
 
@@ -113,7 +114,7 @@ class Walk:
         return True
 
     def _capture(self, node: Any) -> None:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in (*HANDLERS, "Expand"):
+        if node.domain not in ("", "ai.onnx") or node.op_type not in CAPTURED:
             raise NotCaptured(f"the graph has no operator for {node.op_type}")
         attrs, kind = _attributes(node), self._type(node)
         batch = self._batch_axis(node)
