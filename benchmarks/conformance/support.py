@@ -36,10 +36,9 @@ def support(graph: Graph) -> dict[str, bool]:
 
     The C is checked and written, not compiled: tests/contracts compiles it.
     """
-    x = [
-        np.random.default_rng(SEED).normal(size=(SAMPLES, *graph.values[name].shape)).astype(np.float32)
-        for name in graph.inputs
-    ]
+    rng = np.random.default_rng(SEED)
+    shapes = [graph.values[name].shape for name in graph.inputs]
+    x = [rng.normal(size=(SAMPLES, *shape)).astype(np.float32) for shape in shapes]
     found = {"torch twin": _works(_twin, graph, x), "ONNX, float": _works(_float_onnx, graph, x)}
     integer = _quantized(graph, x)
     found["int8"] = integer is not None
