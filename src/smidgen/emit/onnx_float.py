@@ -20,7 +20,7 @@ from smidgen.emit.onnx_artifact import OnnxArtifact, save, target_problems
 from smidgen.emit.onnx_island import embed_island, island_problems
 from smidgen.emit.onnx_layout import Carried
 from smidgen.emit.onnx_model import finished, port, require_onnx
-from smidgen.emit.onnx_real_ops import REAL_RULES, wide_padding, write_real
+from smidgen.emit.onnx_real_ops import INTEGERS, REAL_RULES, wide_padding, write_real
 from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.formats import Dense
@@ -122,6 +122,8 @@ def _scan(w: OnnxWriter, graph: Graph, node: Node, inputs: Sequence[str]) -> tup
 def _weights(w: OnnxWriter, graph: Graph, node: Node) -> Mapping[str, str]:
     names = {}
     for role, name in node.params.items():
+        if role in INTEGERS:
+            continue
         real = graph.weights[name].decode()
         if node.op == "conv" and role == "weight":
             real = np.moveaxis(real, -1, 1)

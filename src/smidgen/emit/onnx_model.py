@@ -1,4 +1,4 @@
-"""Writes an integer graph as an ONNX model: ports, nodes by the rules of `onnx_ops`, metadata."""
+"""Writes an integer graph as an ONNX model: ports, nodes by the rules of `onnx_products`, metadata."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_ops import RULES, dequantize, quantize
+from smidgen.emit.onnx_ops import dequantize, quantize
+from smidgen.emit.onnx_products import ALL_RULES
 from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_site import Site, bias_of, grid_of
 from smidgen.emit.onnx_writer import IR_VERSION, OPSET, OnnxWriter, carried_type
@@ -91,7 +92,7 @@ def _write(w: OnnxWriter, graph: Graph, node: Node, names: dict[str, str]) -> st
         tuple(names[name] for name in data),
         f"{node.output}.bytes",
     )
-    return RULES[node.op](w, site)
+    return ALL_RULES[node.op](w, site)
 
 
 def port(name: str, value: Value, dtype: str) -> Any:

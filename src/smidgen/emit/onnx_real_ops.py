@@ -9,16 +9,18 @@ import numpy as np
 
 from smidgen.emit.onnx_layout import Carried, in_order, placed
 from smidgen.emit.onnx_ops import aligned, padded, pads, sliced
+from smidgen.emit.onnx_products import gathered, spread
 from smidgen.emit.onnx_site import Site
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Graph, Node
 
+INTEGERS = ("indices",)  # params that are numbers of positions
 Operand = Callable[[str, bool], str]
 
 
 @dataclass(frozen=True)
 class RealSite(Site):
-    """A node being written in float32.
+    """A node being written in float32; `weights` holds its `INTEGERS` alone.
 
     Attributes:
         params: ONNX names of its weights by role; the weight of a convolution is [O, I/groups, *k].
@@ -64,7 +66,10 @@ def write_real(
     names = tuple(operand(name, first) for name in data)
     output = graph.values[node.output]
     entries = graph.weights[node.params["weight"]].shape[0] if op == "embedding" else 0
-    site = RealSite(node, {}, inputs, output, names, f"{node.output}.value", params, first, lowest, entries)
+    weights = {role: graph.weights[node.params[role]].decode() for role in INTEGERS if role in node.params}
+    site = RealSite(
+        node, weights, inputs, output, names, f"{node.output}.value", params, first, lowest, entries
+    )
     return REAL_RULES[op](w, site), first and _keeps_channels(site)
 
 
@@ -161,6 +166,14 @@ def _slice(w: OnnxWriter, site: RealSite) -> str:
     return sliced(w, site.names[0], axis, site.attrs, site.out)
 
 
+def _spread(w: OnnxWriter, site: RealSite) -> str:
+    return spread(w, site, np.float32(0))
+
+
+def _gather(w: OnnxWriter, site: RealSite) -> str:
+    return gathered(w, site.names[0], site.attrs["axis"] + 1, site.int64("indices"), site.out)
+
+
 def _embedding(w: OnnxWriter, site: RealSite) -> str:
     """A whole number outside the table means its nearest row."""
     rounded = w.op("Round", [site.names[0]], f"{site.out}.whole")
@@ -202,11 +215,14 @@ REAL_RULES: Mapping[str, RealRule] = {
     "add": _named("Add"),
     "sub": _named("Sub"),
     "mul": _named("Mul"),
+    "matmul": _named("MatMul"),
     "concat": _concat,
     "reshape": _reshape,
     "transpose": _transpose,
     "pad": _pad,
     "slice": _slice,
+    "spread": _spread,
+    "gather": _gather,
     "embedding": _embedding,
     "requantize": lambda w, site: site.names[0],
 }

@@ -189,6 +189,36 @@ def _embedding(
     return ((*inputs[0], params["weight"][1]),)
 
 
+def _matmul(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """[..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast."""
+    a, b = inputs
+    if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
+        raise ValueError("the last axis of the first input must be as long as the last but one of the second")
+    return ((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]),)
+
+
+def _spread(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """`steps`: for every axis, how far apart neighbours come to lie; zeros fill the gaps."""
+    steps = attrs["steps"]
+    if len(steps) != len(inputs[0]) or any(step < 1 for step in steps):
+        raise ValueError(f"steps {steps} must be one of at least 1 an axis")
+    return (tuple((n - 1) * step + 1 for n, step in zip(inputs[0], steps, strict=True)),)
+
+
+def _gather(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """Positions `indices` (integers [count] from 0 on) of one axis, in their order; any may repeat."""
+    axis, shape = attrs["axis"], inputs[0]
+    if not 0 <= axis < len(shape) or len(params["indices"]) != 1:
+        raise ValueError(f"indices {list(params['indices'])} of axis {axis}")
+    return ((*shape[:axis], *params["indices"], *shape[axis + 1 :]),)
+
+
 def _decode(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
@@ -233,6 +263,7 @@ OPS: Mapping[str, Op] = {
     "add": Op(_broadcast),
     "sub": Op(_broadcast),
     "mul": Op(_broadcast),
+    "matmul": Op(_matmul),
     "add_constant": Op(_channels, ("constant",), elementwise=True),
     "mul_constant": Op(_channels, ("constant",), elementwise=True),
     "concat": Op(_concat, attrs=("axis",)),
@@ -240,6 +271,8 @@ OPS: Mapping[str, Op] = {
     "transpose": Op(_transpose, attrs=("perm",)),
     "pad": Op(_pad, attrs=("pads", "value")),
     "slice": Op(_slice, attrs=_SLICE),
+    "spread": Op(_spread, attrs=("steps",)),
+    "gather": Op(_gather, ("indices",), attrs=("axis",)),
     # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
     "embedding": Op(_embedding, ("weight",)),
     # A body over the steps of a sequence: see graph/scan.py.
@@ -259,6 +292,7 @@ OPS: Mapping[str, Op] = {
     "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),
     "q.add": Op(_broadcast, ("multiplier",), attrs=("shift", *_BOUNDS)),
     "q.mul": Op(_broadcast, _REQUANTIZE, attrs=_BOUNDS),
+    "q.matmul": Op(_matmul, _REQUANTIZE, attrs=_BOUNDS),
     "q.requantize": Op(_same, _REQUANTIZE, attrs=_BOUNDS, elementwise=True),
     "q.table": Op(_same, ("table",), elementwise=True),
     "q.softmax": Op(_same, ("table",)),
@@ -267,6 +301,8 @@ OPS: Mapping[str, Op] = {
     "q.transpose": Op(_transpose, attrs=("perm",)),
     "q.pad": Op(_pad, attrs=("pads",)),
     "q.slice": Op(_slice, attrs=_SLICE),
+    "q.spread": Op(_spread, attrs=("steps",)),
+    "q.gather": Op(_gather, ("indices",), attrs=("axis",)),
     "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
     "q.scan": Op(None, attrs=("body", "kind", "reverse")),
     "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),

@@ -98,7 +98,8 @@ def _across_time(node: Node, timed: set[str], graph: Graph) -> str:
         return "" if kept else "joins or splits the steps"
     free = (
         (kind == "concat" and together and attrs["axis"] > 0)
-        or (kind == "slice" and attrs["axis"] > 0)
+        or (kind in ("slice", "gather") and attrs["axis"] > 0)
+        or (kind == "spread" and attrs["steps"][0] == 1)
         or (kind == "mean" and 0 not in attrs["axes"])
         or (kind == "transpose" and attrs["perm"][0] == 0)
         or (kind == "pad" and tuple(attrs["pads"][0]) == (0, 0))

@@ -105,6 +105,21 @@ def _mul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return a * b
 
 
+def _matmul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a, b = _aligned(x)
+    return a @ b
+
+
+def _spread(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    y = x[0].new_zeros((len(x[0]), *out.shape))
+    y[(slice(None), *(slice(None, None, step) for step in node.attrs["steps"]))] = x[0]
+    return y
+
+
+def _gather(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return x[0].index_select(node.attrs["axis"] + 1, w["indices"].long())
+
+
 def _slice(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     a = node.attrs
     return x[0][(slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)]
@@ -136,6 +151,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "add": _add,
     "sub": _sub,
     "mul": _mul,
+    "matmul": _matmul,
     "add_constant": lambda node, x, w, out: x[0] + w["constant"],
     "mul_constant": lambda node, x, w, out: x[0] * w["constant"],
     "concat": lambda node, x, w, out: torch.cat(list(x), dim=node.attrs["axis"] + 1),
@@ -143,6 +159,8 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "transpose": lambda node, x, w, out: x[0].permute(0, *(axis + 1 for axis in node.attrs["perm"])),
     "pad": _pad,
     "slice": _slice,
+    "spread": _spread,
+    "gather": _gather,
     "embedding": _embedding,
     "trees": _trees,
 }

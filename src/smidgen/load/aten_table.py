@@ -12,13 +12,14 @@ from smidgen.load.aten_call import Call, Handler
 from smidgen.load.aten_moves import MOVE_HANDLERS
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand
+from smidgen.load.upsampling import conv_transpose
 from smidgen.load.window_pads import ceil_pads, same_pads
 
 
 def _conv(call: Call) -> str:
     a = call.args
     if a.get("transposed"):
-        raise NotCaptured("a transposed convolution", "Use upsampling by a convolution and a reshape")
+        return _conv_transpose(call)
     weight = call.needed("weight")
     kernel, space = weight.array.shape[2:], call.source.shape(call.x)[1:]
     stride, dilation = _each(a["stride"], len(kernel)), _each(a["dilation"], len(kernel))
@@ -32,6 +33,19 @@ def _conv(call: Call) -> str:
         padding = [(p, p) for p in _each(a["padding"], len(kernel))]
     return call.source.conv(
         call.x, weight, call.constant("bias"), stride, padding, dilation, a["groups"], call.name
+    )
+
+
+def _conv_transpose(call: Call) -> str:
+    a, weight = call.args, call.needed("weight")
+    rank = weight.array.ndim - 2
+    stride, padding, extra, dilation = (
+        _each(a[key], rank) for key in ("stride", "padding", "output_padding", "dilation")
+    )
+    cut = [(p, p) for p in padding]
+    bias = call.constant("bias")
+    return conv_transpose(
+        call.source, call.x, weight, bias, stride, cut, extra, dilation, a["groups"], call.name
     )
 
 
@@ -221,6 +235,7 @@ _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout")
 
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("conv1d", "conv2d", "convolution"), _conv),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _conv_transpose),
     "linear": _linear,
     **dict.fromkeys(("matmul", "mm"), _matmul),
     "addmm": _addmm,

@@ -85,8 +85,8 @@ class _Sweep:
             return self._last_axis(node, view)
         if node.op in ("add", "sub", "mul", "concat"):
             return self._several(node)
-        if node.op in ("mean", "pad", "slice") and isinstance(view, View):
-            return {"mean": self._mean, "pad": self._pad, "slice": self._slice}[node.op](node, view)
+        if isinstance(view, View) and node.op in ("mean", "pad", "spread", "slice", "gather"):
+            return self._along_axes(node, view)
         outputs = self._append(replace(node, inputs=tuple(self._at(name) for name in node.inputs)))
         for old, new in zip(node.outputs, outputs, strict=True):
             self.views[old] = self._plain(new)
@@ -147,6 +147,16 @@ class _Sweep:
         attrs = {"axis": perm[node.attrs["axis"]]} if node.op == "concat" else {}
         return View(self._emit(replace(node, attrs={**node.attrs, **attrs}), bases), perm)
 
+    def _along_axes(self, node: Node, view: View) -> View:
+        if node.op == "mean":
+            return self._mean(node, view)
+        attrs = dict(node.attrs)
+        if "axis" in attrs:
+            attrs["axis"] = view.perm[attrs["axis"]]
+        for key in {"pads", "steps"} & set(attrs):
+            attrs[key] = tuple(attrs[key][view.perm.index(axis)] for axis in range(len(view.perm)))
+        return View(self._emit(replace(node, attrs=attrs), [view.base]), view.perm)
+
     def _mean(self, node: Node, view: View) -> View:
         axes = tuple(sorted(view.perm[axis] for axis in node.attrs["axes"]))
         base = self._emit(replace(node, attrs={**node.attrs, "axes": axes}), [view.base])
@@ -154,14 +164,6 @@ class _Sweep:
             return View(base, view.perm)
         kept = [axis for axis in view.perm if axis not in axes]
         return View(base, tuple(sorted(kept).index(axis) for axis in kept))
-
-    def _pad(self, node: Node, view: View) -> View:
-        pads = tuple(node.attrs["pads"][view.perm.index(axis)] for axis in range(len(view.perm)))
-        return View(self._emit(replace(node, attrs={**node.attrs, "pads": pads}), [view.base]), view.perm)
-
-    def _slice(self, node: Node, view: View) -> View:
-        attrs = {**node.attrs, "axis": view.perm[node.attrs["axis"]]}
-        return View(self._emit(replace(node, attrs=attrs), [view.base]), view.perm)
 
     # Carrying views out
 

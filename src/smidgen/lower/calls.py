@@ -143,7 +143,8 @@ def merged_axes(dims: Sequence[int], *strides: Sequence[int]) -> tuple[list[int]
     return [axis[0] for axis in kept], [[axis[i + 1] for axis in kept] for i in range(len(strides))]
 
 
-def _lead(values: Sequence[int], rank: int, fill: int) -> list[int]:
+def lead(values: Sequence[int], rank: int, fill: int) -> list[int]:
+    """`values` as the last of `rank` ones, the others `fill`."""
     return [fill] * (rank - len(values)) + list(values)
 
 
@@ -154,13 +155,13 @@ def _broadcast(site: CallSite) -> dict[str, int]:
     for which in (0, 1):
         own = site.value(which).shape
         steps = [0 if size == 1 else step for size, step in zip(own, strides_of(own), strict=True)]
-        strides.append(_lead(steps, len(shape), 0))
+        strides.append(lead(steps, len(shape), 0))
     dims, merged = merged_axes(shape, *strides)
     if len(dims) > RANK:
         raise site.refuse(f"broadcasting over {len(dims)} axes", f"kernels take {RANK}")
-    args = {f"d{i}": size for i, size in enumerate(_lead(dims, RANK, 1))}
+    args = {f"d{i}": size for i, size in enumerate(lead(dims, RANK, 1))}
     for which in (0, 1):
-        args |= {f"s{which}_{i}": step for i, step in enumerate(_lead(merged[which], RANK, 0))}
+        args |= {f"s{which}_{i}": step for i, step in enumerate(lead(merged[which], RANK, 0))}
     return args | {"zero_0": site.zero(0), "zero_1": site.zero(1)}
 
 
@@ -223,7 +224,7 @@ def _embedding(site: CallSite) -> list[Call]:
 
 def _slice(site: CallSite) -> list[Call]:
     """Strided rows of the elements behind the axis, from the first one on."""
-    _same_grids(site)
+    same_grids(site)
     axis, start, step = (site.node.attrs[key] for key in ("axis", "start", "step"))
     shape, bytes_each = site.value().shape, site.out.nbytes // site.out.size
     strides = strides_of(shape)
@@ -244,7 +245,7 @@ def _softmax(site: CallSite) -> list[Call]:
     return [site.call("q_softmax", args, site.input(), table, site.output())]
 
 
-def _same_grids(site: CallSite) -> None:
+def same_grids(site: CallSite) -> None:
     """Operators that only move bytes: a byte must mean the same number before and after."""
     for which in range(len(site.node.inputs)):
         if grid_of(site.value(which)) != grid_of(site.out):
@@ -255,7 +256,7 @@ def _same_grids(site: CallSite) -> None:
 
 def _copy(site: CallSite) -> list[Call]:
     """A reshape moves nothing, unless both its ends belong to the caller."""
-    _same_grids(site)
+    same_grids(site)
     if site.node.name not in site.copies:
         return []
     args = {"rows": 1, "run": site.out.nbytes, "stride_x": 0, "stride_y": 0}
@@ -263,7 +264,7 @@ def _copy(site: CallSite) -> list[Call]:
 
 
 def _concat(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     axis = site.node.attrs["axis"]
     inner = math.prod(site.out.shape[axis + 1 :])
     whole, calls, start = site.out.shape[axis] * inner, [], 0
@@ -279,7 +280,7 @@ def _concat(site: CallSite) -> list[Call]:
 
 
 def _transpose(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     strides = strides_of(site.value().shape)
     steps = [strides[axis] for axis in site.node.attrs["perm"]]
     return _strided(site, site.input(), site.out.shape, steps)
@@ -290,19 +291,19 @@ def _strided(site: CallSite, source: Pointer, sizes: Sequence[int], strides: Seq
     dims, (steps,) = merged_axes(sizes, strides)
     if len(dims) > 5:
         raise site.refuse(f"{len(dims)} axes that do not lie together", "kernels take 5")
-    args = {f"d{i}": size for i, size in enumerate(_lead(dims, 5, 1))}
-    args |= {f"s{i}": step for i, step in enumerate(_lead(steps, 5, 0))}
+    args = {f"d{i}": size for i, size in enumerate(lead(dims, 5, 1))}
+    args |= {f"s{i}": step for i, step in enumerate(lead(steps, 5, 0))}
     return [site.call("transpose", args, source, site.output())]
 
 
 def _pad(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     sizes, pads = site.value().shape, site.node.attrs["pads"]
     if len(sizes) > RANK:
         raise site.refuse(f"padding of {len(sizes)} axes", f"kernels take {RANK}")
-    args = {f"d{i}": size for i, size in enumerate(_lead(sizes, RANK, 1))}
-    args |= {f"before_{i}": n for i, n in enumerate(_lead([a for a, _ in pads], RANK, 0))}
-    args |= {f"after_{i}": n for i, n in enumerate(_lead([b for _, b in pads], RANK, 0))}
+    args = {f"d{i}": size for i, size in enumerate(lead(sizes, RANK, 1))}
+    args |= {f"before_{i}": n for i, n in enumerate(lead([a for a, _ in pads], RANK, 0))}
+    args |= {f"after_{i}": n for i, n in enumerate(lead([b for _, b in pads], RANK, 0))}
     return [site.call("pad", args | {"value": grid_of(site.out).zero}, site.input(), site.output())]
 
 

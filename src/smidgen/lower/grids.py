@@ -14,7 +14,7 @@ from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 
-KEEPS_GRID = frozenset({"max_pool", "reshape", "transpose", "pad", "slice"})
+KEEPS_GRID = frozenset({"max_pool", "reshape", "transpose", "pad", "slice", "spread", "gather"})
 FUSES = frozenset({"linear", "conv", "add", "sub"})
 CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 # Functions whose range is known: the grid needs no calibration.

@@ -246,7 +246,7 @@ def _integers(fmt: Format) -> Array:
 
 
 def move(low: Lowering, node: Node, out: str) -> None:
-    """reshape, transpose, pad, slice: bytes move, the grid stays."""
+    """reshape, transpose, pad, slice, spread: bytes move, the grid stays."""
     attrs = {key: value for key, value in node.attrs.items() if key != "value"}
     low.emit(node, f"q.{node.op}", node.inputs, out, {}, **attrs)
 
@@ -270,7 +270,7 @@ RULES: Mapping[str, Rule] = {
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "mean": mean,
-    **dict.fromkeys(("reshape", "transpose", "pad", "slice"), move),
+    **dict.fromkeys(("reshape", "transpose", "pad", "slice", "spread"), move),
     "embedding": embedding,
     "concat": concat,
     "trees": trees,

@@ -16,6 +16,7 @@ from smidgen.graph.core import Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.calls import RULES
 from smidgen.lower.decode import decode_calls, worth_expanding
+from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
 from smidgen.lower.site import CallSite, Constants, pointers_of
@@ -23,6 +24,7 @@ from smidgen.lower.site import CallSite, Constants, pointers_of
 Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
     **RULES,
+    **PRODUCT_CALLS,
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }

@@ -119,6 +119,22 @@ def _embedding(site: Site, x: Sequence[Array]) -> Array:
     return weight[np.clip(np.rint(x[0]).astype(np.int64), 0, len(weight) - 1)]
 
 
+def spread(site: Site, x: Array, fill: float) -> Array:
+    """The input with `fill` between its elements."""
+    y = np.full((x.shape[0], *site.outputs[0].shape), fill, x.dtype)
+    y[(slice(None), *(slice(None, None, step) for step in site.attrs["steps"]))] = x
+    return y
+
+
+def gather(site: Site, x: Sequence[Array]) -> Array:
+    """Raises IllegalGraph for a position that the axis does not have."""
+    axis, indices = site.attrs["axis"], site.weights["indices"].astype(np.int64)
+    size = site.inputs[0].shape[axis]
+    if indices.size and not 0 <= indices.min() <= indices.max() < size:
+        raise IllegalGraph(site.node.name, f"positions up to {indices.max()}", f"the axis has {size}")
+    return np.take(x[0], indices, axis=axis + 1)
+
+
 def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
     return run_scan(site, x, FLOAT_FUNCTIONS)
 
@@ -152,6 +168,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "add": _add,
     "sub": _sub,
     "mul": _mul,
+    "matmul": lambda site, x: np.matmul(*align(x)),
     "add_constant": lambda site, x: x[0] + site.weights["constant"],
     "mul_constant": lambda site, x: x[0] * site.weights["constant"],
     "concat": concat,
@@ -159,6 +176,8 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "transpose": transpose,
     "pad": _pad,
     "slice": slice_axis,
+    "spread": lambda site, x: spread(site, x[0], 0.0),
+    "gather": gather,
     "embedding": _embedding,
     "scan": _scan,
     "trees": lambda site, x: tree_sums(site, x[0]).astype(np.float32),

@@ -11,7 +11,7 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.float_ops import align, concat, reshape, slice_axis, transpose, tree_sums
+from smidgen.run.float_ops import align, concat, gather, reshape, slice_axis, spread, transpose, tree_sums
 from smidgen.run.interpreter import Function, Site
 from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
@@ -98,6 +98,11 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
     return _finish(site, a * b)
 
 
+def _matmul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align([_centered(site, x, which).astype(np.float64) for which in (0, 1)])
+    return _finish(site, np.matmul(a, b).astype(np.int64))
+
+
 def _table(site: Site, x: Sequence[Array]) -> Array:
     table, q = site.weights["table"].astype(np.int64), x[0].astype(np.int64)
     if x[0].dtype == np.int8:
@@ -141,6 +146,7 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.mean": _mean,
     "q.add": _add,
     "q.mul": _mul,
+    "q.matmul": _matmul,
     "q.requantize": lambda site, x: _finish(site, _centered(site, x)),
     "q.table": _table,
     "q.softmax": _softmax,
@@ -149,6 +155,8 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.transpose": transpose,
     "q.pad": _pad,
     "q.slice": slice_axis,
+    "q.spread": lambda site, x: spread(site, x[0], _grid(site.outputs[0].grid).zero),
+    "q.gather": gather,
     "q.embedding": _embedding,
     "q.scan": _scan,
     "q.trees": lambda site, x: _finish(site, tree_sums(site, x[0])),
