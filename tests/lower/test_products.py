@@ -46,8 +46,8 @@ def attention(seed: int = 0) -> Graph:
         made = b.linear(x, rng.normal(size=(WIDTH, WIDTH)) / 3, rng.normal(size=WIDTH), name=name)
         return b.op("transpose", [b.op("reshape", [made], shape=(STEPS, HEADS, -1))], perm=perm)
 
-    scores = b.op("matmul", [projected("query", (1, 0, 2)), projected("key", (1, 2, 0))])
-    mixed = b.op("matmul", [b.op("softmax", [scores]), projected("value", (1, 0, 2))])
+    scores = b.op("matmul", [projected("query", (1, 0, 2)), projected("key", (1, 2, 0))], scale=0.5)
+    mixed = b.op("matmul", [b.op("softmax", [scores]), projected("value", (1, 0, 2))], scale=1.0)
     h = b.op("reshape", [b.op("transpose", [mixed], perm=(1, 0, 2))], shape=(STEPS, -1))
     h = b.linear(h, rng.normal(size=(WIDTH, WIDTH)) / 3, name="out")
     h = b.op("gather", [h], {"indices": Integer(np.array([5, 4, 0, 0], np.int32))}, axis=0)
@@ -129,7 +129,7 @@ def test_removing_channels_of_heads_equals_zeroing_them(name: str) -> None:
 def test_a_sum_that_could_overflow_is_refused() -> None:
     b = GraphBuilder("long")
     x = b.input("x", (1, 150000))
-    graph = b.graph(b.op("matmul", [x, b.op("transpose", [x], perm=(1, 0))], name="square"))
+    graph = b.graph(b.op("matmul", [x, b.op("transpose", [x], perm=(1, 0))], name="square", scale=1.0))
     quantized = AffineQuantization().apply(graph, Context(noise_like(graph, 4), graph))
     with pytest.raises(IllegalGraph, match=r"square: the accumulator may reach .* over 150000 terms"):
         lower(quantized)

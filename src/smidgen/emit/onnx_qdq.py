@@ -13,6 +13,7 @@ on x86 processors without VNNI. The exact flavour is `emit.onnx`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ from smidgen.numerics import Array
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
 
+MULTIPLIER_ERROR = 2.0**-16  # a multiplier of 16 bits is within it
 INT8, INT16 = (-128, 127), (-32768, 32767)
 
 
@@ -184,10 +186,20 @@ class _Qdq:
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
 
     def _as_written(self, node: Node) -> Node:
-        """A difference is a sum whose second multiplier is negative."""
+        """A difference is a sum whose second multiplier is negative; a product's factor is in its multiplier."""
+        if node.op == "q.matmul":
+            return replace(node, attrs={**node.attrs, "scale": self._factor(node)})
         if node.op == "q.add" and executable(self.graph.weights[node.params["multiplier"]])[1] < 0:
             return replace(node, op="q.sub")
         return node
+
+    def _factor(self, node: Node) -> float:
+        multiplier, shift = (
+            int(executable(self.graph.weights[node.params[role]]).item()) for role in ("multiplier", "shift")
+        )
+        a, b, y = (grid_of(self.graph.values[name]).scale for name in (*node.inputs, node.output))
+        found = math.ldexp(multiplier, -shift) * y / (a * b)
+        return 1.0 if abs(found - 1.0) <= MULTIPLIER_ERROR else found
 
     def _scan(self, node: Node) -> None:
         body = body_of(node, self.graph.weights)

@@ -166,6 +166,14 @@ def _slice(w: OnnxWriter, site: RealSite) -> str:
     return sliced(w, site.names[0], axis, site.attrs, site.out)
 
 
+def _matmul(w: OnnxWriter, site: RealSite) -> str:
+    scale = site.attrs["scale"]
+    product = w.op("MatMul", aligned(w, site), site.out)
+    if scale == 1.0:
+        return product
+    return w.op("Mul", [product, w.constant(scale, np.float32, f"{site.out}.scale")], f"{site.out}.scaled")
+
+
 def _spread(w: OnnxWriter, site: RealSite) -> str:
     return spread(w, site, np.float32(0))
 
@@ -215,7 +223,7 @@ REAL_RULES: Mapping[str, RealRule] = {
     "add": _named("Add"),
     "sub": _named("Sub"),
     "mul": _named("Mul"),
-    "matmul": _named("MatMul"),
+    "matmul": _matmul,
     "concat": _concat,
     "reshape": _reshape,
     "transpose": _transpose,

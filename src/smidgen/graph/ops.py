@@ -192,7 +192,7 @@ def _embedding(
 def _matmul(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
-    """[..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast."""
+    """`scale` * [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast."""
     a, b = inputs
     if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
         raise ValueError("the last axis of the first input must be as long as the last but one of the second")
@@ -263,7 +263,7 @@ OPS: Mapping[str, Op] = {
     "add": Op(_broadcast),
     "sub": Op(_broadcast),
     "mul": Op(_broadcast),
-    "matmul": Op(_matmul),
+    "matmul": Op(_matmul, attrs=("scale",)),
     "add_constant": Op(_channels, ("constant",), elementwise=True),
     "mul_constant": Op(_channels, ("constant",), elementwise=True),
     "concat": Op(_concat, attrs=("axis",)),

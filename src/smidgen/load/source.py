@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadInput
+from smidgen.formats import Integer
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
 from smidgen.graph.names import unused
@@ -175,13 +176,24 @@ class Source:
     def slice(self, x: str, axis: int, start: int, stop: int, step: int, name: str) -> str:
         """Elements start, start + step, … before stop of an axis; like in Python, but never none."""
         size = self.shape(x)[axis]
-        if step < 1:
-            raise NotCaptured("a slice that goes backwards", "Take the elements in their order")
         first, last, _ = slice(start, stop, step).indices(size)
-        if last <= first:
+        if not range(first, last, step):
             raise NotCaptured("a slice without elements")
+        if step < 1:
+            return self.gather(x, axis, range(first, last, step), name)
         whole = (first, last, step) == (0, size, 1)
         return x if whole else self.op("slice", [x], name, axis=axis, start=first, stop=last, step=step)
+
+    def gather(self, x: str, axis: int, positions: Sequence[int], name: str) -> str:
+        """These positions of an axis, in their order; any may repeat, none be left."""
+        size, found = self.shape(x)[axis], np.asarray(positions, np.int32)
+        if not found.size or found.min() < 0 or found.max() >= size:
+            raise NotCaptured(f"positions {found.tolist()[:8]} of an axis of {size}")
+        steps = set(np.diff(found).tolist()) or {1}
+        if len(steps) == 1 and min(steps) > 0:
+            return self.slice(x, axis, int(found[0]), int(found[-1]) + 1, min(steps), name)
+        stored = self.builder.weight(unused(self._names, f"{name}.indices"), Integer(found))
+        return self.op("gather", [x], name, {"indices": stored}, axis=axis)
 
     def select(self, x: str, axis: int, index: int, name: str) -> str:
         """One position of an axis, which disappears."""

@@ -26,8 +26,16 @@ def matmul(low: Lowering, node: Node, out: str) -> None:
             "32 bits hold 2^31 - 1",
             "Use fewer activation bits or split the inner axis",
         )
-    ratio = requantization(a.scale * b.scale / low.grid(out).scale)
+    ratio = requantization(_positive(node) * a.scale * b.scale / low.grid(out).scale)
     low.emit(node, "q.matmul", node.inputs, out, dict(ratio), **bounds(low, node, out))
+
+
+def _positive(node: Node) -> float:
+    """The factor of a product: multipliers have no sign."""
+    scale = float(node.attrs["scale"])
+    if scale <= 0:
+        raise IllegalGraph(node.name, f"a product times {scale:g}", "integers are scaled by positive numbers")
+    return scale
 
 
 def gather(low: Lowering, node: Node, out: str) -> None:

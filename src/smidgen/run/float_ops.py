@@ -102,6 +102,11 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
     return a * b
 
 
+def _matmul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align(x)
+    return np.asarray(np.matmul(a * np.float32(site.attrs["scale"]), b))
+
+
 def _sub(site: Site, x: Sequence[Array]) -> Array:
     a, b = align(x)
     return a - b
@@ -168,7 +173,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "add": _add,
     "sub": _sub,
     "mul": _mul,
-    "matmul": lambda site, x: np.matmul(*align(x)),
+    "matmul": _matmul,
     "add_constant": lambda site, x: x[0] + site.weights["constant"],
     "mul_constant": lambda site, x: x[0] * site.weights["constant"],
     "concat": concat,
