@@ -155,6 +155,15 @@ def _mean(w: OnnxWriter, site: Site) -> str:
     return finish(w, site, total, -count * site.zero_byte())
 
 
+def _reduce_max(w: OnnxWriter, site: Site) -> str:
+    axes = [axis + 1 for axis in site.attrs["axes"]]
+    return w.op("ReduceMax", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
+
+
+def _constant(w: OnnxWriter, site: Site) -> str:
+    return w.per_sample(site.int64("value") + site.bias, carried_type(site.bias), site.out)
+
+
 # Two inputs
 
 
@@ -269,6 +278,8 @@ RULES: Mapping[str, Rule] = {
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,
+    "q.reduce_max": _reduce_max,
+    "q.constant": _constant,
     "q.add": _add,
     "q.mul": _mul,
     "q.requantize": _requantize,

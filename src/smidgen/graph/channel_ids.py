@@ -120,8 +120,26 @@ def _per_channel(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked
     return inputs[0]
 
 
+def _constant(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """A tensor of channels of its own: what it is added to takes them along."""
+    weight = node.params["value"]
+    shape = walk.graph.weights[weight].shape
+    if not shape:
+        return walk.fixed(node.output)
+    made = walk.classes.new(shape[-1])
+    walk.register(weight, len(shape) - 1, made)
+    return Tracked(-1, made)
+
+
+def _reduced(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """normalize: what is reduced together stays together."""
+    if inputs[0].axis + len(walk.shape(node.inputs[0])) in node.attrs["axes"]:
+        walk.stop(inputs[0])
+    return inputs[0]
+
+
 def _softmax(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
-    if inputs[0].axis == -1:
+    if inputs[0].axis == -1 or "mask" in node.params:
         walk.stop(inputs[0])
     return inputs[0]
 
@@ -328,6 +346,9 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys((*ACTIVATIONS, "quantize", "dequantize"), _pass),
     **dict.fromkeys(("batch_norm", "add_constant", "mul_constant"), _per_channel),
     "softmax": _softmax,
+    "normalize": _reduced,
+    "constant": _constant,
+    "reduce_max": _mean,
     "max_pool": _pool,
     "avg_pool": _pool,
     "linear": _linear,

@@ -171,6 +171,30 @@ def _island(
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
+def _normalize(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """(x - mean) / sqrt(variance + epsilon) over `axes`; not `centered`: x / sqrt(mean of squares + epsilon)."""
+    _mean({**attrs, "keepdims": True}, inputs, params)
+    return (inputs[0],)
+
+
+def _softmax(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """`mask`, where given, holds 1 for the entries that count and 0 for those that get weight 0."""
+    if "mask" in params and np.broadcast_shapes(inputs[0], params["mask"]) != inputs[0]:
+        raise ValueError(f"the mask {list(params['mask'])} does not broadcast to the input")
+    return (inputs[0],)
+
+
+def _constant(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """The same tensor for every sample."""
+    return (params["value"],)
+
+
 def _slice(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
@@ -256,10 +280,13 @@ OPS: Mapping[str, Op] = {
     "conv": Op(_conv, ("weight",), ("bias",), _CONV),
     "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
     **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
-    "softmax": Op(_same),
+    "softmax": Op(_softmax, optional=("mask",)),
+    "normalize": Op(_normalize, attrs=("axes", "epsilon", "centered")),
+    "constant": Op(_constant, ("value",)),
     "max_pool": Op(_pool, attrs=_POOL),
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
     "mean": Op(_mean, attrs=("axes", "keepdims")),
+    "reduce_max": Op(_mean, attrs=("axes", "keepdims")),
     "add": Op(_broadcast),
     "sub": Op(_broadcast),
     "mul": Op(_broadcast),
@@ -295,7 +322,9 @@ OPS: Mapping[str, Op] = {
     "q.matmul": Op(_matmul, _REQUANTIZE, attrs=_BOUNDS),
     "q.requantize": Op(_same, _REQUANTIZE, attrs=_BOUNDS, elementwise=True),
     "q.table": Op(_same, ("table",), elementwise=True),
-    "q.softmax": Op(_same, ("table",)),
+    "q.reduce_max": Op(_mean, attrs=("axes", "keepdims")),
+    "q.constant": Op(_constant, ("value",)),
+    "q.softmax": Op(_softmax, ("table",), ("mask",)),
     "q.concat": Op(_concat, attrs=("axis",)),
     "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
     "q.transpose": Op(_transpose, attrs=("perm",)),

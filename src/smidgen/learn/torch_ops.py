@@ -65,6 +65,25 @@ def _mean(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return x[0].mean(dim=[axis + 1 for axis in node.attrs["axes"]], keepdim=node.attrs["keepdims"])
 
 
+def _reduce_max(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return x[0].amax(dim=[axis + 1 for axis in node.attrs["axes"]], keepdim=node.attrs["keepdims"])
+
+
+def _normalize(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    axes = [axis + 1 for axis in node.attrs["axes"]]
+    centred = x[0] - x[0].mean(dim=axes, keepdim=True) if node.attrs["centered"] else x[0]
+    variance = centred.square().mean(dim=axes, keepdim=True)
+    return centred * torch.rsqrt(variance + node.attrs["epsilon"])
+
+
+def _softmax(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    if "mask" not in w:
+        return F.softmax(x[0], dim=-1)
+    kept = w["mask"] != 0
+    lowest = torch.finfo(x[0].dtype).min
+    return F.softmax(x[0].masked_fill(~kept, lowest), dim=-1) * kept
+
+
 def _pad(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     flat = list(chain.from_iterable(reversed(node.attrs["pads"])))
     return F.pad(x[0], flat, value=node.attrs["value"])
@@ -135,19 +154,33 @@ def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     return lambda node, x, w, out: function(x[0])
 
 
+def per_sample(x: Tensor, samples: int) -> Tensor:
+    """`x` [samples, ..]; a constant [1, ..] is repeated, without a copy."""
+    return x.expand(samples, *x.shape[1:])
+
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
+    **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
+    **{name: getattr(torch, name) for name in ("sigmoid", "tanh", "erf", "exp", "log", "sqrt", "rsqrt")},
+    **{name: getattr(torch, name) for name in ("reciprocal", "abs", "sin", "cos", "tan", "asin", "acos")},
+    **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
+    **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "step": lambda x: (x > 0).to(x.dtype),
+}
+
 TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]] = {
     "linear": _linear,
     "conv": _conv,
-    "relu": _elementwise(F.relu),
-    "relu6": _elementwise(F.relu6),
-    "sigmoid": _elementwise(torch.sigmoid),
-    "tanh": _elementwise(torch.tanh),
-    "hardsigmoid": _elementwise(F.hardsigmoid),
-    "hardswish": _elementwise(F.hardswish),
-    "softmax": _elementwise(lambda x: F.softmax(x, dim=-1)),
+    **{name: _elementwise(function) for name, function in ACTIVATIONS.items()},
+    "softmax": _softmax,
+    "normalize": _normalize,
+    "constant": lambda node, x, w, out: w["value"][None],
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
+    "reduce_max": _reduce_max,
     "add": _add,
     "sub": _sub,
     "mul": _mul,

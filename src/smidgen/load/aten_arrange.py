@@ -107,9 +107,7 @@ ARRANGE_HANDLERS: Mapping[str, Handler] = {
         ("_upsample_nearest_exact1d", "_upsample_nearest_exact2d"),
         _resize("nearest", "round_prefer_ceil", "half_pixel"),
     ),
-    **dict.fromkeys(
-        ("upsample_linear1d", "upsample_bilinear2d"), _resize("linear", rule="half_pixel")
-    ),
+    **dict.fromkeys(("upsample_linear1d", "upsample_bilinear2d"), _resize("linear", rule="half_pixel")),
     "upsample_bicubic2d": _resize("cubic", rule="half_pixel"),
 }
 ARRANGE_MOVES = frozenset(

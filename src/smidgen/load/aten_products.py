@@ -51,9 +51,7 @@ def _attention(call: Call) -> str:
 
 
 def _einsum(call: Call) -> str:
-    made, batch = einsum(
-        call.source, call.text["equation"], call.args["tensors"], call.batch_axis, call.name
-    )
+    made, batch = einsum(call.source, call.text["equation"], call.args["tensors"], call.batch_axis, call.name)
     if batch != call.batch_out:
         raise NotCaptured("an einsum with the batch in several places", "Keep the batch first")
     return made

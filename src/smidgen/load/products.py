@@ -25,9 +25,7 @@ def matmul(source: Source, a: Operand, b: Operand, name: str) -> str:
         matrix = _matrix(a)
         if matrix.array.ndim == 1 or source.rank(b) < 2:
             raise NotCaptured("a constant vector times a tensor", "Use a linear layer")
-        return source.axis_last(
-            b, source.rank(b) - 2, name, lambda v: source.linear(v, matrix, None, name)
-        )
+        return source.axis_last(b, source.rank(b) - 2, name, lambda v: source.linear(v, matrix, None, name))
     raise NotCaptured("an operation on two constants")
 
 
@@ -58,15 +56,15 @@ def _matrix(constant: Constant) -> Constant:
     return Constant(np.asarray(array), constant.name)
 
 
-def einsum(source: Source, equation: str, values: Sequence[Operand], batch: int, name: str) -> tuple[str, int]:
+def einsum(
+    source: Source, equation: str, values: Sequence[Operand], batch: int, name: str
+) -> tuple[str, int]:
     """(value, batch axis) of an einsum of one or two operands; `batch`: where the batch is in the values.
 
     Letters of both operands that are kept lead the product, those that are summed are its inner axis.
     """
     left, right = _parsed(equation, len(values))
-    letter = next(
-        terms[batch] for terms, value in zip(left, values, strict=True) if isinstance(value, str)
-    )
+    letter = next(terms[batch] for terms, value in zip(left, values, strict=True) if isinstance(value, str))
     if letter not in right:
         raise NotCaptured("it sums over the samples of a batch", "Keep samples independent")
     out = right.replace(letter, "")
@@ -100,7 +98,9 @@ def _contracted(source: Source, terms: list[str], out: str, values: Sequence[Ope
     summed = [c for c in first if c in second and c not in out]
     shared = [c for c in out if c in first and c in second]
     own = [[c for c in t if c in out and c not in shared] for t in terms]
-    if sorted(summed + shared + own[0]) != sorted(first) or sorted(summed + shared + own[1]) != sorted(second):
+    if sorted(summed + shared + own[0]) != sorted(first) or sorted(summed + shared + own[1]) != sorted(
+        second
+    ):
         raise NotCaptured("an einsum that sums over one operand alone", "Use sum")
     sizes = _sizes(source, terms, values)
     left = _grouped(source, a, first, shared, own[0], summed, sizes, f"{name}.left")

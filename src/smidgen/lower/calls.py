@@ -10,7 +10,7 @@ import numpy as np
 
 from smidgen.graph.trees import problem_of
 from smidgen.lower.program import Call, Pointer
-from smidgen.lower.site import CallSite, grid_of
+from smidgen.lower.site import CallSite, grid_of, stored_constant
 from smidgen.numerics import MAX_SHIFT
 
 RANK = 4  # of element-wise kernels, after neighbouring axes are merged
@@ -99,8 +99,8 @@ def _avg_pool(site: CallSite) -> list[Call]:
     return [site.call("q_avg_pool", args, site.input(), multiplier, shift, site.output())]
 
 
-def _mean(site: CallSite) -> list[Call]:
-    """Neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
+def _reduced(site: CallSite) -> dict[str, int]:
+    """k0 r0 k1 r1 k2: neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
     sizes, kept = [1], True
     for axis, size in enumerate(site.value().shape):
         if size == 1:
@@ -112,17 +112,35 @@ def _mean(site: CallSite) -> list[Call]:
             kept = not kept
     if len(sizes) > 5:
         raise site.refuse(
-            f"a mean over axes {tuple(site.node.attrs['axes'])}", "kernels reduce two runs of axes"
+            f"a reduction of axes {tuple(site.node.attrs['axes'])}", "kernels reduce two runs of axes"
         )
     if len(sizes) % 2 == 0:
         sizes.append(1)
-    # Reductions that are not there go to the front: k0 r0 k1 r1 k2.
-    sizes = [1] * (5 - len(sizes)) + sizes
-    if sizes[1] * sizes[3] >= MEAN_MAX_COUNT:
+    sizes = [1] * (5 - len(sizes)) + sizes  # reductions that are not there go to the front
+    return dict(zip(("k0", "r0", "k1", "r1", "k2"), sizes, strict=True))
+
+
+def _mean(site: CallSite) -> list[Call]:
+    args = _reduced(site)
+    if args["r0"] * args["r1"] >= MEAN_MAX_COUNT:
         raise site.refuse("a mean of too many values", f"fewer than {MEAN_MAX_COUNT} fit the accumulator")
     multiplier, shift, _ = site.ratio()
-    args = dict(zip(("k0", "r0", "k1", "r1", "k2"), sizes, strict=True)) | {"zero_x": site.zero()}
-    return [site.call("q_mean", args | site.finish(), site.input(), multiplier, shift, site.output())]
+    args |= {"zero_x": site.zero()} | site.finish()
+    return [site.call("q_mean", args, site.input(), multiplier, shift, site.output())]
+
+
+def _reduce_max(site: CallSite) -> list[Call]:
+    same_grids(site)
+    return [site.call("q_reduce_max", _reduced(site), site.input(), site.output())]
+
+
+def _constant(site: CallSite) -> list[Call]:
+    """Read where it is stored, unless the caller wants it as an output."""
+    stored = stored_constant(site.graph, site.node, site.constants)
+    if site.node.name not in site.copies:
+        return []
+    args = {"rows": 1, "run": site.out.nbytes, "stride_x": 0, "stride_y": 0}
+    return [site.call("copy", args, stored, site.output())]
 
 
 def strides_of(shape: Sequence[int]) -> list[int]:
@@ -242,7 +260,22 @@ def _softmax(site: CallSite) -> list[Call]:
     if site.integers("table", np.uint16)[0] == 0:
         raise site.refuse("the table of exponentials starts with 0", "the largest one is a divisor")
     args = {"rows": site.out.size // size, "size": size}
-    return [site.call("q_softmax", args, site.input(), table, site.output())]
+    if "mask" not in site.node.params:
+        return [site.call("q_softmax", args, site.input(), table, site.output())]
+    mask = _row_mask(site)
+    args["mask_rows"] = mask.nbytes // size
+    return [site.call("q_softmax_masked", args, site.input(), table, mask, site.output())]
+
+
+def _row_mask(site: CallSite) -> Pointer:
+    """A mask row for each of the last rows of the input, after which they repeat."""
+    shape = site.graph.weights[site.node.params["mask"]].shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    mask = site.integers("mask", np.uint8).reshape(shape)
+    whole = np.broadcast_to(mask, site.out.shape[-max(len(shape), 1) :])
+    name = site.node.params["mask"]
+    return site.constants.pointer(f"{name}{list(whole.shape)}", whole)
 
 
 def same_grids(site: CallSite) -> None:
@@ -335,6 +368,8 @@ RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,
+    "q.reduce_max": _reduce_max,
+    "q.constant": _constant,
     "q.add": _add,
     "q.mul": _mul,
     "q.requantize": _requantize,

@@ -31,7 +31,7 @@ ALL_RULES: Mapping[str, Rule] = {
 # Operators with kernels that read, or make, 16-bit values.
 BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
-MAKE_INT16 = BOTH_INT16 | {"q.linear"}
+MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 
 
 def schedule(graph: Graph) -> Program:
@@ -91,7 +91,7 @@ def _value_problem(value: Value) -> str:
 
 
 def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:
-    return node_calls(CallSite(graph, pointers_of(graph, plan), plan.copies, constants, node))
+    return node_calls(CallSite(graph, pointers_of(graph, plan, constants), plan.copies, constants, node))
 
 
 def node_calls(site: CallSite) -> list[Call]:

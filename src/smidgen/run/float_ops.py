@@ -18,10 +18,29 @@ from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
 
 
-def softmax(x: Array) -> Array:
-    """Over the last axis."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+def _softmax(site: Site, x: Sequence[Array]) -> Array:
+    """Over the last axis. Where a mask lets nothing through, all weights are 0."""
+    if "mask" not in site.weights:
+        e = np.exp(x[0] - x[0].max(axis=-1, keepdims=True))
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+    scores = np.where(site.weights["mask"] != 0, x[0], -np.inf)
+    top = scores.max(axis=-1, keepdims=True)
+    e = np.exp(scores - np.where(np.isfinite(top), top, 0))
+    total = e.sum(axis=-1, keepdims=True)
+    return np.asarray(e / np.where(total == 0, 1, total))
+
+
+def _normalize(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    centred = x[0] - x[0].mean(axis=axes, keepdims=True) if site.attrs["centered"] else x[0]
+    variance = np.square(centred).mean(axis=axes, keepdims=True)
+    return np.asarray(centred / np.sqrt(variance + np.float32(site.attrs["epsilon"])))
+
+
+def constant(site: Site, x: Sequence[Array]) -> Array:
+    """The stored tensor once a sample; no copy is made."""
+    value = site.weights["value"].astype(site.outputs[0].dtype, copy=False)
+    return np.broadcast_to(value, (site.samples, *value.shape))
 
 
 def _biased(site: Site, y: Array) -> Array:
@@ -68,6 +87,11 @@ def _avg_pool(site: Site, x: Sequence[Array]) -> Array:
 def _mean(site: Site, x: Sequence[Array]) -> Array:
     axes = tuple(axis + 1 for axis in site.attrs["axes"])
     return np.asarray(x[0].mean(axis=axes, keepdims=site.attrs["keepdims"]))
+
+
+def reduce_max(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    return np.asarray(x[0].max(axis=axes, keepdims=site.attrs["keepdims"]))
 
 
 def _pad(site: Site, x: Sequence[Array]) -> Array:
@@ -166,10 +190,13 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "conv": _conv,
     "batch_norm": _batch_norm,
     **{name: _elementwise(function) for name, function in ACTIVATION_FUNCTIONS.items()},
-    "softmax": _elementwise(softmax),
+    "softmax": _softmax,
+    "normalize": _normalize,
+    "constant": constant,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
+    "reduce_max": reduce_max,
     "add": _add,
     "sub": _sub,
     "mul": _mul,

@@ -126,6 +126,12 @@ typedef struct {
 void smg_q_mean(const smg_q_mean_args *a, const int8_t *x, const uint16_t *multiplier, const uint8_t *shift,
                 int8_t *y);
 
+/* The maximum over the axes r0 and r1: x [k0][r0][k1][r1][k2], y [k0][k1][k2]. */
+typedef struct {
+    int32_t k0, r0, k1, r1, k2;
+} smg_q_reduce_max_args;
+void smg_q_reduce_max(const smg_q_reduce_max_args *a, const int8_t *x, int8_t *y);
+
 /* sat(((x0 - zero_0) * multiplier_0 + (x1 - zero_1) * multiplier_1 + 2^(shift-1) >> shift) + zero_y).
  * y [d0][d1][d2][d3]; element strides s0_.. of x0 and s1_.. of x1, 0 on axes that are broadcast.
  * Multipliers 0..65535; shift 1..30 (a longer shift rounds to 0, as 30 does). In place with an operand that
@@ -174,6 +180,14 @@ typedef struct {
     int32_t rows, size;
 } smg_q_softmax_args;
 void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y);
+
+/* The same over the entries for which `mask` [mask_rows][size] is not 0; the others get weight 0 (-128). Row
+ * r of x has row r modulo mask_rows of the mask. In place. */
+typedef struct {
+    int32_t rows, size, mask_rows;
+} smg_q_softmax_masked_args;
+void smg_q_softmax_masked(const smg_q_softmax_masked_args *a, const int8_t *x, const uint16_t *table,
+                          const uint8_t *mask, int8_t *y);
 
 /* The same operators where a value has 16 bits: `wide_*` is 1 for those that do (int16_t, zero point
  * -32768..32767, bounds likewise), 0 for int8_t. Strides count elements. smg_q_linear16 makes int16_t. */

@@ -227,6 +227,17 @@ bool fits(const smg_q_softmax_args &a, const Span *p) {
     return nonzero && holds(p[0], product({a.rows, a.size})) && holds(p[2], product({a.rows, a.size}));
 }
 
+bool fits(const smg_q_softmax_masked_args &a, const Span *p) {
+    const Span unmasked[] = {p[0], p[1], p[3]};
+    return all_in(1, LIMIT, {a.mask_rows}) && fits(smg_q_softmax_args{a.rows, a.size}, unmasked) &&
+           holds(p[2], product({a.mask_rows, a.size}));
+}
+
+bool fits(const smg_q_reduce_max_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.k0, a.r0, a.k1, a.r1, a.k2}) &&
+           holds(p[0], product({a.k0, a.r0, a.k1, a.r1, a.k2})) && holds(p[1], product({a.k0, a.k1, a.k2}));
+}
+
 bool fits(const smg_copy_args &a, const Span *p) {
     const Sizes dims = {a.rows, a.run};
     // Runs may not overlap in y: that also bounds the work by the memory.
@@ -382,6 +393,8 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_requantize),
     KERNEL(smg_q_table),
     KERNEL(smg_q_softmax),
+    KERNEL(smg_q_softmax_masked),
+    KERNEL(smg_q_reduce_max),
     KERNEL(smg_q_linear16),
     KERNEL(smg_q_add16),
     KERNEL(smg_q_mul16),
