@@ -12,6 +12,7 @@ from smidgen.load.onnx_call import Call, Handler, Placed
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured
+from smidgen.load.upsampling import conv_transpose, cut_to
 from smidgen.load.window_pads import Pair, ceil_pads, same_pads
 
 
@@ -22,6 +23,21 @@ def _conv(call: Call) -> str:
     pads = _pads(call, kernel, stride, dilation)
     groups = int(call.attrs.get("group", 1))
     return call.source.conv(call.x, weight, call.constant(2), stride, pads, dilation, groups, call.name)
+
+
+def _conv_transpose(call: Call) -> str:
+    weight = call.needed(1)
+    kernel, groups = weight.array.shape[2:], int(call.attrs.get("group", 1))
+    stride, dilation = _each(call, "strides"), _each(call, "dilations")
+    extra = tuple(call.attrs.get("output_padding") or (0,) * len(kernel))
+    pads = _pads(call, kernel, stride, dilation)
+    rule = _text(call, "auto_pad", "NOTSET")
+    if "output_shape" in call.attrs or rule.startswith("SAME"):
+        sizes = list(call.attrs.get("output_shape") or (n * s for n, s in zip(call.space, stride)))
+        spans = zip(call.space, kernel, stride, dilation, extra, sizes[-len(kernel) :], strict=True)
+        pads = [cut_to(n, k, s, d, e, out, rule == "SAME_UPPER") for n, k, s, d, e, out in spans]
+    bias = call.constant(2)
+    return conv_transpose(call.source, call.x, weight, bias, stride, pads, extra, dilation, groups, call.name)
 
 
 def _gemm(call: Call) -> str:
@@ -227,6 +243,7 @@ _ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish
 
 HANDLERS: Mapping[str, Handler] = {
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
