@@ -27,13 +27,13 @@ to float32 first, because that is what a network's values are here.
 - **wrong**: other numbers, or a crash. There must be none.
 
 **How tests were presented.** A network here maps samples to outputs, and the batch is the first axis; node
-tests hand everything to the operator as an input, and many have no batch axis. So a test is tried *as it is* (its
-first axis is the batch; the second of time-major recurrent layers; all inputs are data, or the first is and
-the others are stored in the model as exporters store them), then *as samples* (a batch axis in front of its
-tensors, two copies of the sample in it, axes in the operator's settings moved up by one), then *on constants*
-(all inputs stored, the result added to zeros). The first that is captured counts, else the best one; a wrong
-result in any of them makes the test wrong. Models of operator sets before 11 were converted to 11 by
-`onnx.version_converter`.
+tests hand everything to the operator as an input, and many have no batch axis. So a test is tried *as it is*
+(its first axis is the batch, the second of time-major recurrent layers; all inputs are data, or the first is
+and the others are stored in the model as exporters store them), then *as samples* (a batch axis in front of
+its tensors, two copies of the sample in it, axes in the operator's settings moved up by one), then *on
+constants* (all inputs stored, the result added to zeros). The first that is captured counts, else the best
+one; a wrong result in any of them makes the test wrong. Models of operator sets before 11 were converted to
+11 by `onnx.version_converter`.
 """
 BACK_ENDS = """## Operators that become part of the graph
 
