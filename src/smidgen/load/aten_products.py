@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from smidgen.load.aten_call import Call, Handler
 from smidgen.load.products import attention, einsum, matmul, product
 from smidgen.load.source import Constant, NotCaptured
@@ -44,10 +46,12 @@ def _attention(call: Call) -> str:
         raise NotCaptured("attention to a constant", "Compute queries, keys and values from the input")
     if call.args["dropout_p"]:
         raise NotCaptured("dropout in training mode", "Call .eval() before exporting")
-    if call.args["attn_mask"] is not None or call.args["is_causal"]:
-        raise NotCaptured("attention with a mask", "Leave the mask out")
     call.outer_batch(query)
-    return attention(call.source, query, key, value, call.args["scale"], call.name)
+    mask = call.constant("attn_mask")
+    if call.args["is_causal"]:
+        sizes = (call.source.shape(x)[-2] for x in (query, key))
+        mask = Constant(np.tri(*sizes, dtype=np.bool_))
+    return attention(call.source, query, key, value, call.args["scale"], mask, call.name)
 
 
 def _einsum(call: Call) -> str:

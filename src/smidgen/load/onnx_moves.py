@@ -85,10 +85,13 @@ def _gather(call: Call) -> str | Placed:
     size = call.source.shape(call.x)[axis]
     if index.ndim == 0:
         return call.without([axis], call.source.select(call.x, axis, int(index), call.name))
-    rows = [int(i) % size for i in index.ravel()]
-    if index.ndim != 1 or rows != list(range(rows[0], rows[0] + len(rows))):
-        raise NotCaptured("a selection of scattered positions", "Take neighbouring ones")
-    return call.source.slice(call.x, axis, rows[0], rows[-1] + 1, 1, call.name)
+    rows = call.source.gather(call.x, axis, index.ravel() % size, call.name)
+    if index.ndim == 1:
+        return rows
+    shape = list(call.source.shape(rows))
+    shape[axis : axis + 1] = index.shape
+    batch = call.batch_axis + (index.ndim - 1 if axis < call.batch_axis else 0)
+    return Placed(call.source.reshape(rows, shape, f"{call.name}.shaped"), batch)
 
 
 def _split(call: Call) -> list[str]:

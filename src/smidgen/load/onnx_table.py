@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.load.activations import activation, clamp, hard_sigmoid, leaky_relu, silu
+from smidgen.load.arrange import pad_with_copies
+from smidgen.load.onnx_arrange import ARRANGE_HANDLERS
 from smidgen.load.onnx_call import Call, Handler, Placed
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_products import PRODUCT_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured
 from smidgen.load.upsampling import conv_transpose, cut_to
@@ -31,7 +34,7 @@ def _conv_transpose(call: Call) -> str:
     stride, dilation = _each(call, "strides"), _each(call, "dilations")
     extra = tuple(call.attrs.get("output_padding") or (0,) * len(kernel))
     pads = _pads(call, kernel, stride, dilation)
-    rule = _text(call, "auto_pad", "NOTSET")
+    rule = call.text("auto_pad", "NOTSET")
     if "output_shape" in call.attrs or rule.startswith("SAME"):
         sizes = list(call.attrs.get("output_shape") or (n * s for n, s in zip(call.space, stride)))
         spans = zip(call.space, kernel, stride, dilation, extra, sizes[-len(kernel) :], strict=True)
@@ -51,13 +54,6 @@ def _gemm(call: Call) -> str:
             raise NotCaptured("a bias that differs between samples")
         bias = Constant(bias.array * call.attrs.get("beta", 1.0), bias.name)
     return call.source.linear(call.x, scaled, bias, call.name, transposed=not call.attrs.get("transB"))
-
-
-def _matmul(call: Call) -> str:
-    weight = call.needed(1)
-    if weight.array.ndim != 2:
-        raise NotCaptured(f"a product with a constant of {weight.array.ndim} axes", "Use a linear layer")
-    return call.source.linear(call.x, weight, None, call.name, transposed=True)
 
 
 def _batch_norm(call: Call) -> str:
@@ -196,16 +192,16 @@ def _power(call: Call) -> str:
 
 
 def _pad(call: Call) -> str:
-    if _text(call, "mode", "constant") != "constant":
-        raise NotCaptured(f"padding by {_text(call, 'mode', '')}", "Pad with zeros")
     rank = call.source.rank(call.x)
     given, axes = call.integers("pads", 1) or (), call.integers("axes", 3)
     numbers = [axis % (rank + 1) for axis in (range(rank + 1) if axes is None else axes)]
     pads = dict(zip(numbers, zip(given[: len(numbers)], given[len(numbers) :], strict=True), strict=True))
     if any(pads.get(0, (0, 0))):
         raise NotCaptured("it pads the batch dimension")
-    value = call.scalar("value", 2) or 0.0
-    return call.source.pad(call.x, [pads.get(axis + 1, (0, 0)) for axis in range(rank)], value, call.name)
+    around = [pads.get(axis + 1, (0, 0)) for axis in range(rank)]
+    if (mode := call.text("mode", "constant")) != "constant":
+        return pad_with_copies(call.source, call.x, around, mode, call.name)
+    return call.source.pad(call.x, around, call.scalar("value", 2) or 0.0, call.name)
 
 
 def _dropout(call: Call) -> str:
@@ -223,13 +219,8 @@ def _each(call: Call, key: str) -> tuple[int, ...]:
     return tuple(call.attrs.get(key) or (1,) * len(call.space))
 
 
-def _text(call: Call, key: str, default: str) -> str:
-    value = call.attrs.get(key, default)
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _pads(call: Call, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[Pair]:
-    rule, rank = _text(call, "auto_pad", "NOTSET"), len(kernel)
+    rule, rank = call.text("auto_pad", "NOTSET"), len(kernel)
     if rule.startswith("SAME"):
         first = rule == "SAME_LOWER"
         sizes = zip(call.space, kernel, stride, dilation, strict=True)
@@ -245,7 +236,6 @@ HANDLERS: Mapping[str, Handler] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
-    "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
     "MaxPool": _pool("max"),
     "AveragePool": _pool("avg"),
@@ -270,6 +260,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Pad": _pad,
     "Cast": lambda call: call.x,
     "Dropout": _dropout,
+    **PRODUCT_HANDLERS,
+    **ARRANGE_HANDLERS,
     **MOVE_HANDLERS,
     **RECURRENT_HANDLERS,
 }
@@ -277,7 +269,7 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *("MatMul", "ReduceMean", "ReduceSum", *_ACTIVATIONS, "Clip", "HardSigmoid", "LeakyRelu", "Swish"),
+        *(*PRODUCT_HANDLERS, "Tile", "ReduceMean", "ReduceSum", *_ACTIVATIONS, "Clip", "HardSigmoid", "LeakyRelu", "Swish"),
         *(
             "Add",
             "Sum",

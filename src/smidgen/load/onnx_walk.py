@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
+from smidgen.load.arrange import expand
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
 from smidgen.load.onnx_island import Cutting, fold, needs
@@ -162,19 +163,27 @@ class Walk:
             raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
         return axes[0] if axes else 0
 
-    def _expand(self, node: Any) -> str:
+    def _expand(self, node: Any) -> str | Placed:
         """An expanded value whose readers broadcast anyway need not be expanded."""
         value, target = self.values.get(node.input[0]), self.constants.get(node.input[1])
         readers = [n for n in self.model.graph.node if node.output[0] in n.input]
         if value is None or target is None or not readers:
             raise NotCaptured("the graph has no operator for Expand")
-        full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(target))
+        full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(int(n) for n in target))
         for reader in readers:
             others = [n for n in reader.input if n != node.output[0]]
             known = [self._full_shape(n) == full for n in others if n in self.values]
             if reader.op_type not in _BROADCASTING or not any(known):
-                raise NotCaptured("the graph has no operator for Expand", "Let the next operator broadcast")
+                return self._repeated(node, value, full)
         return value
+
+    def _repeated(self, node: Any, value: str, full: tuple[int, ...]) -> Placed:
+        own, axis = self._full_shape(node.input[0]), self.batch_axes.get(node.input[0], 0)
+        place = axis + len(full) - len(own)
+        if full[place] != self.batch:
+            raise NotCaptured("it repeats the samples of a batch", "Repeat another axis")
+        sample = [n for i, n in enumerate(full) if i != place]
+        return Placed(expand(self.source, value, sample, _label(node)), place)
 
     def _operand(self, name: str, node: Any) -> Operand | None:
         if not name:
@@ -182,7 +191,7 @@ class Walk:
         if name in self.values:
             return self.values[name]
         if name in self.constants:
-            if name in self.of_batch and node.op_type not in ("Reshape", "Expand", *RECURRENT_HANDLERS):
+            if name in self.of_batch and node.op_type not in ("Reshape", "Expand", "Resize", *RECURRENT_HANDLERS):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
             named = name in self.named and not name.startswith(("onnx::", "/"))
             return Constant(self.constants[name], name if named else "")

@@ -37,13 +37,21 @@ def product(source: Source, a: str, b: str, name: str, scale: float = 1.0) -> st
     return source.op("matmul", [a, b], name, scale=scale)
 
 
-def attention(source: Source, query: str, key: str, value: str, scale: float | None, name: str) -> str:
-    """softmax(scale * query @ key^T) @ value with [..., T, D] each; the scale defaults to D^-1/2."""
+def attention(
+    source: Source, query: str, key: str, value: str, scale: float | None, mask: Constant | None, name: str
+) -> str:
+    """softmax(scale * query @ key^T + mask) @ value with [..., T, D] each; the scale defaults to D^-1/2.
+
+    A mask of booleans is true for what counts.
+    """
     rank, depth = source.rank(key), source.shape(query)[-1]
     turned = source.transpose(key, [*range(rank - 2), rank - 1, rank - 2], f"{name}.keys")
     factor = 1.0 / math.sqrt(depth) if scale is None else float(scale)
     scores = product(source, query, turned, f"{name}.scores", factor)
-    weights = source.op("softmax", [scores], f"{name}.softmax")
+    kept = None if mask is None or mask.array.dtype != np.bool_ else mask.array
+    if mask is not None and kept is None:
+        scores = source.add(scores, mask, f"{name}.masked")
+    weights = source.softmax(scores, rank - 1, f"{name}.softmax", kept)
     return product(source, weights, value, name)
 
 
