@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from smidgen.emit.c_golden import random_inputs
 from smidgen.emit.onnx import OnnxEmitter
 from smidgen.emit.onnx_float import FloatOnnxEmitter
 from smidgen.errors import SmidgenError
-from smidgen.graph import Graph
+from smidgen.graph import Graph, GraphBuilder
 from smidgen.learn.twin import TRAINABLE, GraphTwin
 from smidgen.lower import lower
 from smidgen.lower.canonical import canonical
@@ -36,9 +38,9 @@ def support(graph: Graph) -> dict[str, bool]:
 
     The C is checked and written, not compiled: tests/contracts compiles it.
     """
-    rng = np.random.default_rng(SEED)
-    shapes = [graph.values[name].shape for name in graph.inputs]
-    x = [rng.normal(size=(SAMPLES, *shape)).astype(np.float32) for shape in shapes]
+    graph = with_one_input(graph)
+    shape = graph.values[graph.inputs[0]].shape
+    x = [np.random.default_rng(SEED).normal(size=(SAMPLES, *shape)).astype(np.float32)]
     found = {"torch twin": _works(_twin, graph, x), "ONNX, float": _works(_float_onnx, graph, x)}
     integer = _quantized(graph, x)
     found["int8"] = integer is not None
@@ -50,6 +52,25 @@ def support(graph: Graph) -> dict[str, bool]:
     for column, attempt in tries.items():
         found[column] = integer is not None and _works(attempt, integer, random_inputs(integer, SAMPLES))
     return {column: found[column] for column in COLUMNS}
+
+
+def with_one_input(graph: Graph) -> Graph:
+    """`graph` with its inputs as stretches of one vector: data sets, and so calibration, have one input."""
+    if len(graph.inputs) == 1:
+        return graph
+    builder = GraphBuilder(graph.name)
+    shapes = [graph.values[name].shape for name in graph.inputs]
+    ends = np.cumsum([math.prod(shape) for shape in shapes]).tolist()
+    x = builder.input("all inputs", (ends[-1],))
+    given = {}
+    for name, shape, stop in zip(graph.inputs, shapes, ends):
+        part = builder.op("slice", [x], axis=0, start=stop - math.prod(shape), stop=stop, step=1)
+        given[name] = builder.op("reshape", [part], shape=shape)
+    for node in graph.nodes:
+        for name in node.params.values():
+            builder.weight(name, graph.weights[name])
+        builder.append(replace(node, inputs=tuple(given.get(name, name) for name in node.inputs)))
+    return builder.graph([given.get(name, name) for name in graph.outputs])
 
 
 def _works(
@@ -66,8 +87,6 @@ def _twin(graph: Graph, x: Sequence[np.ndarray]) -> bool:
 
     if not {node.op for node in graph.walk()} <= TRAINABLE:
         return False
-    if len(x) > 1:
-        return True  # its operators are; a twin itself is fed one input
     with torch.no_grad():
         made = GraphTwin(graph).eval()(torch.from_numpy(x[0])).numpy()
     return np.allclose(made, run_float(graph, x), rtol=1e-4, atol=1e-5)
@@ -77,7 +96,7 @@ def _quantized(graph: Graph, x: Sequence[np.ndarray]) -> Graph | None:
     """The lowered network, int8 throughout; None where some of it stays real."""
     plain = canonical(graph)
     try:
-        gridded = with_grids(plain, calibrate(plain, [tuple(x)], 8, "minmax", SEED))
+        gridded = with_grids(plain, calibrate(plain, x, 8, "minmax", SEED))
         bits = dict.fromkeys(weight_names(plain), 8)
         weights = quantized_weights(plain, bits, lambda dense, width: Affine.fit(dense, width, "channel"))
         lowered = lower(gridded.with_weights(weights))

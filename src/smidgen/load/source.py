@@ -182,6 +182,8 @@ class Source:
 
     def fill(self, x: str, kept: Array, value: float, name: str) -> str:
         """x where the constant `kept` (which broadcasts to x) is true, else `value`, which may be -infinity."""
+        if np.isneginf(value):
+            _check_rows(kept)
         limits = np.finfo(np.float32)
         lowest = float(np.clip(value, limits.min, limits.max))
         part = self.mul(x, Constant(kept.astype(np.float32)), f"{name}.kept")
@@ -310,6 +312,7 @@ class Source:
 
     def _masked_sum(self, x: str, array: Array, name: str) -> str:
         """x + array, where some entries of `array` are so low that a softmax gives them no weight."""
+        _check_rows(~np.isneginf(array))
         limits = np.finfo(np.float32)
         finite = Constant(np.clip(array, limits.min, limits.max))
         total = self.op("add", [x, self.constant(finite, f"{name}.constant")], name)
@@ -342,6 +345,12 @@ class Source:
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         return self.builder.graph(outputs)
+
+
+def _check_rows(kept: npt.NDArray[Any]) -> None:
+    """A softmax over nothing but -infinity is NaN, and some networks ask for it: finite numbers have none."""
+    if kept.ndim and not kept.astype(bool).any(axis=-1).all():
+        raise NotCaptured("a mask of -infinity that leaves nothing of a row", "Leave one entry in each row")
 
 
 def aligned(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:
