@@ -12,9 +12,8 @@ from smidgen.load.source import Constant, NotCaptured
 
 
 def _matmul(call: Call) -> str:
-    a, b = call.operand("self"), call.operand("other" if "other" in call.args else "mat2")
-    if isinstance(a, str) and isinstance(b, str):
-        call.outer_batch(a)
+    a, b = call.args["self"], call.args["other" if "other" in call.args else "mat2"]
+    call.outer_batch(a if isinstance(a, str) else b, rows_too=isinstance(b, Constant))
     return matmul(call.source, a, b, call.name)
 
 
@@ -28,7 +27,7 @@ def _addmm(call: Call) -> str:
 
 def _baddbmm(call: Call) -> str:
     """beta * self + alpha * batch1 @ batch2."""
-    a, b, added = (call.operand(key) for key in ("batch1", "batch2", "self"))
+    a, b, added = (call.args[key] for key in ("batch1", "batch2", "self"))
     if not (isinstance(a, str) and isinstance(b, str)):
         raise NotCaptured("a product with a constant", "Use a linear layer")
     beta, alpha = float(call.args["beta"]), float(call.args["alpha"])

@@ -20,18 +20,16 @@ from smidgen.load.aten_folded import (
     PRODUCTS,
     TURNS,
     VIEWS,
-    Fold,
     FoldedCall,
     folded_plain,
     folded_product,
-    folded_turn,
-    folded_view,
     turn_of,
 )
 from smidgen.load.aten_island import IslandWriter
 from smidgen.load.aten_moves import MOVES
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS
+from smidgen.load.folded import Fold, folded_turn, folded_view
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
 
@@ -209,7 +207,8 @@ class Walk:
             elif name in PRODUCTS:
                 result, after = folded_product(call, name, folds), call.fold
             else:
-                if len(set(folds)) > 1 or any(n in self.values and n not in self.folds for n in node.all_input_nodes):
+                plain = [n for n in node.all_input_nodes if n in self.values and n not in self.folds]
+                if len(set(folds)) > 1 or plain:
                     raise NotCaptured("it combines tensors with different batches", "Keep the batch first")
                 result, after = folded_plain(call, name, HANDLERS[name]), call.fold
         self.values[node] = result

@@ -30,9 +30,8 @@ def _space_to_depth(call: Call) -> str:
 
 
 def _resize(call: Call) -> str:
-    old = call.opset < 11 or len(call.inputs) == 2  # Upsample, and Resize before it knew coordinates
-    rule = "asymmetric" if old else call.text("coordinate_transformation_mode", "half_pixel")
-    rounding = "floor" if old else call.text("nearest_mode", "round_prefer_floor")
+    rule = call.text("coordinate_transformation_mode", "half_pixel")
+    rounding = call.text("nearest_mode", "round_prefer_floor")
     kind = call.text("mode", "nearest")
     if call.attrs.get("antialias") or call.attrs.get("exclude_outside"):
         raise NotCaptured("resizing with antialias or exclude_outside", "Leave these options out")
@@ -41,7 +40,7 @@ def _resize(call: Call) -> str:
     if kind == "cubic" and not math.isclose(call.attrs.get("cubic_coeff_a", CUBIC), CUBIC):
         raise NotCaptured("cubic interpolation with a coefficient of its own", "Use -0.75")
     x = call.x
-    for axis, (out, scale) in enumerate(_targets(call, old)):
+    for axis, (out, scale) in enumerate(_targets(call)):
         size, name = call.source.shape(x)[axis], f"{call.name}.{axis}"
         if out == size and scale == 1.0:
             continue
@@ -53,12 +52,12 @@ def _resize(call: Call) -> str:
     return x
 
 
-def _targets(call: Call, old: bool) -> list[tuple[int, float]]:
+def _targets(call: Call) -> list[tuple[int, float]]:
     """(size, scale) that each axis of a sample gets."""
     shape = list(call.source.shape(call.x))
     shape.insert(call.batch_axis, call.batch)
     axes = [axis % len(shape) for axis in call.attrs.get("axes", range(len(shape)))]
-    scales = call.attrs["scales"] if "scales" in call.attrs else _numbers(call, 1 if old else 2)
+    scales = _numbers(call, 2)
     found = [(n, 1.0) for n in shape]
     if scales:
         for axis, scale in zip(axes, scales, strict=True):
@@ -81,5 +80,4 @@ ARRANGE_HANDLERS: Mapping[str, Handler] = {
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
     "Resize": _resize,
-    "Upsample": _resize,
 }

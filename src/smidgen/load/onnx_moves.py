@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from smidgen.load.onnx_call import Call, Handler, Placed
+from smidgen.load.onnx_folded import target_shape
 from smidgen.load.source import Constant, NotCaptured
 
 
@@ -31,12 +32,7 @@ def _flatten(call: Call) -> str:
 def _reshape(call: Call) -> Placed:
     shape = list(call.source.shape(call.x))
     shape.insert(call.batch_axis, call.batch)
-    target = [int(n) for n in call.needed(1).array]
-    if not call.attrs.get("allowzero"):
-        target = [shape[axis] if n == 0 else n for axis, n in enumerate(target)]
-    if -1 in target:
-        known = math.prod(n for n in target if n != -1)
-        target[target.index(-1)] = math.prod(shape) // max(known, 1)
+    target = target_shape(call, shape)
     before = math.prod(shape[: call.batch_axis])
     places = [i for i, n in enumerate(target) if n == call.batch and math.prod(target[:i]) == before]
     if not places or math.prod(target) != math.prod(shape):

@@ -12,10 +12,10 @@ from smidgen.load.source import Constant, NotCaptured
 
 
 def _matmul(call: Call) -> str | Placed:
-    a, b = call.operand(0), call.operand(1)
-    first = next(value for value in (a, b) if isinstance(value, str))
-    rank = call.source.rank(first)
-    if isinstance(a, str) and isinstance(b, str) and call.batch_axis > rank - 2:
+    a, b = call.inputs[:2]
+    rank = call.source.rank(next(value for value in (a, b) if isinstance(value, str)))
+    outer = rank - 1 if isinstance(b, Constant) else rank - 2  # rows may be samples of a constant's factor
+    if call.batch_axis > outer:
         raise NotCaptured("it multiplies across the samples of a batch", "Keep the batch first")
     made = matmul(call.source, a, b, call.name)
     return made if call.source.rank(made) == rank else call.without([rank - 1], made)
@@ -33,9 +33,7 @@ def _attention(call: Call) -> str:
         raise NotCaptured("attention with a cache or capped scores", "Export it without them")
     flat = call.source.rank(call.x) == 2
     counts = [int(call.attrs.get(f"{kind}_num_heads", 1)) for kind in ("q", "kv", "kv")]
-    query, key, value = (
-        _heads(call, i, counts[i]) if flat else call.value(i) for i in range(3)
-    )
+    query, key, value = (_heads(call, i, counts[i]) if flat else call.value(i) for i in range(3))
     served, heads = (call.source.shape(x)[0] for x in (query, key))
     groups = np.repeat(np.arange(heads), served // heads)
     key, value = (

@@ -269,7 +269,17 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *(*PRODUCT_HANDLERS, "Tile", "ReduceMean", "ReduceSum", *_ACTIVATIONS, "Clip", "HardSigmoid", "LeakyRelu", "Swish"),
+        *(
+            *PRODUCT_HANDLERS,
+            "Tile",
+            "ReduceMean",
+            "ReduceSum",
+            *_ACTIVATIONS,
+            "Clip",
+            "HardSigmoid",
+            "LeakyRelu",
+            "Swish",
+        ),
         *(
             "Add",
             "Sum",

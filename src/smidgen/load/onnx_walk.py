@@ -11,8 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.arrange import expand
+from smidgen.load.folded import Fold
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
+from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, turned
 from smidgen.load.onnx_island import Cutting, fold, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
@@ -51,6 +53,7 @@ class Walk:
         self.types: dict[str, int] = {}
         self.constants: dict[str, Array] = {}
         self.of_batch: dict[str, Array] = {}
+        self.folds: dict[str, Fold] = {}
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
 
@@ -120,6 +123,8 @@ class Walk:
         attrs, kind = _attributes(node), self._type(node)
         batch = self._batch_axis(node)
         inputs = [self._operand(name, node) for name in node.input]
+        if self._captured_folded(node, inputs, attrs, batch, kind):
+            return
         if node.op_type == "Expand":
             made: Any = self._expand(node)
         else:
@@ -134,6 +139,38 @@ class Walk:
             self.values[name], self.types[name] = value, kind
             if axis:
                 self.batch_axes[name] = axis
+
+    def _captured_folded(
+        self, node: Any, inputs: Sequence[Operand | None], attrs: Mapping[str, Any], batch: int, kind: int
+    ) -> bool:
+        """An operator that reads or makes a tensor with a folded batch: see onnx_folded.py."""
+        folds = {self.folds.get(name) for name in node.input if name in self.values}
+        folded = next((fold for fold in folds if fold), None)
+        label, axis = _label(node, inputs), batch if folded is None else folded.axis + 1
+        common = (self.source, label, inputs, attrs, self.opset, self.batch, axis, len(node.output))
+        after = folded
+        if node.op_type == "Reshape" and (folded or not self._keeps_batch(Call(*common))):
+            value, axis, after = reshaped(Call(*common), folded)
+        elif folded is None:
+            return False
+        elif len(folds) > 1:
+            raise NotCaptured("it combines tensors with different batches", "Keep the batch first")
+        elif node.op_type == "Transpose":
+            value, after = turned(Call(*common), folded)
+        else:
+            value = plain(FoldedCall(*common, folded), node.op_type, HANDLERS[node.op_type])
+        self.values[node.output[0]], self.types[node.output[0]] = value, kind
+        if after is not None:
+            self.folds[node.output[0]] = after
+        elif axis:
+            self.batch_axes[node.output[0]] = axis
+        return True
+
+    def _keeps_batch(self, call: Call) -> bool:
+        """Whether a reshape has the batch by itself in its result."""
+        shape = list(call.source.shape(call.x))
+        shape.insert(call.batch_axis, call.batch)
+        return call.batch in target_shape(call, shape)
 
     def _type(self, node: Any) -> int:
         """The element type of the results. Raises NotCaptured for arithmetic on integers."""
@@ -191,7 +228,12 @@ class Walk:
         if name in self.values:
             return self.values[name]
         if name in self.constants:
-            if name in self.of_batch and node.op_type not in ("Reshape", "Expand", "Resize", *RECURRENT_HANDLERS):
+            if name in self.of_batch and node.op_type not in (
+                "Reshape",
+                "Expand",
+                "Resize",
+                *RECURRENT_HANDLERS,
+            ):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
             named = name in self.named and not name.startswith(("onnx::", "/"))
             return Constant(self.constants[name], name if named else "")
@@ -266,11 +308,14 @@ class Walk:
 
     def _full_shape(self, name: str) -> tuple[int, ...]:
         shape = list(self.source.shape(self.values[name]))
+        if name in self.folds:
+            shape[self.folds[name].axis] *= self.batch
+            return tuple(shape)
         shape.insert(self.batch_axes.get(name, 0), self.batch)
         return tuple(shape)
 
     def _leads_with_batch(self, name: str) -> bool:
-        return name in self.values and not self.batch_axes.get(name)
+        return name in self.values and not self.batch_axes.get(name) and name not in self.folds
 
 
 def _array(tensor: Any) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from smidgen.load.source import Constant, NotCaptured, Operand, Source
 
 
-def matmul(source: Source, a: Operand, b: Operand, name: str) -> str:
+def matmul(source: Source, a: Operand | None, b: Operand | None, name: str) -> str:
     """a @ b on the last two axes; one of them may be a constant matrix. Samples, so without the batch."""
     if isinstance(a, str) and isinstance(b, str):
         return product(source, a, b, name)
