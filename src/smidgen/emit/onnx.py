@@ -17,7 +17,7 @@ import numpy as np
 from smidgen.emit.emitter import Emitter, Problem
 from smidgen.emit.onnx_artifact import OnnxArtifact, save, target_problems
 from smidgen.emit.onnx_model import stored_weight, to_model
-from smidgen.emit.onnx_ops import RULES
+from smidgen.emit.onnx_products import ALL_RULES
 from smidgen.formats import Format, Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of
@@ -56,7 +56,7 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
     if node.op == "q.scan":
         body = body_of(node, graph.weights)
         return [problem for inner in body.nodes for problem in _node_problems(body, inner)]
-    if node.op not in RULES and node.op != "q.decode":
+    if node.op not in ALL_RULES and node.op != "q.decode":
         reason = (
             f"no rule for {node.op}" if node.op.startswith("q.") else f"{node.op} computes with real numbers"
         )

@@ -19,8 +19,8 @@ from smidgen.emit.emitter import Emitter, Problem
 from smidgen.emit.onnx_artifact import OnnxArtifact, save, target_problems
 from smidgen.emit.onnx_island import embed_island, island_problems
 from smidgen.emit.onnx_layout import Carried
-from smidgen.emit.onnx_model import finished, port, require_onnx
-from smidgen.emit.onnx_real_ops import REAL_RULES, wide_padding, write_real
+from smidgen.emit.onnx_model import count_samples, finished, port, require_onnx
+from smidgen.emit.onnx_real_ops import INTEGERS, REAL_RULES, wide_padding, write_real
 from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.formats import Dense
@@ -73,6 +73,7 @@ def float_model(graph: Graph) -> Any:
         given = w.unique(name)
         carried.put(name, given)
         inputs.append(port(given, value, "float32"))
+    count_samples(w, graph, inputs)
     for node in graph.nodes:
         write_float(w, graph, node, carried)
     outputs = []
@@ -93,6 +94,9 @@ def write_float(w: OnnxWriter, graph: Graph, node: Node, carried: Carried) -> No
         scanned = _scan(w, graph, node, [operand(name, False) for name in node.inputs])
         for value, name in zip(node.outputs, scanned, strict=True):
             carried.put(value, name)
+    elif node.op == "constant":
+        real = graph.weights[node.params["value"]].decode()
+        carried.put(node.output, w.per_sample(real, np.float32, f"{node.output}.value"))
     elif node.op == "island":
         results = embed_island(w, node, [operand(name, False) for name in node.inputs])
         for value, name in zip(node.outputs, results, strict=True):
@@ -122,6 +126,8 @@ def _scan(w: OnnxWriter, graph: Graph, node: Node, inputs: Sequence[str]) -> tup
 def _weights(w: OnnxWriter, graph: Graph, node: Node) -> Mapping[str, str]:
     names = {}
     for role, name in node.params.items():
+        if role in INTEGERS:
+            continue
         real = graph.weights[name].decode()
         if node.op == "conv" and role == "weight":
             real = np.moveaxis(real, -1, 1)
@@ -134,7 +140,7 @@ def _node_problems(node: Node) -> list[Problem]:
         return island_problems(node)
     if node.op == "scan":
         return [problem for inner in body_of(node).nodes for problem in _node_problems(inner)]
-    if node.op in FOLDED:
+    if node.op in (*FOLDED, "constant"):
         return []
     if node.op not in REAL_RULES:
         if node.op.startswith("q."):

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from smidgen.emit.onnx_ops import channels_first, channels_last
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Node, Value
+from smidgen.graph.ops import ACTIVATIONS
 
 WINDOWS = frozenset({"conv", "max_pool", "avg_pool"})
 # Operators that work in either layout, as long as all their inputs lie in the same.
 FLEXIBLE = frozenset(
-    {"relu", "relu6", "sigmoid", "tanh", "hardsigmoid", "hardswish", "table", "requantize"}
-    | {"add", "mul", "concat", "mean", "pad", "quantize", "dequantize"}
+    {*ACTIVATIONS, "table", "requantize", "add", "mul", "concat", "mean", "pad", "quantize", "dequantize"}
 )
 
 

@@ -1,4 +1,4 @@
-"""Writes an integer graph as an ONNX model: ports, nodes by the rules of `onnx_ops`, metadata."""
+"""Writes an integer graph as an ONNX model: ports, nodes by the rules of `onnx_products`, metadata."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.emit.onnx_ops import RULES, dequantize, quantize
+from smidgen.emit.onnx_ops import dequantize, quantize
+from smidgen.emit.onnx_products import ALL_RULES
 from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_site import Site, bias_of, grid_of
 from smidgen.emit.onnx_writer import IR_VERSION, OPSET, OnnxWriter, carried_type
 from smidgen.errors import MissingExtra
 from smidgen.graph import Graph, Node, Value
+from smidgen.graph.planner import CONSTANTS
 from smidgen.graph.scan import body_of, states_of
 from smidgen.numerics import NUMERICS_VERSION
 from smidgen.run.reference import executable
@@ -24,6 +26,7 @@ def to_model(graph: Graph, float_boundary: bool = False) -> Any:
     w = OnnxWriter()
     names: dict[str, str] = {}
     inputs = [_input(w, graph, name, names, float_boundary) for name in graph.inputs]
+    count_samples(w, graph, inputs)
     _write_nodes(w, graph, names)
     outputs = [_output(w, graph, name, names[name], float_boundary) for name in graph.outputs]
     return finished(w, graph, inputs, outputs, "exact")
@@ -48,6 +51,12 @@ def finished(w: OnnxWriter, graph: Graph, inputs: list[Any], outputs: list[Any],
     )
     onnx.helper.set_model_props(model, _metadata(graph, flavour))
     return model
+
+
+def count_samples(w: OnnxWriter, graph: Graph, inputs: list[Any]) -> None:
+    """Let the writer know the size of the batch, where constants need it."""
+    if any(node.op in CONSTANTS for node in graph.walk()):
+        w.count_samples(inputs[0].name)
 
 
 def _write_nodes(w: OnnxWriter, graph: Graph, names: dict[str, str]) -> None:
@@ -91,7 +100,7 @@ def _write(w: OnnxWriter, graph: Graph, node: Node, names: dict[str, str]) -> st
         tuple(names[name] for name in data),
         f"{node.output}.bytes",
     )
-    return RULES[node.op](w, site)
+    return ALL_RULES[node.op](w, site)
 
 
 def port(name: str, value: Value, dtype: str) -> Any:

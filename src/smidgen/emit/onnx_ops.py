@@ -23,7 +23,7 @@ from smidgen.run.windows import window_counts
 # Requantization
 
 
-def _finish(w: OnnxWriter, site: Site, acc: str, constant: IntArray | int = 0) -> str:
+def finish(w: OnnxWriter, site: Site, acc: str, constant: IntArray | int = 0) -> str:
     """sat(requantize(acc + constant, M, s) + z_y) for an int32 or int64 `acc`."""
     return _requantized(w, site, acc, constant, site.int64("multiplier"), site.int64("shift"))
 
@@ -37,7 +37,7 @@ def _requantized(
 
 
 def _requantize(w: OnnxWriter, site: Site) -> str:
-    return _finish(w, site, site.names[0], -site.zero_byte())
+    return finish(w, site, site.names[0], -site.zero_byte())
 
 
 # Products
@@ -51,7 +51,7 @@ def _linear(w: OnnxWriter, site: Site) -> str:
         w.constant(site.zero_byte(), np.uint8, f"{site.out}.zero"),
         w.constant(BIAS_TO_UNSIGNED, np.uint8, "weight_zero"),
     ]
-    return _finish(w, site, w.op("MatMulInteger", operands, f"{site.out}.acc"), site.int64("bias"))
+    return finish(w, site, w.op("MatMulInteger", operands, f"{site.out}.acc"), site.int64("bias"))
 
 
 def _conv(w: OnnxWriter, site: Site) -> str:
@@ -59,7 +59,7 @@ def _conv(w: OnnxWriter, site: Site) -> str:
     weight = np.moveaxis(_unsigned(site.weights["weight"]), -1, 1)
     window = (a["stride"], a["padding"], a["dilation"])
     acc = _conv_integer(w, site, weight, BIAS_TO_UNSIGNED, *window, groups=a["groups"])
-    return _finish(w, site, acc, site.int64("bias"))
+    return finish(w, site, acc, site.int64("bias"))
 
 
 def _conv_integer(
@@ -152,7 +152,16 @@ def _mean(w: OnnxWriter, site: Site) -> str:
         f"{site.out}.total",
         keepdims=int(site.attrs["keepdims"]),
     )
-    return _finish(w, site, total, -count * site.zero_byte())
+    return finish(w, site, total, -count * site.zero_byte())
+
+
+def _reduce_max(w: OnnxWriter, site: Site) -> str:
+    axes = [axis + 1 for axis in site.attrs["axes"]]
+    return w.op("ReduceMax", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
+
+
+def _constant(w: OnnxWriter, site: Site) -> str:
+    return w.per_sample(site.int64("value") + site.bias, carried_type(site.bias), site.out)
 
 
 # Two inputs
@@ -189,7 +198,7 @@ def _mul(w: OnnxWriter, site: Site) -> str:
         w.op("Sub", [x, w.constant(site.zero_byte(n), np.int64, f"{site.out}.zero64")], f"{site.out}.centred")
         for n, x in enumerate(_wide(w, site))
     ]
-    return _finish(w, site, w.op("Mul", centred, f"{site.out}.product"))
+    return finish(w, site, w.op("Mul", centred, f"{site.out}.product"))
 
 
 # Moving bytes
@@ -269,6 +278,8 @@ RULES: Mapping[str, Rule] = {
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,
+    "q.reduce_max": _reduce_max,
+    "q.constant": _constant,
     "q.add": _add,
     "q.mul": _mul,
     "q.requantize": _requantize,

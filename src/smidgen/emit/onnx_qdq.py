@@ -13,6 +13,7 @@ on x86 processors without VNNI. The exact flavour is `emit.onnx`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,23 +25,25 @@ from smidgen.emit.emitter import Emitter, Problem
 from smidgen.emit.onnx import value_problems, weight_problems
 from smidgen.emit.onnx_artifact import OnnxArtifact, save, target_problems
 from smidgen.emit.onnx_float import pool_problems, write_float
+from smidgen.emit.onnx_functions import clipped
 from smidgen.emit.onnx_island import island_problems
 from smidgen.emit.onnx_layout import Carried
-from smidgen.emit.onnx_model import finished, port, require_onnx, stored_weight
-from smidgen.emit.onnx_real_ops import REAL_RULES, clipped, write_real
+from smidgen.emit.onnx_model import count_samples, finished, port, require_onnx, stored_weight
+from smidgen.emit.onnx_real_ops import REAL_RULES, write_real
 from smidgen.emit.onnx_scan import at_rest, write_scan
 from smidgen.emit.onnx_site import grid_of
 from smidgen.emit.onnx_tables import embedding_rows
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value
-from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.activations import DOMAINS, SMOOTH, STEEP
 from smidgen.graph.scan import body_of, states_of
-from smidgen.lower.rules import table_points
+from smidgen.lower.rules import table_entries
 from smidgen.numerics import Array
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
 
+MULTIPLIER_ERROR = 2.0**-16  # a multiplier of 16 bits is within it
 INT8, INT16 = (-128, 127), (-32768, 32767)
 
 
@@ -79,6 +82,7 @@ def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
     require_onnx()
     writer = _Qdq(graph, float_boundary)
     inputs = [writer.input(name) for name in graph.inputs]
+    count_samples(writer.w, graph, inputs)
     for node in graph.nodes:
         if node.op != "q.decode":  # its consumers hold the integers
             writer.node(node)
@@ -132,6 +136,8 @@ class _Qdq:
             self._scan(node)
         elif node.op == "q.embedding":
             self._embedding(node)
+        elif node.op == "q.constant":
+            self._constant_value(node)
         else:
             self._rule(node)
 
@@ -176,6 +182,9 @@ class _Qdq:
         """The float operator and its rounding."""
         grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
         params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
+        if node.op == "q.softmax" and "mask" in node.params:
+            name = node.params["mask"]
+            params = {"mask": self.w.constant(executable(self.graph.weights[name]), np.float32, name)}
         lowest = (INT8[0] - grid.zero) * grid.scale
         y, first = write_real(
             self.w, self.graph, self._as_written(node), self.carried, self.real, params, lowest
@@ -184,10 +193,20 @@ class _Qdq:
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
 
     def _as_written(self, node: Node) -> Node:
-        """A difference is a sum whose second multiplier is negative."""
+        """A difference is a sum whose second multiplier is negative; a product's factor is in its multiplier."""
+        if node.op == "q.matmul":
+            return replace(node, attrs={**node.attrs, "scale": self._factor(node)})
         if node.op == "q.add" and executable(self.graph.weights[node.params["multiplier"]])[1] < 0:
             return replace(node, op="q.sub")
         return node
+
+    def _factor(self, node: Node) -> float:
+        multiplier, shift = (
+            int(executable(self.graph.weights[node.params[role]]).item()) for role in ("multiplier", "shift")
+        )
+        a, b, y = (grid_of(self.graph.values[name]).scale for name in (*node.inputs, node.output))
+        found = math.ldexp(multiplier, -shift) * y / (a * b)
+        return 1.0 if abs(found - 1.0) <= MULTIPLIER_ERROR else found
 
     def _scan(self, node: Node) -> None:
         body = body_of(node, self.graph.weights)
@@ -227,6 +246,15 @@ class _Qdq:
         ends = [self.w.constant(end, np.int64, "end") for end in (0, len(rows) - 1)]
         row = self.w.op("Clip", [index, *ends], f"{node.output}.inside")
         self.carried.put(node.output, self.w.op("Gather", [stored, row], f"{node.output}.bytes"))
+
+    def _constant_value(self, node: Node) -> None:
+        grid = grid_of(self.graph.values[node.output])
+        stored, name = executable(self.graph.weights[node.params["value"]]), f"{node.output}.bytes"
+        if grid.dtype == "int8":
+            bytes_ = stored.astype(np.int64) + BIAS_TO_UNSIGNED
+            self.carried.put(node.output, self.w.per_sample(bytes_, np.uint8, name))
+        else:
+            self.carried.put(node.output, self.w.per_sample(grid.dequantize(stored), np.float32, name))
 
     def _weights(self, node: Node) -> Mapping[str, str]:
         """int8 weights and int32 biases behind DequantizeLinear.
@@ -282,9 +310,9 @@ class _Qdq:
 
 
 def known_function(table: Array, x: Grid, y: Grid) -> str | None:
-    """The activation whose table from grid `x` to grid `y` this is."""
-    points = (table_points(x) - x.zero) * x.scale
-    matching = (op for op, f in ACTIVATION_FUNCTIONS.items() if np.array_equal(y.quantize(f(points)), table))
+    """The function whose table from grid `x` to grid `y` this is: one that is defined everywhere."""
+    defined = (op for op in (*SMOOTH, *STEEP) if op not in DOMAINS)
+    matching = (op for op in defined if np.array_equal(table_entries(op, x, y), table))
     return next(matching, None)
 
 
@@ -312,6 +340,6 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
         return [problem for inner in body.nodes for problem in _node_problems(body, inner)]
     if node.op == "q.table" and not _expressible(graph, node):
         return [Problem(node.name, "its table is no known function", "Export the exact ONNX flavour")]
-    if node.op != "q.table" and node.op.removeprefix("q.") not in REAL_RULES:
+    if node.op not in ("q.table", "q.constant") and node.op.removeprefix("q.") not in REAL_RULES:
         return [Problem(node.name, f"no rule for {node.op}", "Use the .smg file or the C project")]
     return [*(weight_problems(graph, node) if node.op.startswith("q.") else []), *pool_problems(node)]

@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from smidgen.emit.onnx_functions import FUNCTIONS, Write, clipped
 from smidgen.emit.onnx_layout import Carried, in_order, placed
 from smidgen.emit.onnx_ops import aligned, padded, pads, sliced
+from smidgen.emit.onnx_products import gathered, spread
 from smidgen.emit.onnx_site import Site
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Graph, Node
 
+INTEGERS = ("indices",)  # params that are numbers of positions
 Operand = Callable[[str, bool], str]
 
 
 @dataclass(frozen=True)
 class RealSite(Site):
-    """A node being written in float32.
+    """A node being written in float32; `weights` holds its `INTEGERS` alone.
 
     Attributes:
         params: ONNX names of its weights by role; the weight of a convolution is [O, I/groups, *k].
@@ -64,7 +67,10 @@ def write_real(
     names = tuple(operand(name, first) for name in data)
     output = graph.values[node.output]
     entries = graph.weights[node.params["weight"]].shape[0] if op == "embedding" else 0
-    site = RealSite(node, {}, inputs, output, names, f"{node.output}.value", params, first, lowest, entries)
+    weights = {role: graph.weights[node.params[role]].decode() for role in INTEGERS if role in node.params}
+    site = RealSite(
+        node, weights, inputs, output, names, f"{node.output}.value", params, first, lowest, entries
+    )
     return REAL_RULES[op](w, site), first and _keeps_channels(site)
 
 
@@ -133,8 +139,31 @@ def _mean(w: OnnxWriter, site: RealSite) -> str:
     return w.op("ReduceMean", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
 
 
+def _reduce_max(w: OnnxWriter, site: RealSite) -> str:
+    axes = [axis + 1 for axis in site.attrs["axes"]]
+    return w.op("ReduceMax", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
+
+
+def _normalize(w: OnnxWriter, site: RealSite) -> str:
+    x, out = site.names[0], site.out
+    over = {"axes": [axis + 1 for axis in site.attrs["axes"]], "keepdims": 1}
+    if site.attrs["centered"]:
+        x = w.op("Sub", [x, w.op("ReduceMean", [x], f"{out}.mean", **over)], f"{out}.centred")
+    variance = w.op("ReduceMean", [w.op("Mul", [x, x], f"{out}.square")], f"{out}.variance", **over)
+    epsilon = w.constant(site.attrs["epsilon"], np.float32, f"{out}.epsilon")
+    deviation = w.op("Sqrt", [w.op("Add", [variance, epsilon], f"{out}.positive")], f"{out}.deviation")
+    return w.op("Div", [x, deviation], out)
+
+
 def _softmax(w: OnnxWriter, site: RealSite) -> str:
-    return w.op("Softmax", [site.names[0]], site.out, axis=-1)
+    """Where a mask lets nothing through, the weights would be equal: they become 0."""
+    if "mask" not in site.params:
+        return w.op("Softmax", [site.names[0]], site.out, axis=-1)
+    mask, lowest = site.params["mask"], np.finfo(np.float32).min
+    kept = w.cast(mask, np.bool_, f"{site.out}.mask")
+    scores = [kept, site.names[0], w.constant(lowest, np.float32, "lowest")]
+    weights = w.op("Softmax", [w.op("Where", scores, f"{site.out}.kept")], f"{site.out}.weights", axis=-1)
+    return w.op("Mul", [weights, mask], site.out)
 
 
 def _concat(w: OnnxWriter, site: RealSite) -> str:
@@ -161,6 +190,22 @@ def _slice(w: OnnxWriter, site: RealSite) -> str:
     return sliced(w, site.names[0], axis, site.attrs, site.out)
 
 
+def _matmul(w: OnnxWriter, site: RealSite) -> str:
+    scale = site.attrs["scale"]
+    product = w.op("MatMul", aligned(w, site), site.out)
+    if scale == 1.0:
+        return product
+    return w.op("Mul", [product, w.constant(scale, np.float32, f"{site.out}.scale")], f"{site.out}.scaled")
+
+
+def _spread(w: OnnxWriter, site: RealSite) -> str:
+    return spread(w, site, np.float32(0))
+
+
+def _gather(w: OnnxWriter, site: RealSite) -> str:
+    return gathered(w, site.names[0], site.attrs["axis"] + 1, site.int64("indices"), site.out)
+
+
 def _embedding(w: OnnxWriter, site: RealSite) -> str:
     """A whole number outside the table means its nearest row."""
     rounded = w.op("Round", [site.names[0]], f"{site.out}.whole")
@@ -168,45 +213,35 @@ def _embedding(w: OnnxWriter, site: RealSite) -> str:
     return w.op("Gather", [site.params["weight"], w.cast(inside, np.int64, f"{site.out}.row")], site.out)
 
 
-def _relu6(w: OnnxWriter, site: RealSite) -> str:
-    return clipped(w, site.names[0], 0.0, 6.0, site.out)
-
-
-def clipped(w: OnnxWriter, x: str, lo: float, hi: float, out: str) -> str:
-    """`x` limited to [lo, hi]."""
-    limits = [w.constant(bound, np.float32, f"{out}.bound") for bound in (lo, hi)]
-    return w.op("Clip", [x, *limits], out)
-
-
 def _named(kind: str, **attrs: float) -> RealRule:
     return lambda w, site: w.op(kind, aligned(w, site), site.out, **attrs)
 
 
-# Numbers as in graph/activations.py. HardSigmoid's defaults differ, so they are written out.
-ACTIVATIONS: Mapping[str, RealRule] = {
-    "relu": _named("Relu"),
-    "relu6": _relu6,
-    "sigmoid": _named("Sigmoid"),
-    "tanh": _named("Tanh"),
-    "hardsigmoid": _named("HardSigmoid", alpha=1 / 6, beta=0.5),
-    "hardswish": _named("HardSwish"),
-}
+def _function(write: Write) -> RealRule:
+    return lambda w, site: write(w, site.names[0], site.out)
+
+
 REAL_RULES: Mapping[str, RealRule] = {
-    **ACTIVATIONS,
+    **{name: _function(write) for name, write in FUNCTIONS.items()},
     "linear": _linear,
     "conv": _conv,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
+    "reduce_max": _reduce_max,
     "softmax": _softmax,
+    "normalize": _normalize,
     "add": _named("Add"),
     "sub": _named("Sub"),
     "mul": _named("Mul"),
+    "matmul": _matmul,
     "concat": _concat,
     "reshape": _reshape,
     "transpose": _transpose,
     "pad": _pad,
     "slice": _slice,
+    "spread": _spread,
+    "gather": _gather,
     "embedding": _embedding,
     "requantize": lambda w, site: site.names[0],
 }

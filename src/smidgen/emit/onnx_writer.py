@@ -24,6 +24,7 @@ class OnnxWriter:
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
+        self.samples = ""  # an int64 [1] tensor: the size of the batch
         self._names: set[str] = set()
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
@@ -31,6 +32,7 @@ class OnnxWriter:
         """A writer of nodes for a body of one of these nodes; names and constants are shared with it."""
         body = OnnxWriter()
         body.initializers, body._names, body._constants = self.initializers, self._names, self._constants
+        body.samples = self.samples
         return body
 
     def unique(self, wanted: str) -> str:
@@ -52,6 +54,18 @@ class OnnxWriter:
             self._constants[key] = self.unique(name)
             self.initializers.append(onnx.numpy_helper.from_array(typed, self._constants[key]))
         return self._constants[key]
+
+    def count_samples(self, x: str) -> None:
+        """Take the size of the batch from `x` [n, ...]; before the first use of `per_sample`."""
+        ends = [self.constant([end], np.int64, "index") for end in (0, 1)]
+        self.samples = self.op("Slice", [self.op("Shape", [x], f"{x}.shape"), *ends], "samples")
+
+    def per_sample(self, array: npt.ArrayLike, dtype: npt.DTypeLike, name: str) -> str:
+        """[n, ...]: the same array for every sample."""
+        stored = np.asarray(array)
+        sizes = [self.samples, self.constant(stored.shape, np.int64, f"{name}.sizes")]
+        shape = self.op("Concat", sizes, f"{name}.shape", axis=0)
+        return self.op("Expand", [self.constant(stored, dtype, f"{name}.stored"), shape], name)
 
     def op(self, kind: str, inputs: list[str], name: str, **attrs: Any) -> str:
         """Append one ONNX operator whose single output is called `name` (or close to it)."""

@@ -120,8 +120,26 @@ def _per_channel(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked
     return inputs[0]
 
 
+def _constant(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """A tensor of channels of its own: what it is added to takes them along."""
+    weight = node.params["value"]
+    shape = walk.graph.weights[weight].shape
+    if not shape:
+        return walk.fixed(node.output)
+    made = walk.classes.new(shape[-1])
+    walk.register(weight, len(shape) - 1, made)
+    return Tracked(-1, made)
+
+
+def _reduced(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """normalize: what is reduced together stays together."""
+    if inputs[0].axis + len(walk.shape(node.inputs[0])) in node.attrs["axes"]:
+        walk.stop(inputs[0])
+    return inputs[0]
+
+
 def _softmax(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
-    if inputs[0].axis == -1:
+    if inputs[0].axis == -1 or "mask" in node.params:
         walk.stop(inputs[0])
     return inputs[0]
 
@@ -223,6 +241,41 @@ def _slice(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
     return Tracked(source.axis, source.ids[node.attrs["start"] : node.attrs["stop"] : node.attrs["step"]])
 
 
+def _spread(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    if node.attrs["steps"][inputs[0].axis] == 1:
+        return inputs[0]
+    walk.stop(inputs[0])
+    return walk.fixed(node.output)
+
+
+def _gather(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """Positions are fixed numbers, so the channels that they count must all stay."""
+    if node.attrs["axis"] - len(walk.shape(node.output)) != inputs[0].axis:
+        return inputs[0]
+    walk.stop(inputs[0])
+    return walk.fixed(node.output)
+
+
+def _matmul(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
+    """The axes that are summed over are one axis; columns of the second input are channels of the product."""
+    a, b = inputs
+    if a.axis == -1 and b.axis == -2:
+        walk.classes.merge(a.ids, b.ids)
+        return walk.fixed(node.output)
+    if a.axis == -1:
+        walk.stop(a)
+        return b if b.axis == -1 else _stopped(walk, node, b)
+    if b.axis == -2:
+        walk.stop(b)
+        return a if a.axis == -2 else _stopped(walk, node, a)
+    return _stopped(walk, node, a, b)
+
+
+def _stopped(walk: ChannelIds, node: Node, *inputs: Tracked) -> Tracked:
+    walk.stop(*inputs)
+    return walk.fixed(node.output)
+
+
 def _embedding(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
     walk.stop(inputs[0])
     made = walk.classes.new(walk.shape(node.output)[-1])
@@ -293,6 +346,9 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys((*ACTIVATIONS, "quantize", "dequantize"), _pass),
     **dict.fromkeys(("batch_norm", "add_constant", "mul_constant"), _per_channel),
     "softmax": _softmax,
+    "normalize": _reduced,
+    "constant": _constant,
+    "reduce_max": _mean,
     "max_pool": _pool,
     "avg_pool": _pool,
     "linear": _linear,
@@ -303,6 +359,9 @@ RULES: Mapping[str, Rule] = {
     "mul": _elementwise,
     "concat": _concat,
     "slice": _slice,
+    "spread": _spread,
+    "gather": _gather,
+    "matmul": _matmul,
     "embedding": _embedding,
     "transpose": _transpose,
     "pad": _pad,

@@ -10,13 +10,14 @@ from smidgen.graph.scan import SCANS, body_of, steps_of
 from smidgen.graph.trees import depths
 
 MOVES_NOTHING = ("reshape", "q.reshape")
-MULTIPLIES = ("linear", "conv", "q.linear", "q.conv")
+PRODUCTS = ("matmul", "q.matmul")  # of two computed tensors
+MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *PRODUCTS)
 
 
 def macs(graph: Graph) -> dict[str, int]:
-    """Multiply-accumulates of each convolution and linear node by name (real or integer), in graph order.
+    """Multiply-accumulates of each convolution, linear and matmul node by name, in graph order.
 
-    A scan has those of all its steps. Positions in the padding are counted, and so are zero weights: this is
+    Real or integer. A scan has those of all its steps. Positions in the padding are counted, and so are zero weights: this is
     what a dense kernel executes.
     """
     counted = ((node.name, _node_macs(graph, node)) for node in graph.nodes)
@@ -37,8 +38,10 @@ def _node_macs(graph: Graph, node: Node) -> int:
         return steps_of(node, graph.values) * sum(macs(body_of(node, graph.weights)).values())
     if node.op not in MULTIPLIES:
         return 0
-    weight = node.params.get("weight")
     out = graph.values[node.output].size
+    if node.op in PRODUCTS:
+        return out * graph.values[node.inputs[0]].shape[-1]
+    weight = node.params.get("weight")
     stored = graph.weights[weight] if weight else None
     if isinstance(stored, LowRank):
         positions = out // stored.shape[0]

@@ -171,6 +171,30 @@ def _island(
     return tuple(tuple(shape) for shape in attrs["shapes"])
 
 
+def _normalize(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """(x - mean) / sqrt(variance + epsilon) over `axes`; not `centered`: x / sqrt(mean of squares + epsilon)."""
+    _mean({**attrs, "keepdims": True}, inputs, params)
+    return (inputs[0],)
+
+
+def _softmax(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """`mask`, where given, holds 1 for the entries that count and 0 for those that get weight 0."""
+    if "mask" in params and np.broadcast_shapes(inputs[0], params["mask"]) != inputs[0]:
+        raise ValueError(f"the mask {list(params['mask'])} does not broadcast to the input")
+    return (inputs[0],)
+
+
+def _constant(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """The same tensor for every sample."""
+    return (params["value"],)
+
+
 def _slice(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
@@ -187,6 +211,36 @@ def _embedding(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
     return ((*inputs[0], params["weight"][1]),)
+
+
+def _matmul(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """`scale` * [..., M, K] x [..., K, N] -> [..., M, N]; leading axes broadcast."""
+    a, b = inputs
+    if min(len(a), len(b)) < 2 or a[-1] != b[-2]:
+        raise ValueError("the last axis of the first input must be as long as the last but one of the second")
+    return ((*np.broadcast_shapes(a[:-2], b[:-2]), a[-2], b[-1]),)
+
+
+def _spread(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """`steps`: for every axis, how far apart neighbours come to lie; zeros fill the gaps."""
+    steps = attrs["steps"]
+    if len(steps) != len(inputs[0]) or any(step < 1 for step in steps):
+        raise ValueError(f"steps {steps} must be one of at least 1 an axis")
+    return (tuple((n - 1) * step + 1 for n, step in zip(inputs[0], steps, strict=True)),)
+
+
+def _gather(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """Positions `indices` (integers [count] from 0 on) of one axis, in their order; any may repeat."""
+    axis, shape = attrs["axis"], inputs[0]
+    if not 0 <= axis < len(shape) or len(params["indices"]) != 1:
+        raise ValueError(f"indices {list(params['indices'])} of axis {axis}")
+    return ((*shape[:axis], *params["indices"], *shape[axis + 1 :]),)
 
 
 def _decode(
@@ -226,13 +280,17 @@ OPS: Mapping[str, Op] = {
     "conv": Op(_conv, ("weight",), ("bias",), _CONV),
     "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
     **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
-    "softmax": Op(_same),
+    "softmax": Op(_softmax, optional=("mask",)),
+    "normalize": Op(_normalize, attrs=("axes", "epsilon", "centered")),
+    "constant": Op(_constant, ("value",)),
     "max_pool": Op(_pool, attrs=_POOL),
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
     "mean": Op(_mean, attrs=("axes", "keepdims")),
+    "reduce_max": Op(_mean, attrs=("axes", "keepdims")),
     "add": Op(_broadcast),
     "sub": Op(_broadcast),
     "mul": Op(_broadcast),
+    "matmul": Op(_matmul, attrs=("scale",)),
     "add_constant": Op(_channels, ("constant",), elementwise=True),
     "mul_constant": Op(_channels, ("constant",), elementwise=True),
     "concat": Op(_concat, attrs=("axis",)),
@@ -240,6 +298,8 @@ OPS: Mapping[str, Op] = {
     "transpose": Op(_transpose, attrs=("perm",)),
     "pad": Op(_pad, attrs=("pads", "value")),
     "slice": Op(_slice, attrs=_SLICE),
+    "spread": Op(_spread, attrs=("steps",)),
+    "gather": Op(_gather, ("indices",), attrs=("axis",)),
     # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
     "embedding": Op(_embedding, ("weight",)),
     # A body over the steps of a sequence: see graph/scan.py.
@@ -259,14 +319,19 @@ OPS: Mapping[str, Op] = {
     "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),
     "q.add": Op(_broadcast, ("multiplier",), attrs=("shift", *_BOUNDS)),
     "q.mul": Op(_broadcast, _REQUANTIZE, attrs=_BOUNDS),
+    "q.matmul": Op(_matmul, _REQUANTIZE, attrs=_BOUNDS),
     "q.requantize": Op(_same, _REQUANTIZE, attrs=_BOUNDS, elementwise=True),
     "q.table": Op(_same, ("table",), elementwise=True),
-    "q.softmax": Op(_same, ("table",)),
+    "q.reduce_max": Op(_mean, attrs=("axes", "keepdims")),
+    "q.constant": Op(_constant, ("value",)),
+    "q.softmax": Op(_softmax, ("table",), ("mask",)),
     "q.concat": Op(_concat, attrs=("axis",)),
     "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
     "q.transpose": Op(_transpose, attrs=("perm",)),
     "q.pad": Op(_pad, attrs=("pads",)),
     "q.slice": Op(_slice, attrs=_SLICE),
+    "q.spread": Op(_spread, attrs=("steps",)),
+    "q.gather": Op(_gather, ("indices",), attrs=("axis",)),
     "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
     "q.scan": Op(None, attrs=("body", "kind", "reverse")),
     "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),

@@ -2,7 +2,7 @@
 
 A value that only reinterprets bytes (reshape) shares its source's buffer, an elementwise result may overwrite
 an operand that dies there, and buffers whose lifetimes do not overlap may reuse the same bytes. Graph inputs
-and outputs are the caller's buffers and take no arena.
+and outputs are the caller's buffers and take no arena, nor do constants, which are read where they are stored.
 
 Finding the smallest arena is NP-hard (dynamic storage allocation). Greedy placements are tried and the
 best is kept; on a chain the result is always the lower bound, the most bytes alive at any node.
@@ -23,12 +23,16 @@ ALIGNMENT_BYTES = 16
 PROMOTIONS = 20  # retries of a greedy placement that misses the lower bound
 OPERANDS_IN_PLACE = frozenset({"q.add", "q.mul", "add", "mul"})
 
-Where = Literal["input", "output", "arena"]
+CONSTANTS = frozenset({"constant", "q.constant"})
+
+Where = Literal["input", "output", "arena", "constant"]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a value lives: the graph's input or output number `index`, or `offset` bytes into the arena."""
+    """Where a value lives: in the graph's input or output number `index`, `offset` bytes into the arena, or
+    where the tensor of the constant that is node number `index` is stored.
+    """
 
     where: Where
     index: int = 0
@@ -56,7 +60,7 @@ class MemoryPlan:
     `places` covers every value of the graph, and the working memory of scans as `scratch_of(node)`.
     `live_peak_bytes` is a lower bound of `arena_bytes`, reached while `peak_node` runs with `live_at_peak` in
     the arena (largest first). `copies` names the reshapes that can't share their source's bytes because both
-    ends belong to the caller.
+    ends lie outside the arena, and the constants that are outputs.
     """
 
     places: Mapping[str, Place]
@@ -137,13 +141,15 @@ def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
         shared = _shared_group(graph, node, number, of, outputs.get(node.output))
         for value in node.outputs:
             if shared is None:
-                new = _Group([value], graph.values[value].nbytes, number, last[value], outputs.get(value))
+                stored = Place("constant", number) if node.op in CONSTANTS else None
+                place = outputs.get(value, stored)
+                new = _Group([value], graph.values[value].nbytes, number, last[value], place)
                 groups.append(new)
                 of[value] = new
             else:
                 shared.join(value, last[value], outputs.get(value))
                 of[value] = shared
-        if shared is None and OPS[node.op].alias:
+        if shared is None and (OPS[node.op].alias or (node.op in CONSTANTS and node.output in outputs)):
             copies.append(node.name)
     return groups, copies
 

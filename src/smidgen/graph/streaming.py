@@ -79,10 +79,13 @@ def _across_time(node: Node, timed: set[str], graph: Graph) -> str:
     """Why the node can't run on a few steps at a time; empty if it can."""
     shapes = [graph.values[name].shape for name in node.inputs]
     attrs, rank, together = node.attrs, len(shapes[0]), set(node.inputs) <= timed
+    kind = node.op.removeprefix("q.")
     if node.op in SCANS:
         if attrs["reverse"]:
             return "runs from the last step to the first"
         return "has initial states already" if node.inputs[1:] else ""
+    if kind == "softmax" and "mask" in node.params:
+        return "has a mask over the whole sequence"
     if node.op in _STEPWISE:
         return "" if rank > 1 or node.op in _ANY_RANK else "works along time"
     if node.op in _TOGETHER:
@@ -92,14 +95,14 @@ def _across_time(node: Node, timed: set[str], graph: Graph) -> str:
             for name, shape in zip(node.inputs, shapes, strict=True)
         )
         return "" if fits else "combines a sequence with something of fixed length"
-    kind = node.op.removeprefix("q.")
     if kind == "reshape":
         kept = graph.values[node.output].shape[:1] == shapes[0][:1]
         return "" if kept else "joins or splits the steps"
     free = (
         (kind == "concat" and together and attrs["axis"] > 0)
-        or (kind == "slice" and attrs["axis"] > 0)
-        or (kind == "mean" and 0 not in attrs["axes"])
+        or (kind in ("slice", "gather") and attrs["axis"] > 0)
+        or (kind == "spread" and attrs["steps"][0] == 1)
+        or (kind in ("mean", "reduce_max", "normalize") and 0 not in attrs["axes"])
         or (kind == "transpose" and attrs["perm"][0] == 0)
         or (kind == "pad" and tuple(attrs["pads"][0]) == (0, 0))
     )

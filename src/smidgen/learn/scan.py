@@ -16,6 +16,7 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
 from smidgen.graph.scan import body_of, sequences_of, states_of
 from smidgen.learn.grid_twin import GridTwin, snapped
+from smidgen.learn.torch_ops import per_sample
 
 Evaluate = Callable[[Node, Sequence[Tensor], Mapping[str, Value]], Sequence[Tensor]]
 
@@ -69,7 +70,8 @@ def _all_steps(
     live = {body.inputs[0]: x.flatten(0, 1)}
     for node in ahead:
         made = evaluate(node, [live[name] for name in node.inputs], body.values)
-        live.update((name, grids[name](y) if name in grids else y) for name, y in zip(node.outputs, made))
+        for name, y in zip(node.outputs, made):
+            live[name] = per_sample(grids[name](y) if name in grids else y, x.shape[0] * x.shape[1])
     return {name: made.reshape(*x.shape[:2], *made.shape[1:]) for name, made in live.items()}
 
 

@@ -65,6 +65,25 @@ def _mean(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return x[0].mean(dim=[axis + 1 for axis in node.attrs["axes"]], keepdim=node.attrs["keepdims"])
 
 
+def _reduce_max(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return x[0].amax(dim=[axis + 1 for axis in node.attrs["axes"]], keepdim=node.attrs["keepdims"])
+
+
+def _normalize(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    axes = [axis + 1 for axis in node.attrs["axes"]]
+    centred = x[0] - x[0].mean(dim=axes, keepdim=True) if node.attrs["centered"] else x[0]
+    variance = centred.square().mean(dim=axes, keepdim=True)
+    return centred * torch.rsqrt(variance + node.attrs["epsilon"])
+
+
+def _softmax(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    if "mask" not in w:
+        return F.softmax(x[0], dim=-1)
+    kept = w["mask"] != 0
+    lowest = torch.finfo(x[0].dtype).min
+    return F.softmax(x[0].masked_fill(~kept, lowest), dim=-1) * kept
+
+
 def _pad(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     flat = list(chain.from_iterable(reversed(node.attrs["pads"])))
     return F.pad(x[0], flat, value=node.attrs["value"])
@@ -105,6 +124,21 @@ def _mul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     return a * b
 
 
+def _matmul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    a, b = _aligned(x)
+    return (a * node.attrs["scale"]) @ b
+
+
+def _spread(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    y = x[0].new_zeros((len(x[0]), *out.shape))
+    y[(slice(None), *(slice(None, None, step) for step in node.attrs["steps"]))] = x[0]
+    return y
+
+
+def _gather(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    return x[0].index_select(node.attrs["axis"] + 1, w["indices"].long())
+
+
 def _slice(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     a = node.attrs
     return x[0][(slice(None),) * (a["axis"] + 1) + (slice(a["start"], a["stop"], a["step"]),)]
@@ -120,22 +154,37 @@ def _elementwise(function: Callable[[Tensor], Tensor]) -> Callable[..., Tensor]:
     return lambda node, x, w, out: function(x[0])
 
 
+def per_sample(x: Tensor, samples: int) -> Tensor:
+    """`x` [samples, ..]; a constant [1, ..] is repeated, without a copy."""
+    return x.expand(samples, *x.shape[1:])
+
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
+    **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
+    **{name: getattr(torch, name) for name in ("sigmoid", "tanh", "erf", "exp", "log", "sqrt", "rsqrt")},
+    **{name: getattr(torch, name) for name in ("reciprocal", "abs", "sin", "cos", "tan", "asin", "acos")},
+    **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
+    **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "step": lambda x: (x > 0).to(x.dtype),
+}
+
 TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]] = {
     "linear": _linear,
     "conv": _conv,
-    "relu": _elementwise(F.relu),
-    "relu6": _elementwise(F.relu6),
-    "sigmoid": _elementwise(torch.sigmoid),
-    "tanh": _elementwise(torch.tanh),
-    "hardsigmoid": _elementwise(F.hardsigmoid),
-    "hardswish": _elementwise(F.hardswish),
-    "softmax": _elementwise(lambda x: F.softmax(x, dim=-1)),
+    **{name: _elementwise(function) for name, function in ACTIVATIONS.items()},
+    "softmax": _softmax,
+    "normalize": _normalize,
+    "constant": lambda node, x, w, out: w["value"][None],
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
+    "reduce_max": _reduce_max,
     "add": _add,
     "sub": _sub,
     "mul": _mul,
+    "matmul": _matmul,
     "add_constant": lambda node, x, w, out: x[0] + w["constant"],
     "mul_constant": lambda node, x, w, out: x[0] * w["constant"],
     "concat": lambda node, x, w, out: torch.cat(list(x), dim=node.attrs["axis"] + 1),
@@ -143,6 +192,8 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "transpose": lambda node, x, w, out: x[0].permute(0, *(axis + 1 for axis in node.attrs["perm"])),
     "pad": _pad,
     "slice": _slice,
+    "spread": _spread,
+    "gather": _gather,
     "embedding": _embedding,
     "trees": _trees,
 }

@@ -21,7 +21,7 @@ from smidgen.graph.structured import expand_structured, right_factors
 from smidgen.learn.fused_cells import fused_cell
 from smidgen.learn.grid_twin import GridTwin
 from smidgen.learn.scan import run_scan
-from smidgen.learn.torch_ops import TORCH_FUNCTIONS
+from smidgen.learn.torch_ops import TORCH_FUNCTIONS, per_sample
 from smidgen.lower.grids import KEEPS_GRID, declared_grids, grid_owners, trainable_grids, with_grids
 
 STATISTICS = ("mean", "variance")
@@ -70,7 +70,8 @@ class GraphTwin(nn.Module):
         memo: dict[str, Tensor] = {}
         for node in self._executed.nodes:
             made = self._evaluate(memo, node, [live[name] for name in node.inputs], self._executed.values)
-            live.update((name, self._on_grid(name, y)) for name, y in zip(node.outputs, made, strict=True))
+            for name, y in zip(node.outputs, made, strict=True):
+                live[name] = per_sample(self._on_grid(name, y), len(x))
         return live[self.graph.outputs[0]]
 
     def progress(self, t: float) -> None:

@@ -71,6 +71,11 @@ class Call:
                 return Constant(np.squeeze(given.array, -behind), given.name)
         return given  # type: ignore[no-any-return]
 
+    def outer_batch(self, value: str, rows_too: bool = False) -> None:
+        """Raise NotCaptured where the batch is the columns, or the rows, of the matrices in `value`."""
+        if self.batch_axis > self.source.rank(value) - (1 if rows_too else 2):
+            raise NotCaptured("it multiplies across the samples of a batch", "Keep the batch first")
+
     def axes(self, given: Sequence[int] | int | None) -> tuple[int, ...]:
         if given is None or (not isinstance(given, int) and not given):
             raise NotCaptured("it reduces over the samples of a batch", "Name the axes to reduce")

@@ -8,17 +8,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.load.activations import activation, clamp, leaky_relu, silu
+from smidgen.load.arrange import pad_with_copies
+from smidgen.load.aten_arrange import ARRANGE_HANDLERS, ARRANGE_MOVES
 from smidgen.load.aten_call import Call, Handler
 from smidgen.load.aten_moves import MOVE_HANDLERS
+from smidgen.load.aten_products import PRODUCT_HANDLERS
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand
+from smidgen.load.upsampling import conv_transpose
 from smidgen.load.window_pads import ceil_pads, same_pads
 
 
 def _conv(call: Call) -> str:
     a = call.args
     if a.get("transposed"):
-        raise NotCaptured("a transposed convolution", "Use upsampling by a convolution and a reshape")
+        return _conv_transpose(call)
     weight = call.needed("weight")
     kernel, space = weight.array.shape[2:], call.source.shape(call.x)[1:]
     stride, dilation = _each(a["stride"], len(kernel)), _each(a["dilation"], len(kernel))
@@ -35,24 +39,21 @@ def _conv(call: Call) -> str:
     )
 
 
+def _conv_transpose(call: Call) -> str:
+    a, weight = call.args, call.needed("weight")
+    rank = weight.array.ndim - 2
+    stride, padding, extra, dilation = (
+        _each(a[key], rank) for key in ("stride", "padding", "output_padding", "dilation")
+    )
+    cut = [(p, p) for p in padding]
+    bias = call.constant("bias")
+    return conv_transpose(
+        call.source, call.x, weight, bias, stride, cut, extra, dilation, a["groups"], call.name
+    )
+
+
 def _linear(call: Call) -> str:
     return call.source.linear(call.x, call.needed("weight"), call.constant("bias"), call.name)
-
-
-def _matmul(call: Call) -> str:
-    """x @ W with a constant W [I, O]."""
-    weight = call.needed("other" if "other" in call.args else "mat2")
-    if weight.array.ndim != 2:
-        raise NotCaptured(f"a product with a constant of {weight.array.ndim} axes", "Use a linear layer")
-    return call.source.linear(call.x, weight, None, call.name, transposed=True)
-
-
-def _addmm(call: Call) -> str:
-    """bias + x @ W."""
-    x = call.args["mat1"]
-    if not isinstance(x, str) or call.args["beta"] != 1 or call.args["alpha"] != 1:
-        raise NotCaptured("a scaled sum of a matrix product", "Use a linear layer")
-    return call.source.linear(x, call.needed("mat2"), call.needed("self"), call.name, transposed=True)
 
 
 def _batch_norm(call: Call) -> str:
@@ -108,14 +109,15 @@ def _sum(call: Call) -> str:
 
 
 def _pad(call: Call) -> str:
-    if call.text.get("mode", "constant") != "constant":
-        raise NotCaptured(f"padding by {call.text['mode']}", "Pad with zeros")
+    mode = call.text.get("mode", "constant")
     given, rank = call.args["pad"], call.source.rank(call.x)
     if len(given) > 2 * rank and any(given[2 * rank :]):
         raise NotCaptured("it pads the batch dimension")
     pads = [(0, 0)] * rank
     for i in range(min(len(given) // 2, rank)):  # the last axis comes first
         pads[rank - 1 - i] = (given[2 * i], given[2 * i + 1])
+    if mode != "constant":
+        return pad_with_copies(call.source, call.x, pads, mode, call.name)
     return call.source.pad(call.x, pads, call.args["value"] or 0.0, call.name)
 
 
@@ -221,9 +223,8 @@ _DROPOUTS = ("dropout", "feature_dropout", "alpha_dropout")
 
 HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("conv1d", "conv2d", "convolution"), _conv),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), _conv_transpose),
     "linear": _linear,
-    **dict.fromkeys(("matmul", "mm"), _matmul),
-    "addmm": _addmm,
     **dict.fromkeys(("batch_norm", "_native_batch_norm_legit_no_training"), _batch_norm),
     **dict.fromkeys(("max_pool1d", "max_pool2d", "max_pool2d_with_indices"), _pool("max")),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d"), _pool("avg")),
@@ -250,6 +251,8 @@ HANDLERS: Mapping[str, Handler] = {
     "silu": lambda call: silu(call.source, call.x, call.name),
     **dict.fromkeys(_DROPOUTS, _dropout),
     **dict.fromkeys(_IDENTITIES, _same),
+    **PRODUCT_HANDLERS,
+    **ARRANGE_HANDLERS,
     **MOVE_HANDLERS,
     "embedding": _embedding,
     **RECURRENT_HANDLERS,
@@ -258,9 +261,10 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *("linear", "matmul", "mean", "sum", "add", "sub", "rsub", "mul", "div", "neg", "pow", "square"),
+        *("linear", "mean", "sum", "add", "sub", "rsub", "mul", "div", "neg", "pow", "square"),
         *("softmax", "_softmax", "clamp", "clamp_min", "clamp_max", "hardtanh", "relu", "relu6", "sigmoid"),
         *("tanh", "hardswish", "hardsigmoid", "leaky_relu", "silu", "embedding"),
-        *(*_DROPOUTS, *_IDENTITIES, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
+        *(*_DROPOUTS, *_IDENTITIES, *ARRANGE_MOVES, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
+        *PRODUCT_HANDLERS,
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from typing import Any
@@ -15,10 +16,20 @@ from torch.fx import Node
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.aten_call import Call
+from smidgen.load.aten_folded import (
+    PRODUCTS,
+    TURNS,
+    VIEWS,
+    FoldedCall,
+    folded_plain,
+    folded_product,
+    turn_of,
+)
 from smidgen.load.aten_island import IslandWriter
 from smidgen.load.aten_moves import MOVES
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS
+from smidgen.load.folded import Fold, folded_turn, folded_view
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
 
@@ -43,6 +54,7 @@ class Walk:
         self.tensors: dict[Node, torch.Tensor] = {}
         self.fills: dict[Node, float] = {}
         self.names: dict[Node, str] = {}
+        self.folds: dict[Node, Fold] = {}
         self.batch: Any = self._batch_size()
 
     def run(self) -> Graph:
@@ -152,6 +164,10 @@ class Walk:
         operator_name, value = packet(node), node.meta["val"]
         first = value[0] if isinstance(value, (list, tuple)) else value
         shape = self._sample_shape(first)
+        folded = shape is None and self._fold_axis(first) is not None
+        if folded or any(n in self.folds for n in node.all_input_nodes):
+            self._capture_folded(node, first)
+            return
         if operator_name in ("expand", "expand_as") and self._read_broadcasting(node):
             self.values[node] = self.values[node.args[0]]  # type: ignore[index]
             return
@@ -168,6 +184,45 @@ class Walk:
                 found = f"{self._sample_shape(tensor)} of {self.source.shape(name)}"
                 raise NotCaptured(f"its broadcasting makes {found}")
         self.values[node] = several if isinstance(value, (list, tuple)) else several[0]
+
+    def _capture_folded(self, node: Node, made: torch.Tensor) -> None:
+        """An operator that reads or makes a tensor with a folded batch: see aten_folded.py."""
+        name, source = packet(node), self.source
+        origin = next((n for n in node.all_input_nodes if n in self.values), None)
+        if origin is None or (name not in HANDLERS and name not in PRODUCTS):
+            raise NotCaptured("it mixes the batch with another dimension", "Keep samples independent")
+        x, fold = self.values[origin], self.folds.get(origin)
+        if name in VIEWS:
+            shape, axis, whole = self._batch_once(made)
+            value = origin.meta["val"]
+            place = self._batch_axis(value) if fold is None else fold.axis
+            before = math.prod(source.shape(x)[:place]) * (1 if fold is None else fold.before)
+            result, after = folded_view(source, x, before, shape, axis, label(node), whole)
+        else:
+            call = self._folded_call(node, fold)
+            folds = [self.folds[n] for n in node.all_input_nodes if n in self.folds]
+            if name in TURNS:
+                perm = turn_of(name, call.args, source.rank(x))
+                result, after = folded_turn(source, x, call.fold, perm, call.name)
+            elif name in PRODUCTS:
+                result, after = folded_product(call, name, folds), call.fold
+            else:
+                plain = [n for n in node.all_input_nodes if n in self.values and n not in self.folds]
+                if len(set(folds)) > 1 or plain:
+                    raise NotCaptured("it combines tensors with different batches", "Keep the batch first")
+                result, after = folded_plain(call, name, HANDLERS[name]), call.fold
+        self.values[node] = result
+        if after is not None:
+            self.folds[node] = after
+
+    def _folded_call(self, node: Node, fold: Fold | None) -> FoldedCall:
+        if fold is None:
+            raise NotCaptured("it mixes the batch with another dimension", "Keep samples independent")
+        schema = node.target._schema.arguments  # type: ignore[union-attr]
+        given = {a.name: v for a, v in zip(schema, node.args)} | dict(node.kwargs)
+        bound = {a.name: self._resolve(given.get(a.name, a.default_value)) for a in schema}
+        text = {a.name: v for a in schema if isinstance(v := given.get(a.name, a.default_value), str)}
+        return FoldedCall(self.source, label(node), bound, (), text, {"self": 0}, 0, fold)
 
     def _bound(self, node: Node, shape: tuple[int, ...]) -> Call:
         """The call's arguments by schema name, defaults filled in."""
@@ -203,7 +258,9 @@ class Walk:
         if not isinstance(argument, Node):
             return argument
         if argument in self.tensors:
-            return Constant(self.tensors[argument].to(torch.float32).numpy(), self._stored_name(argument))
+            tensor = self.tensors[argument]
+            array = tensor if tensor.dtype == torch.bool else tensor.to(torch.float32)
+            return Constant(array.numpy(), self._stored_name(argument))
         if argument in self.values:
             return self.values[argument]
         if argument in self.fills:
@@ -231,7 +288,8 @@ class Walk:
         shapes = [self._sample_shape(tensor) for tensor in tensors]
         if not shapes or any(shape is None for shape in shapes):
             return  # nothing reads it, or it is deferred
-        writer = IslandWriter(self.values, self.tensors, self._batches, self._batch_axis)
+        whole = {n: value for n, value in self.values.items() if n not in self.folds}
+        writer = IslandWriter(whole, self.tensors, self._batches, self._batch_axis)
         try:
             payload = writer.payload(node, read if several else None)
         except NotCaptured as problem:
@@ -269,6 +327,24 @@ class Walk:
                 raise BadInput(self.where, found, "only the batch may vary", "Fix all others")
         whole = len(open_axes) == 1 and self._batches(value.shape[open_axes[0]]) == 1
         return open_axes[0] if whole else None
+
+    def _fold_axis(self, value: Any) -> int | None:
+        """The dimension of a tensor that is the batch together with other axes."""
+        if not isinstance(value, torch.Tensor) or not hasattr(self.batch, "node"):
+            return None
+        open_axes = [axis for axis, size in enumerate(value.shape) if hasattr(size, "node")]
+        if len(open_axes) != 1 or not (self._batches(value.shape[open_axes[0]]) or 0) > 1:
+            return None
+        return open_axes[0]
+
+    def _batch_once(self, value: torch.Tensor) -> tuple[list[int], int, bool]:
+        """A tensor's shape with a batch of one, where the batch is, and whether it is alone there."""
+        axis, folded = self._batch_axis(value), self._fold_axis(value)
+        place = folded if axis is None else axis
+        if place is None:
+            raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
+        sizes = [int(n) if i != place else self._batches(n) or 1 for i, n in enumerate(value.shape)]
+        return sizes, place, axis is not None
 
     def _batches(self, size: Any) -> int | None:
         """k for a size of k times the batch, None for a fixed size."""

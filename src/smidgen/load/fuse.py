@@ -1,8 +1,11 @@
-"""Local rewrites that exporters undo: a bias added after its layer, zero padding before a convolution."""
+"""Local rewrites that exporters undo: biases added after a layer, zero padding before a convolution, factors
+beside a product."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+import numpy as np
 
 from smidgen.graph import Graph, Node
 
@@ -15,7 +18,46 @@ def fuse(graph: Graph) -> Graph:
         graph = _swap_padding(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "conv"]:
         graph = _padding(graph, graph.node(name))
+    for name in [node.name for node in graph.nodes if node.op == "matmul"]:
+        graph = _scaled_factors(_scaled_result(graph, graph.node(name)), name)
     return graph.pruned()
+
+
+def _factor(graph: Graph, node: Node | None) -> float | None:
+    """The one positive number that a node multiplies everything by."""
+    if node is None or node.op != "mul_constant":
+        return None
+    numbers = np.unique(graph.weights[node.params["constant"]].decode())
+    return float(numbers[0]) if numbers.size == 1 and numbers[0] > 0 else None
+
+
+def _scaled(graph: Graph, product: Node, scaling: Node, factor: float) -> Graph:
+    """The product times `factor`, in the place of the node that multiplied by it."""
+    attrs = {**product.attrs, "scale": product.attrs["scale"] * factor}
+    graph = graph.replace(product.name, replace(product, attrs=attrs)).replace(scaling.name)
+    return graph.rename_value(scaling.output, scaling.inputs[0])
+
+
+def _scaled_result(graph: Graph, product: Node) -> Graph:
+    """matmul(a, b) * constant -> matmul(a, b, scale=constant)."""
+    readers = graph.consumers(product.output)
+    if len(readers) != 1 or product.output in graph.outputs:
+        return graph
+    factor = _factor(graph, readers[0])
+    return graph if factor is None else _scaled(graph, product, readers[0], factor)
+
+
+def _scaled_factors(graph: Graph, name: str) -> Graph:
+    """matmul(a * constant, b) likewise, with any moves in between."""
+    for which in (0, 1):
+        product = graph.node(name)
+        node: Node | None = replace(product, inputs=(product.inputs[which],))
+        while node is not None and (node.name == name or node.op in ("transpose", "reshape")):
+            node = _only_producer(graph, node, "transpose", "reshape", "mul_constant")
+        factor = _factor(graph, node)
+        if node is not None and factor is not None:
+            graph = _scaled(graph, product, node, factor)
+    return graph
 
 
 def _only_producer(graph: Graph, node: Node, *ops: str) -> Node | None:

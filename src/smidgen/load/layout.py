@@ -61,7 +61,11 @@ class _Sweep:
         self._moved: dict[tuple[str, Perm], str] = {}
         self._shaped: dict[tuple[str, Shape], str] = {}
         self._unreshaped: dict[str, str] = {}
+        self._constants: dict[str, Node] = {}
         self._names = {*graph.values, *(node.name for node in graph.nodes)}
+
+        self._rules = {"mean": self._reduced, "reduce_max": self._reduced, "normalize": self._normalized}
+        self._rules |= dict.fromkeys(("pad", "spread", "slice", "gather"), self._placed)
 
     def run(self) -> Graph:
         for name in self.graph.inputs:
@@ -81,13 +85,15 @@ class _Sweep:
             return self._reshape(node)
         if node.op in ACTIVATIONS and view is not None:
             return replace(view, base=self._emit(node, [view.base]))
-        if node.op in LAST_AXIS and view is not None:
+        if node.op in LAST_AXIS and view is not None and "mask" not in node.params:
             return self._last_axis(node, view)
         if node.op in ("add", "sub", "mul", "concat"):
             return self._several(node)
-        if node.op in ("mean", "pad", "slice") and isinstance(view, View):
-            return {"mean": self._mean, "pad": self._pad, "slice": self._slice}[node.op](node, view)
+        if node.op in self._rules and isinstance(view, View):
+            return self._rules[node.op](node, view)
         outputs = self._append(replace(node, inputs=tuple(self._at(name) for name in node.inputs)))
+        if node.op == "constant":
+            self._constants[node.output] = node
         for old, new in zip(node.outputs, outputs, strict=True):
             self.views[old] = self._plain(new)
         return None
@@ -147,21 +153,26 @@ class _Sweep:
         attrs = {"axis": perm[node.attrs["axis"]]} if node.op == "concat" else {}
         return View(self._emit(replace(node, attrs={**node.attrs, **attrs}), bases), perm)
 
-    def _mean(self, node: Node, view: View) -> View:
+    def _normalized(self, node: Node, view: View) -> View:
+        axes = tuple(sorted(view.perm[axis] for axis in node.attrs["axes"]))
+        return View(self._emit(replace(node, attrs={**node.attrs, "axes": axes}), [view.base]), view.perm)
+
+    def _placed(self, node: Node, view: View) -> View:
+        """One axis is meant, or every axis has an entry."""
+        attrs = dict(node.attrs)
+        if "axis" in attrs:
+            attrs["axis"] = view.perm[attrs["axis"]]
+        for key in {"pads", "steps"} & set(attrs):
+            attrs[key] = tuple(attrs[key][view.perm.index(axis)] for axis in range(len(view.perm)))
+        return View(self._emit(replace(node, attrs=attrs), [view.base]), view.perm)
+
+    def _reduced(self, node: Node, view: View) -> View:
         axes = tuple(sorted(view.perm[axis] for axis in node.attrs["axes"]))
         base = self._emit(replace(node, attrs={**node.attrs, "axes": axes}), [view.base])
         if node.attrs["keepdims"]:
             return View(base, view.perm)
         kept = [axis for axis in view.perm if axis not in axes]
         return View(base, tuple(sorted(kept).index(axis) for axis in kept))
-
-    def _pad(self, node: Node, view: View) -> View:
-        pads = tuple(node.attrs["pads"][view.perm.index(axis)] for axis in range(len(view.perm)))
-        return View(self._emit(replace(node, attrs={**node.attrs, "pads": pads}), [view.base]), view.perm)
-
-    def _slice(self, node: Node, view: View) -> View:
-        attrs = {**node.attrs, "axis": view.perm[node.attrs["axis"]]}
-        return View(self._emit(replace(node, attrs=attrs), [view.base]), view.perm)
 
     # Carrying views out
 
@@ -182,16 +193,26 @@ class _Sweep:
         shape = self.new.shape(base)
         if is_reshape(move, shape):
             return self._reshaped(base, tuple(shape[axis] for axis in move))
+        if (base, move) not in self._moved and base in self._constants:
+            self._moved[base, move] = self._turned(base, move)
         if (base, move) not in self._moved:
             name = unused(self._names, f"{base}.transposed")
             self._moved[base, move] = self.new.op("transpose", [base], name=name, perm=move)
         return self._moved[base, move]
 
+    def _turned(self, base: str, move: Perm) -> str:
+        """A constant, transposed now."""
+        node = self._constants[base]
+        turned = self.graph.weights[node.params["value"]].decode().transpose(move)
+        name = unused(self._names, base)
+        return self.new.op("constant", [], {"value": turned}, name=name)
+
     def _cost(self, views: Sequence[View], perm: Perm) -> int:
         """Transposes to carry out before all `views` have `perm`."""
         moves = [(view.base, composed(view.perm, perm)) for view in views]
         return sum(
-            not is_reshape(move, self.new.shape(base)) and (base, move) not in self._moved
+            not (is_reshape(move, self.new.shape(base)) or base in self._constants)
+            and (base, move) not in self._moved
             for base, move in moves
         )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from onnx import TensorProto
 
 from smidgen.errors import BadInput, SmidgenError
 from smidgen.graph import Graph
@@ -64,9 +65,13 @@ def _axes(ports: Sequence[Any], given: Sequence[int] | int) -> dict[str, int]:
 def _sample_shape(port: Any, example: Any, axis: int) -> tuple[int, ...]:
     """The shape of one sample of an input. Raises BadInput for a size that neither file nor example gives."""
     where = f"input {port.name}"
-    sizes = [dim.dim_value for dim in port.type.tensor_type.shape.dim]
+    dims = port.type.tensor_type.shape.dim
+    sizes = [dim.dim_value for dim in dims]
+    _check_type(port)
     if not sizes:
         raise BadInput(where, "it has no dimensions", "the first one is the batch")
+    if any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in dims):
+        raise BadInput(where, f"its shape {sizes} holds no elements", "every size is at least 1")
     open_sizes = [n for i, n in enumerate(sizes) if i != axis]
     if example is not None:
         given = list(np.shape(example))
@@ -79,3 +84,14 @@ def _sample_shape(port: Any, example: Any, axis: int) -> tuple[int, ...]:
         found = f"its shape {[n or '?' for n in sizes]} is open beyond the batch"
         raise BadInput(where, found, "sizes must be fixed", "Pass example_input, a batch [n, ...]")
     return tuple(open_sizes)
+
+
+def _check_type(port: Any) -> None:
+    """Raise BadInput unless an input is a tensor of numbers."""
+    if not port.type.HasField("tensor_type"):
+        kind = str(port.type.WhichOneof("value")).removesuffix("_type")
+        raise BadInput(f"input {port.name}", f"it is a {kind}", "a tensor is needed")
+    kind = port.type.tensor_type.elem_type
+    if kind in (TensorProto.STRING, TensorProto.COMPLEX64, TensorProto.COMPLEX128):
+        found = f"it holds {TensorProto.DataType.Name(kind).lower()}s"
+        raise BadInput(f"input {port.name}", found, "real numbers are needed")

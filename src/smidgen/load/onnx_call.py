@@ -73,6 +73,10 @@ class Call:
             raise NotCaptured(f"its input {index} is missing")
         return found
 
+    def text(self, key: str, default: str) -> str:
+        value = self.attrs.get(key, default)
+        return value.decode() if isinstance(value, bytes) else str(value)
+
     def integers(self, key: str, index: int | None) -> tuple[int, ...] | None:
         """An attribute of older operator sets that newer ones made an input."""
         if key in self.attrs:

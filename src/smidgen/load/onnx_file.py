@@ -12,6 +12,7 @@ from onnx.external_data_helper import load_external_data_for_tensor, uses_extern
 from smidgen.errors import BadInput
 
 OLDEST_OPSET = 11
+FREE_INITIALIZERS = 4  # the oldest file version whose weights need not be inputs too
 
 
 def read_model(path: Path) -> Any:
@@ -31,6 +32,8 @@ def read_model(path: Path) -> Any:
     for tensor in _tensors(model.graph):
         if uses_external_data(tensor):
             _load_external(path, tensor)
+    # onnx.version_converter leaves the old number while it adds weights that are no inputs.
+    model.ir_version = max(model.ir_version, FREE_INITIALIZERS)
     for port in model.graph.output:
         port.type.tensor_type.shape.SetInParent()  # unknown to runtimes, but the checker needs it
     try:
@@ -42,10 +45,15 @@ def read_model(path: Path) -> Any:
 
 def _check_opset(path: Path, model: Any) -> None:
     newest = onnx.defs.onnx_opset_version()
-    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    version = default_opset(model, newest)
     if not OLDEST_OPSET <= version <= newest:
         remedy = "Update the onnx package" if version > newest else "Convert it with onnx.version_converter"
         raise BadInput(str(path), f"operator set {version}", f"{OLDEST_OPSET} to {newest} are read", remedy)
+
+
+def default_opset(model: Any, absent: int) -> int:
+    """The version of the standard operators; `absent` where a file uses none."""
+    return max((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), default=absent)
 
 
 def _tensors(graph: Any) -> Iterator[Any]:

@@ -69,25 +69,3 @@ def fold(node: Any, constants: Mapping[str, Array], opsets: Sequence[Any]) -> li
     cutting.add(node)
     model = cutting.model([name for name in node.output if name], opsets, {})
     return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, {})]
-
-
-def infer(model: Any, ports: Mapping[str, tuple[int, Sequence[int]]]) -> list[tuple[int, tuple[int, ...]]]:
-    """(element type, shape) of each output: by shape inference, else by running the model on zeros."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    found = [_known(output.type.tensor_type) for output in inferred.graph.output]
-    known = [pair for pair in found if pair is not None]
-    if len(known) == len(found):
-        return known
-    feed = {
-        name: np.zeros(shape, helper.tensor_dtype_to_np_dtype(kind)) for name, (kind, shape) in ports.items()
-    }
-    arrays = [np.asarray(array) for array in ReferenceEvaluator(model).run(None, feed)]
-    return [(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape) for array in arrays]
-
-
-def _known(tensor_type: Any) -> tuple[int, tuple[int, ...]] | None:
-    if not tensor_type.elem_type or not tensor_type.HasField("shape"):
-        return None
-    if not all(dim.HasField("dim_value") for dim in tensor_type.shape.dim):
-        return None
-    return tensor_type.elem_type, tuple(dim.dim_value for dim in tensor_type.shape.dim)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from smidgen.load.onnx_call import Call, Handler, Placed
+from smidgen.load.onnx_folded import target_shape
 from smidgen.load.source import Constant, NotCaptured
 
 
@@ -31,12 +32,7 @@ def _flatten(call: Call) -> str:
 def _reshape(call: Call) -> Placed:
     shape = list(call.source.shape(call.x))
     shape.insert(call.batch_axis, call.batch)
-    target = [int(n) for n in call.needed(1).array]
-    if not call.attrs.get("allowzero"):
-        target = [shape[axis] if n == 0 else n for axis, n in enumerate(target)]
-    if -1 in target:
-        known = math.prod(n for n in target if n != -1)
-        target[target.index(-1)] = math.prod(shape) // max(known, 1)
+    target = target_shape(call, shape)
     before = math.prod(shape[: call.batch_axis])
     places = [i for i, n in enumerate(target) if n == call.batch and math.prod(target[:i]) == before]
     if not places or math.prod(target) != math.prod(shape):
@@ -85,10 +81,13 @@ def _gather(call: Call) -> str | Placed:
     size = call.source.shape(call.x)[axis]
     if index.ndim == 0:
         return call.without([axis], call.source.select(call.x, axis, int(index), call.name))
-    rows = [int(i) % size for i in index.ravel()]
-    if index.ndim != 1 or rows != list(range(rows[0], rows[0] + len(rows))):
-        raise NotCaptured("a selection of scattered positions", "Take neighbouring ones")
-    return call.source.slice(call.x, axis, rows[0], rows[-1] + 1, 1, call.name)
+    rows = call.source.gather(call.x, axis, index.ravel() % size, call.name)
+    if index.ndim == 1:
+        return rows
+    shape = list(call.source.shape(rows))
+    shape[axis : axis + 1] = index.shape
+    batch = call.batch_axis + (index.ndim - 1 if axis < call.batch_axis else 0)
+    return Placed(call.source.reshape(rows, shape, f"{call.name}.shaped"), batch)
 
 
 def _split(call: Call) -> list[str]:

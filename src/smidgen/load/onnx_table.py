@@ -8,10 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.load.activations import activation, clamp, hard_sigmoid, leaky_relu, silu
+from smidgen.load.arrange import pad_with_copies
+from smidgen.load.onnx_arrange import ARRANGE_HANDLERS
 from smidgen.load.onnx_call import Call, Handler, Placed
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_products import PRODUCT_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured
+from smidgen.load.upsampling import conv_transpose, cut_to
 from smidgen.load.window_pads import Pair, ceil_pads, same_pads
 
 
@@ -22,6 +26,21 @@ def _conv(call: Call) -> str:
     pads = _pads(call, kernel, stride, dilation)
     groups = int(call.attrs.get("group", 1))
     return call.source.conv(call.x, weight, call.constant(2), stride, pads, dilation, groups, call.name)
+
+
+def _conv_transpose(call: Call) -> str:
+    weight = call.needed(1)
+    kernel, groups = weight.array.shape[2:], int(call.attrs.get("group", 1))
+    stride, dilation = _each(call, "strides"), _each(call, "dilations")
+    extra = tuple(call.attrs.get("output_padding") or (0,) * len(kernel))
+    pads = _pads(call, kernel, stride, dilation)
+    rule = call.text("auto_pad", "NOTSET")
+    if "output_shape" in call.attrs or rule.startswith("SAME"):
+        sizes = list(call.attrs.get("output_shape") or (n * s for n, s in zip(call.space, stride)))
+        spans = zip(call.space, kernel, stride, dilation, extra, sizes[-len(kernel) :], strict=True)
+        pads = [cut_to(n, k, s, d, e, out, rule == "SAME_UPPER") for n, k, s, d, e, out in spans]
+    bias = call.constant(2)
+    return conv_transpose(call.source, call.x, weight, bias, stride, pads, extra, dilation, groups, call.name)
 
 
 def _gemm(call: Call) -> str:
@@ -35,13 +54,6 @@ def _gemm(call: Call) -> str:
             raise NotCaptured("a bias that differs between samples")
         bias = Constant(bias.array * call.attrs.get("beta", 1.0), bias.name)
     return call.source.linear(call.x, scaled, bias, call.name, transposed=not call.attrs.get("transB"))
-
-
-def _matmul(call: Call) -> str:
-    weight = call.needed(1)
-    if weight.array.ndim != 2:
-        raise NotCaptured(f"a product with a constant of {weight.array.ndim} axes", "Use a linear layer")
-    return call.source.linear(call.x, weight, None, call.name, transposed=True)
 
 
 def _batch_norm(call: Call) -> str:
@@ -115,6 +127,16 @@ def _hard_sigmoid(call: Call) -> str:
     return hard_sigmoid(call.source, call.x, alpha, beta, call.name)
 
 
+def _swish(call: Call) -> str:
+    """x * sigmoid(alpha x)."""
+    alpha = float(call.attrs.get("alpha", 1.0))
+    if alpha == 1.0:
+        return silu(call.source, call.x, call.name)
+    slope = call.source.scale(call.x, alpha, f"{call.name}.slope")
+    gate = call.source.op("sigmoid", [slope], f"{call.name}.gate")
+    return call.source.mul(call.x, gate, call.name)
+
+
 def _leaky_relu(call: Call) -> str:
     return leaky_relu(call.source, call.x, Constant(np.array(call.attrs.get("alpha", 0.01))), call.name)
 
@@ -170,16 +192,16 @@ def _power(call: Call) -> str:
 
 
 def _pad(call: Call) -> str:
-    if _text(call, "mode", "constant") != "constant":
-        raise NotCaptured(f"padding by {_text(call, 'mode', '')}", "Pad with zeros")
     rank = call.source.rank(call.x)
     given, axes = call.integers("pads", 1) or (), call.integers("axes", 3)
     numbers = [axis % (rank + 1) for axis in (range(rank + 1) if axes is None else axes)]
     pads = dict(zip(numbers, zip(given[: len(numbers)], given[len(numbers) :], strict=True), strict=True))
     if any(pads.get(0, (0, 0))):
         raise NotCaptured("it pads the batch dimension")
-    value = call.scalar("value", 2) or 0.0
-    return call.source.pad(call.x, [pads.get(axis + 1, (0, 0)) for axis in range(rank)], value, call.name)
+    around = [pads.get(axis + 1, (0, 0)) for axis in range(rank)]
+    if (mode := call.text("mode", "constant")) != "constant":
+        return pad_with_copies(call.source, call.x, around, mode, call.name)
+    return call.source.pad(call.x, around, call.scalar("value", 2) or 0.0, call.name)
 
 
 def _dropout(call: Call) -> str:
@@ -197,13 +219,8 @@ def _each(call: Call, key: str) -> tuple[int, ...]:
     return tuple(call.attrs.get(key) or (1,) * len(call.space))
 
 
-def _text(call: Call, key: str, default: str) -> str:
-    value = call.attrs.get(key, default)
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _pads(call: Call, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[Pair]:
-    rule, rank = _text(call, "auto_pad", "NOTSET"), len(kernel)
+    rule, rank = call.text("auto_pad", "NOTSET"), len(kernel)
     if rule.startswith("SAME"):
         first = rule == "SAME_LOWER"
         sizes = zip(call.space, kernel, stride, dilation, strict=True)
@@ -217,8 +234,8 @@ _ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish
 
 HANDLERS: Mapping[str, Handler] = {
     "Conv": _conv,
+    "ConvTranspose": _conv_transpose,
     "Gemm": _gemm,
-    "MatMul": _matmul,
     "BatchNormalization": _batch_norm,
     "MaxPool": _pool("max"),
     "AveragePool": _pool("avg"),
@@ -231,7 +248,7 @@ HANDLERS: Mapping[str, Handler] = {
     "HardSigmoid": _hard_sigmoid,
     "LeakyRelu": _leaky_relu,
     "PRelu": _prelu,
-    "Swish": lambda call: silu(call.source, call.x, call.name),
+    "Swish": _swish,
     "Softmax": _softmax,
     "Add": _add,
     "Sum": _add,
@@ -243,6 +260,8 @@ HANDLERS: Mapping[str, Handler] = {
     "Pad": _pad,
     "Cast": lambda call: call.x,
     "Dropout": _dropout,
+    **PRODUCT_HANDLERS,
+    **ARRANGE_HANDLERS,
     **MOVE_HANDLERS,
     **RECURRENT_HANDLERS,
 }
@@ -250,7 +269,17 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *("MatMul", "ReduceMean", "ReduceSum", *_ACTIVATIONS, "Clip", "HardSigmoid", "LeakyRelu", "Swish"),
+        *(
+            *PRODUCT_HANDLERS,
+            "Tile",
+            "ReduceMean",
+            "ReduceSum",
+            *_ACTIVATIONS,
+            "Clip",
+            "HardSigmoid",
+            "LeakyRelu",
+            "Swish",
+        ),
         *(
             "Add",
             "Sum",

@@ -10,23 +10,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
+from smidgen.load.arrange import expand
+from smidgen.load.folded import Fold
 from smidgen.load.onnx_call import Call, Placed
-from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
+from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, turned
+from smidgen.load.onnx_island import Cutting, fold, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_RANDOM = (
-    "RandomNormal",
-    "RandomUniform",
-    "RandomNormalLike",
-    "RandomUniformLike",
-    "Bernoulli",
-    "Multinomial",
-)
+CAPTURED = frozenset({*HANDLERS, "Expand"})
 _BROADCASTING = ("Add", "Sub", "Mul", "Div")
 
 
@@ -49,12 +47,13 @@ class Walk:
     ) -> None:
         self.batch_axes = dict(batch_axes)
         self.model, self.where, self.shapes, self.batch = model, name, shapes, batch
-        self.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        self.opset = default_opset(model, OLDEST_OPSET)
         self.source = Source(name)
         self.values: dict[str, str] = {}
         self.types: dict[str, int] = {}
         self.constants: dict[str, Array] = {}
         self.of_batch: dict[str, Array] = {}
+        self.folds: dict[str, Fold] = {}
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
 
@@ -101,7 +100,7 @@ class Walk:
     def _fold(self, node: Any) -> bool:
         """Compute an operator on constants now."""
         read = needs(node)
-        if node.op_type in _RANDOM or not all(name in self.constants for name in read):
+        if node.op_type in RANDOM or not all(name in self.constants for name in read):
             return False
         names = [name for name in node.output if name]
         opsets, more = self.model.opset_import, {**self.constants, **self.of_batch}
@@ -119,11 +118,13 @@ class Walk:
         return True
 
     def _capture(self, node: Any) -> None:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in (*HANDLERS, "Expand"):
+        if node.domain not in ("", "ai.onnx") or node.op_type not in CAPTURED:
             raise NotCaptured(f"the graph has no operator for {node.op_type}")
         attrs, kind = _attributes(node), self._type(node)
         batch = self._batch_axis(node)
         inputs = [self._operand(name, node) for name in node.input]
+        if self._captured_folded(node, inputs, attrs, batch, kind):
+            return
         if node.op_type == "Expand":
             made: Any = self._expand(node)
         else:
@@ -138,6 +139,38 @@ class Walk:
             self.values[name], self.types[name] = value, kind
             if axis:
                 self.batch_axes[name] = axis
+
+    def _captured_folded(
+        self, node: Any, inputs: Sequence[Operand | None], attrs: Mapping[str, Any], batch: int, kind: int
+    ) -> bool:
+        """An operator that reads or makes a tensor with a folded batch: see onnx_folded.py."""
+        folds = {self.folds.get(name) for name in node.input if name in self.values}
+        folded = next((fold for fold in folds if fold), None)
+        label, axis = _label(node, inputs), batch if folded is None else folded.axis + 1
+        common = (self.source, label, inputs, attrs, self.opset, self.batch, axis, len(node.output))
+        after = folded
+        if node.op_type == "Reshape" and (folded or not self._keeps_batch(Call(*common))):
+            value, axis, after = reshaped(Call(*common), folded)
+        elif folded is None:
+            return False
+        elif len(folds) > 1:
+            raise NotCaptured("it combines tensors with different batches", "Keep the batch first")
+        elif node.op_type == "Transpose":
+            value, after = turned(Call(*common), folded)
+        else:
+            value = plain(FoldedCall(*common, folded), node.op_type, HANDLERS[node.op_type])
+        self.values[node.output[0]], self.types[node.output[0]] = value, kind
+        if after is not None:
+            self.folds[node.output[0]] = after
+        elif axis:
+            self.batch_axes[node.output[0]] = axis
+        return True
+
+    def _keeps_batch(self, call: Call) -> bool:
+        """Whether a reshape has the batch by itself in its result."""
+        shape = list(call.source.shape(call.x))
+        shape.insert(call.batch_axis, call.batch)
+        return call.batch in target_shape(call, shape)
 
     def _type(self, node: Any) -> int:
         """The element type of the results. Raises NotCaptured for arithmetic on integers."""
@@ -167,19 +200,27 @@ class Walk:
             raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
         return axes[0] if axes else 0
 
-    def _expand(self, node: Any) -> str:
+    def _expand(self, node: Any) -> str | Placed:
         """An expanded value whose readers broadcast anyway need not be expanded."""
         value, target = self.values.get(node.input[0]), self.constants.get(node.input[1])
         readers = [n for n in self.model.graph.node if node.output[0] in n.input]
         if value is None or target is None or not readers:
             raise NotCaptured("the graph has no operator for Expand")
-        full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(target))
+        full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(int(n) for n in target))
         for reader in readers:
             others = [n for n in reader.input if n != node.output[0]]
             known = [self._full_shape(n) == full for n in others if n in self.values]
             if reader.op_type not in _BROADCASTING or not any(known):
-                raise NotCaptured("the graph has no operator for Expand", "Let the next operator broadcast")
+                return self._repeated(node, value, full)
         return value
+
+    def _repeated(self, node: Any, value: str, full: tuple[int, ...]) -> Placed:
+        own, axis = self._full_shape(node.input[0]), self.batch_axes.get(node.input[0], 0)
+        place = axis + len(full) - len(own)
+        if full[place] != self.batch:
+            raise NotCaptured("it repeats the samples of a batch", "Repeat another axis")
+        sample = [n for i, n in enumerate(full) if i != place]
+        return Placed(expand(self.source, value, sample, _label(node)), place)
 
     def _operand(self, name: str, node: Any) -> Operand | None:
         if not name:
@@ -187,7 +228,12 @@ class Walk:
         if name in self.values:
             return self.values[name]
         if name in self.constants:
-            if name in self.of_batch and node.op_type not in ("Reshape", "Expand", *RECURRENT_HANDLERS):
+            if name in self.of_batch and node.op_type not in (
+                "Reshape",
+                "Expand",
+                "Resize",
+                *RECURRENT_HANDLERS,
+            ):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
             named = name in self.named and not name.startswith(("onnx::", "/"))
             return Constant(self.constants[name], name if named else "")
@@ -208,43 +254,68 @@ class Walk:
         outputs = [name for name in node.output if name and self._is_read(name)]
         if not cutting.inputs or not outputs:
             return  # deferred: it does not depend on the input, or nothing reads it
-        ports = {
-            name: (self.types.get(name, TensorProto.FLOAT), self._full_shape(name)) for name in cutting.inputs
-        }
+        self._cut_out(node, cutting, outputs, why)
+
+    def _cut_out(self, node: Any, cutting: Cutting, outputs: Sequence[str], why: NotCaptured) -> None:
+        """Append a cutting as an island with those outputs that hold one entry a sample.
+
+        The others are deferred: their readers' islands will hold them.
+        """
         try:
-            found = infer(cutting.model(outputs, self.model.opset_import, ports), ports)
-        except Exception as problem:
-            reason = f"{node.op_type} can't be captured ({why.reason}), nor run by onnx"
-            raise BadInput(_label(node), reason, "", why.remedy) from problem
-        led = [
-            (name, kind, shape[1:])
-            for name, (kind, shape) in zip(outputs, found, strict=True)
-            if len(shape) >= 1 and shape[0] == self.batch
-        ]
+            size, results = self._probed(cutting, outputs)
+        except NotCaptured as unfit:
+            reason = f"{node.op_type} can't be captured ({why.reason}), nor kept as it is ({unfit.reason})"
+            raise BadInput(_label(node), reason, "", unfit.remedy) from why
+        led = {name: result for name, result in zip(outputs, results, strict=True) if result.leads}
         if not led:
-            return  # deferred: its readers' islands will hold it
-        names = [name for name, _, _ in led]
-        free = {name: (kind, ("n", *shape[1:])) for name, (kind, shape) in ports.items()}
+            return
         made = self.source.island(
             [self.values[name] for name in cutting.inputs],
-            [shape for _, _, shape in led],
+            [result.sample for result in led.values()],
             _label(node),
             kind="onnx",
             source=node.op_type,
-            payload=cutting.model(names, self.model.opset_import, free).SerializeToString(),
+            payload=self._model(cutting, list(led), size).SerializeToString(),
             reason=why.reason,
             remedy=why.remedy,
         )
-        self.values.update(zip(names, made, strict=True))
-        self.types.update({name: kind for name, kind, _ in led})
+        self.values.update(zip(led, made, strict=True))
+        self.types.update({name: result.kind for name, result in led.items()})
+
+    def _probed(self, cutting: Cutting, outputs: Sequence[str]) -> tuple[int | str, list[Result]]:
+        """The batch sizes that a cutting takes ("n": any), and its outputs. Raises NotCaptured.
+
+        In a file for one sample, what works across samples or on one only is run on one at a time.
+        """
+        samples = self._ports(cutting)
+        try:
+            return "n", probe(self._model(cutting, outputs, "n"), samples)
+        except NotCaptured:
+            if self.batch != 1:
+                raise
+            return 1, probe_one(self._model(cutting, outputs, 1), samples)
+
+    def _model(self, cutting: Cutting, outputs: Sequence[str], size: int | str) -> Any:
+        ports = {name: (kind, (size, *shape)) for name, (kind, shape) in self._ports(cutting).items()}
+        return cutting.model(outputs, self.model.opset_import, ports)
+
+    def _ports(self, cutting: Cutting) -> dict[str, tuple[int, tuple[int, ...]]]:
+        """Element type and shape of one sample of each input."""
+        return {
+            name: (self.types.get(name, TensorProto.FLOAT), self._full_shape(name)[1:])
+            for name in cutting.inputs
+        }
 
     def _full_shape(self, name: str) -> tuple[int, ...]:
         shape = list(self.source.shape(self.values[name]))
+        if name in self.folds:
+            shape[self.folds[name].axis] *= self.batch
+            return tuple(shape)
         shape.insert(self.batch_axes.get(name, 0), self.batch)
         return tuple(shape)
 
     def _leads_with_batch(self, name: str) -> bool:
-        return name in self.values and not self.batch_axes.get(name)
+        return name in self.values and not self.batch_axes.get(name) and name not in self.folds
 
 
 def _array(tensor: Any) -> Array:

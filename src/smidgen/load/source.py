@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadInput
+from smidgen.formats import Integer
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
 from smidgen.graph.names import unused
 from smidgen.numerics import Array
 
 Pairs = Sequence[tuple[int, int]]
+
+MASKED = -1e4  # scores this far below others have a weight of 0 in float32
 
 
 class NotCaptured(Exception):
@@ -48,6 +51,7 @@ class Source:
         self.builder = GraphBuilder(name)
         self._arrays: dict[str, Array] = {}
         self._names: set[str] = set()
+        self._masked: dict[str, tuple[str, Array]] = {}  # scores -> (those before masking, true where kept)
 
     def input(self, name: str, shape: Sequence[int]) -> str:
         return self.builder.input(unused(self._names, name), shape)
@@ -158,8 +162,35 @@ class Source:
     def mean(self, x: str, axes: Sequence[int], keepdims: bool, name: str) -> str:
         return self.op("mean", [x], name, axes=tuple(sorted(axes)), keepdims=keepdims)
 
-    def softmax(self, x: str, axis: int, name: str) -> str:
-        return self.axis_last(x, axis, name, lambda v: self.op("softmax", [v], name))
+    def reduce_max(self, x: str, axes: Sequence[int], keepdims: bool, name: str) -> str:
+        return self.op("reduce_max", [x], name, axes=tuple(sorted(axes)), keepdims=keepdims)
+
+    def normalize(self, x: str, axes: Sequence[int], epsilon: float, name: str, centered: bool = True) -> str:
+        """(x - mean) / sqrt(variance + epsilon); not `centered`: x / sqrt(mean of squares + epsilon)."""
+        attrs = {"axes": tuple(sorted(axes)), "epsilon": float(epsilon), "centered": centered}
+        return self.op("normalize", [x], name, **attrs)
+
+    def softmax(self, x: str, axis: int, name: str, mask: Array | None = None) -> str:
+        """`mask` broadcasts to x: true for what counts. Scores that a constant masked get theirs by themselves."""
+        scores, kept = (x, mask) if mask is not None else self._masked.get(x, (x, None))
+        params: dict[str, str] = {}
+        if kept is not None and aligned(kept, self.rank(x)).any(axis=axis).all():
+            order = [*(a for a in range(self.rank(x)) if a != axis), axis]
+            turned = aligned(kept, self.rank(x)).transpose(order)
+            params["mask"] = self._mask(turned, f"{name}.mask")
+        return self.axis_last(scores, axis, name, lambda v: self.op("softmax", [v], name, params))
+
+    def fill(self, x: str, kept: Array, value: float, name: str) -> str:
+        """x where the constant `kept` (which broadcasts to x) is true, else `value`, which may be -infinity."""
+        if np.isneginf(value):
+            _check_rows(kept)
+        limits = np.finfo(np.float32)
+        lowest = float(np.clip(value, limits.min, limits.max))
+        part = self.mul(x, Constant(kept.astype(np.float32)), f"{name}.kept")
+        filled = self.add(part, Constant(np.where(kept, 0.0, lowest)), name)
+        if value <= MASKED:
+            self._masked[filled] = (x, kept)
+        return filled
 
     def concat(self, values: Sequence[str], axis: int, name: str) -> str:
         return values[0] if len(values) == 1 else self.op("concat", values, name, axis=axis)
@@ -175,13 +206,24 @@ class Source:
     def slice(self, x: str, axis: int, start: int, stop: int, step: int, name: str) -> str:
         """Elements start, start + step, … before stop of an axis; like in Python, but never none."""
         size = self.shape(x)[axis]
-        if step < 1:
-            raise NotCaptured("a slice that goes backwards", "Take the elements in their order")
         first, last, _ = slice(start, stop, step).indices(size)
-        if last <= first:
+        if not range(first, last, step):
             raise NotCaptured("a slice without elements")
+        if step < 1:
+            return self.gather(x, axis, range(first, last, step), name)
         whole = (first, last, step) == (0, size, 1)
         return x if whole else self.op("slice", [x], name, axis=axis, start=first, stop=last, step=step)
+
+    def gather(self, x: str, axis: int, positions: Sequence[int], name: str) -> str:
+        """These positions of an axis, in their order; any may repeat, none be left."""
+        size, found = self.shape(x)[axis], np.asarray(positions, np.int32)
+        if not found.size or found.min() < 0 or found.max() >= size:
+            raise NotCaptured(f"positions {found.tolist()[:8]} of an axis of {size}")
+        steps = set(np.diff(found).tolist()) or {1}
+        if len(steps) == 1 and min(steps) > 0:
+            return self.slice(x, axis, int(found[0]), int(found[-1]) + 1, min(steps), name)
+        stored = self.builder.weight(unused(self._names, f"{name}.indices"), Integer(found))
+        return self.op("gather", [x], name, {"indices": stored}, axis=axis)
 
     def select(self, x: str, axis: int, index: int, name: str) -> str:
         """One position of an axis, which disappears."""
@@ -249,22 +291,46 @@ class Source:
 
     def _with_constant(self, op: str, x: str, constant: Constant, name: str) -> str:
         """`op` with a constant that broadcasts to x: along one axis, or all elements at once."""
+        if not self.rank(x) and constant.array.size == 1:  # one number a sample
+            row = self._with_constant(op, self.reshape(x, (1,), f"{name}.row"), constant, f"{name}.one")
+            return self.reshape(row, (), name)
         shape, array = self.shape(x), aligned(constant.array, self.rank(x))
         try:
-            fits = bool(shape) and np.broadcast_shapes(shape, array.shape) == shape
+            whole = np.broadcast_shapes(shape, array.shape)
         except ValueError:
-            fits = False
-        if not fits:
-            raise NotCaptured(f"{op} of a constant {list(array.shape)} to samples {list(shape)}")
+            found = f"{op} of a constant {list(array.shape)} to samples {list(shape)}"
+            raise NotCaptured(found) from None
+        if op == "add" and (array <= MASKED).any():
+            return self._masked_sum(x, array, name)
         varying = [axis for axis, n in enumerate(array.shape) if n > 1]
-        if len(varying) > 1:
-            flat = Constant(np.broadcast_to(array, shape).ravel(), constant.name)
-            y = self._with_constant(op, self.reshape(x, (-1,), f"{name}.flat"), flat, name)
-            return self.reshape(y, shape, f"{name}.shaped")
+        if not shape or whole != shape or len(varying) > 1:
+            return self.op(op, [x, self.constant(Constant(array, constant.name), f"{name}.constant")], name)
         axis = varying[0] if varying else len(shape) - 1
         vector = np.broadcast_to(array.ravel(), (shape[axis],))
         params = {"constant": self.weight(constant, f"{name}.constant", vector)}
         return self.axis_last(x, axis, name, lambda v: self.op(f"{op}_constant", [v], name, params))
+
+    def _masked_sum(self, x: str, array: Array, name: str) -> str:
+        """x + array, where some entries of `array` are so low that a softmax gives them no weight."""
+        _check_rows(~np.isneginf(array))
+        limits = np.finfo(np.float32)
+        finite = Constant(np.clip(array, limits.min, limits.max))
+        total = self.op("add", [x, self.constant(finite, f"{name}.constant")], name)
+        if np.isin(array[array > MASKED], 0).all():
+            self._masked[total] = (x, array > MASKED)
+        return total
+
+    def constant(self, constant: Constant, name: str) -> str:
+        """The same tensor for every sample, its shape without the batch."""
+        if not np.isfinite(constant.array).all():
+            raise NotCaptured("a constant with infinity or NaN", "Use finite numbers")
+        params = {"value": self.weight(constant, f"{name}.value")}
+        return self.op("constant", [], name, params)
+
+    def _mask(self, kept: Array, name: str) -> str:
+        stored = np.ascontiguousarray(kept != 0).astype(np.uint8)
+        unique = unused(self._names, name)
+        return self.builder.weight(unique, Integer(stored))
 
     # Finishing
 
@@ -279,6 +345,12 @@ class Source:
 
     def graph(self, outputs: Sequence[str]) -> Graph:
         return self.builder.graph(outputs)
+
+
+def _check_rows(kept: npt.NDArray[Any]) -> None:
+    """A softmax over nothing but -infinity is NaN, and some networks ask for it: finite numbers have none."""
+    if kept.ndim and not kept.astype(bool).any(axis=-1).all():
+        raise NotCaptured("a mask of -infinity that leaves nothing of a row", "Leave one entry in each row")
 
 
 def aligned(array: npt.NDArray[Any], rank: int) -> npt.NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from smidgen.graph.trees import problem_of
 from smidgen.lower.program import Call, Pointer
-from smidgen.lower.site import CallSite, grid_of
+from smidgen.lower.site import CallSite, grid_of, stored_constant
 from smidgen.numerics import MAX_SHIFT
 
 RANK = 4  # of element-wise kernels, after neighbouring axes are merged
@@ -99,8 +99,8 @@ def _avg_pool(site: CallSite) -> list[Call]:
     return [site.call("q_avg_pool", args, site.input(), multiplier, shift, site.output())]
 
 
-def _mean(site: CallSite) -> list[Call]:
-    """Neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
+def _reduced(site: CallSite) -> dict[str, int]:
+    """k0 r0 k1 r1 k2: neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
     sizes, kept = [1], True
     for axis, size in enumerate(site.value().shape):
         if size == 1:
@@ -112,17 +112,35 @@ def _mean(site: CallSite) -> list[Call]:
             kept = not kept
     if len(sizes) > 5:
         raise site.refuse(
-            f"a mean over axes {tuple(site.node.attrs['axes'])}", "kernels reduce two runs of axes"
+            f"a reduction of axes {tuple(site.node.attrs['axes'])}", "kernels reduce two runs of axes"
         )
     if len(sizes) % 2 == 0:
         sizes.append(1)
-    # Reductions that are not there go to the front: k0 r0 k1 r1 k2.
-    sizes = [1] * (5 - len(sizes)) + sizes
-    if sizes[1] * sizes[3] >= MEAN_MAX_COUNT:
+    sizes = [1] * (5 - len(sizes)) + sizes  # reductions that are not there go to the front
+    return dict(zip(("k0", "r0", "k1", "r1", "k2"), sizes, strict=True))
+
+
+def _mean(site: CallSite) -> list[Call]:
+    args = _reduced(site)
+    if args["r0"] * args["r1"] >= MEAN_MAX_COUNT:
         raise site.refuse("a mean of too many values", f"fewer than {MEAN_MAX_COUNT} fit the accumulator")
     multiplier, shift, _ = site.ratio()
-    args = dict(zip(("k0", "r0", "k1", "r1", "k2"), sizes, strict=True)) | {"zero_x": site.zero()}
-    return [site.call("q_mean", args | site.finish(), site.input(), multiplier, shift, site.output())]
+    args |= {"zero_x": site.zero()} | site.finish()
+    return [site.call("q_mean", args, site.input(), multiplier, shift, site.output())]
+
+
+def _reduce_max(site: CallSite) -> list[Call]:
+    same_grids(site)
+    return [site.call("q_reduce_max", _reduced(site), site.input(), site.output())]
+
+
+def _constant(site: CallSite) -> list[Call]:
+    """Read where it is stored, unless the caller wants it as an output."""
+    stored = stored_constant(site.graph, site.node, site.constants)
+    if site.node.name not in site.copies:
+        return []
+    args = {"rows": 1, "run": site.out.nbytes, "stride_x": 0, "stride_y": 0}
+    return [site.call("copy", args, stored, site.output())]
 
 
 def strides_of(shape: Sequence[int]) -> list[int]:
@@ -143,7 +161,8 @@ def merged_axes(dims: Sequence[int], *strides: Sequence[int]) -> tuple[list[int]
     return [axis[0] for axis in kept], [[axis[i + 1] for axis in kept] for i in range(len(strides))]
 
 
-def _lead(values: Sequence[int], rank: int, fill: int) -> list[int]:
+def lead(values: Sequence[int], rank: int, fill: int) -> list[int]:
+    """`values` as the last of `rank` ones, the others `fill`."""
     return [fill] * (rank - len(values)) + list(values)
 
 
@@ -154,13 +173,13 @@ def _broadcast(site: CallSite) -> dict[str, int]:
     for which in (0, 1):
         own = site.value(which).shape
         steps = [0 if size == 1 else step for size, step in zip(own, strides_of(own), strict=True)]
-        strides.append(_lead(steps, len(shape), 0))
+        strides.append(lead(steps, len(shape), 0))
     dims, merged = merged_axes(shape, *strides)
     if len(dims) > RANK:
         raise site.refuse(f"broadcasting over {len(dims)} axes", f"kernels take {RANK}")
-    args = {f"d{i}": size for i, size in enumerate(_lead(dims, RANK, 1))}
+    args = {f"d{i}": size for i, size in enumerate(lead(dims, RANK, 1))}
     for which in (0, 1):
-        args |= {f"s{which}_{i}": step for i, step in enumerate(_lead(merged[which], RANK, 0))}
+        args |= {f"s{which}_{i}": step for i, step in enumerate(lead(merged[which], RANK, 0))}
     return args | {"zero_0": site.zero(0), "zero_1": site.zero(1)}
 
 
@@ -223,7 +242,7 @@ def _embedding(site: CallSite) -> list[Call]:
 
 def _slice(site: CallSite) -> list[Call]:
     """Strided rows of the elements behind the axis, from the first one on."""
-    _same_grids(site)
+    same_grids(site)
     axis, start, step = (site.node.attrs[key] for key in ("axis", "start", "step"))
     shape, bytes_each = site.value().shape, site.out.nbytes // site.out.size
     strides = strides_of(shape)
@@ -241,10 +260,25 @@ def _softmax(site: CallSite) -> list[Call]:
     if site.integers("table", np.uint16)[0] == 0:
         raise site.refuse("the table of exponentials starts with 0", "the largest one is a divisor")
     args = {"rows": site.out.size // size, "size": size}
-    return [site.call("q_softmax", args, site.input(), table, site.output())]
+    if "mask" not in site.node.params:
+        return [site.call("q_softmax", args, site.input(), table, site.output())]
+    mask = _row_mask(site)
+    args["mask_rows"] = mask.nbytes // size
+    return [site.call("q_softmax_masked", args, site.input(), table, mask, site.output())]
 
 
-def _same_grids(site: CallSite) -> None:
+def _row_mask(site: CallSite) -> Pointer:
+    """A mask row for each of the last rows of the input, after which they repeat."""
+    shape = site.graph.weights[site.node.params["mask"]].shape
+    while shape and shape[0] == 1:
+        shape = shape[1:]
+    mask = site.integers("mask", np.uint8).reshape(shape)
+    whole = np.broadcast_to(mask, site.out.shape[-max(len(shape), 1) :])
+    name = site.node.params["mask"]
+    return site.constants.pointer(f"{name}{list(whole.shape)}", whole)
+
+
+def same_grids(site: CallSite) -> None:
     """Operators that only move bytes: a byte must mean the same number before and after."""
     for which in range(len(site.node.inputs)):
         if grid_of(site.value(which)) != grid_of(site.out):
@@ -255,7 +289,7 @@ def _same_grids(site: CallSite) -> None:
 
 def _copy(site: CallSite) -> list[Call]:
     """A reshape moves nothing, unless both its ends belong to the caller."""
-    _same_grids(site)
+    same_grids(site)
     if site.node.name not in site.copies:
         return []
     args = {"rows": 1, "run": site.out.nbytes, "stride_x": 0, "stride_y": 0}
@@ -263,7 +297,7 @@ def _copy(site: CallSite) -> list[Call]:
 
 
 def _concat(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     axis = site.node.attrs["axis"]
     inner = math.prod(site.out.shape[axis + 1 :])
     whole, calls, start = site.out.shape[axis] * inner, [], 0
@@ -279,7 +313,7 @@ def _concat(site: CallSite) -> list[Call]:
 
 
 def _transpose(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     strides = strides_of(site.value().shape)
     steps = [strides[axis] for axis in site.node.attrs["perm"]]
     return _strided(site, site.input(), site.out.shape, steps)
@@ -290,19 +324,19 @@ def _strided(site: CallSite, source: Pointer, sizes: Sequence[int], strides: Seq
     dims, (steps,) = merged_axes(sizes, strides)
     if len(dims) > 5:
         raise site.refuse(f"{len(dims)} axes that do not lie together", "kernels take 5")
-    args = {f"d{i}": size for i, size in enumerate(_lead(dims, 5, 1))}
-    args |= {f"s{i}": step for i, step in enumerate(_lead(steps, 5, 0))}
+    args = {f"d{i}": size for i, size in enumerate(lead(dims, 5, 1))}
+    args |= {f"s{i}": step for i, step in enumerate(lead(steps, 5, 0))}
     return [site.call("transpose", args, source, site.output())]
 
 
 def _pad(site: CallSite) -> list[Call]:
-    _same_grids(site)
+    same_grids(site)
     sizes, pads = site.value().shape, site.node.attrs["pads"]
     if len(sizes) > RANK:
         raise site.refuse(f"padding of {len(sizes)} axes", f"kernels take {RANK}")
-    args = {f"d{i}": size for i, size in enumerate(_lead(sizes, RANK, 1))}
-    args |= {f"before_{i}": n for i, n in enumerate(_lead([a for a, _ in pads], RANK, 0))}
-    args |= {f"after_{i}": n for i, n in enumerate(_lead([b for _, b in pads], RANK, 0))}
+    args = {f"d{i}": size for i, size in enumerate(lead(sizes, RANK, 1))}
+    args |= {f"before_{i}": n for i, n in enumerate(lead([a for a, _ in pads], RANK, 0))}
+    args |= {f"after_{i}": n for i, n in enumerate(lead([b for _, b in pads], RANK, 0))}
     return [site.call("pad", args | {"value": grid_of(site.out).zero}, site.input(), site.output())]
 
 
@@ -334,6 +368,8 @@ RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,
+    "q.reduce_max": _reduce_max,
+    "q.constant": _constant,
     "q.add": _add,
     "q.mul": _mul,
     "q.requantize": _requantize,

@@ -78,7 +78,8 @@ def _fold(graph: Graph, node: Node, before: Node, scale: Vector, shift: Vector) 
 def _depthwise(graph: Graph, node: Node, scale: Vector, shift: Vector) -> Graph:
     source, channels = node.inputs[0], scale.size
     value = graph.values[node.output]
-    rank = max(len(value.shape) - 1, 1)
+    shape = value.shape if 2 <= len(value.shape) <= 3 else (value.size // channels, channels)
+    rank = len(shape) - 1
     weight, bias = f"{node.name}.weight", f"{node.name}.bias"
     graph = graph.with_weights(
         {weight: Dense(scale.reshape(channels, *(1,) * (rank + 1))), bias: Dense(shift)}
@@ -90,13 +91,13 @@ def _depthwise(graph: Graph, node: Node, scale: Vector, shift: Vector) -> Graph:
         "groups": channels,
     }
     params = {"weight": weight, "bias": bias}
-    if len(value.shape) > 1:
+    if shape == value.shape:
         return graph.replace(node.name, Node(node.name, "conv", (source,), node.outputs, params, attrs))
     row, made = f"{node.name}.row", f"{node.name}.made"
-    graph = graph.with_values({row: Value((1, channels)), made: Value((1, channels))})
+    graph = graph.with_values({row: Value(shape), made: Value(shape)})
     return graph.replace(
         node.name,
-        Node(row, "reshape", (source,), (row,), attrs={"shape": (1, -1)}),
+        Node(row, "reshape", (source,), (row,), attrs={"shape": (shape[0], -1)}),
         Node(node.name, "conv", (row,), (made,), params, attrs),
-        Node(made, "reshape", (made,), node.outputs, attrs={"shape": (-1,)}),
+        Node(made, "reshape", (made,), node.outputs, attrs={"shape": (*value.shape[:-1], -1)}),
     )

@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
+from smidgen.graph.activations import SMOOTH
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 
-KEEPS_GRID = frozenset({"max_pool", "reshape", "transpose", "pad", "slice"})
+KEEPS_GRID = frozenset({"max_pool", "reduce_max", "reshape", "transpose", "pad", "slice", "spread", "gather"})
 FUSES = frozenset({"linear", "conv", "add", "sub"})
 CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 # Functions whose range is known: the grid needs no calibration.
@@ -23,11 +24,13 @@ FIXED: Mapping[str, Grid] = {
     "hardsigmoid": Grid(1 / 256, -128),
     "softmax": Grid(1 / 256, -128),
     "tanh": Grid(1 / 128, 0),
+    "step": Grid(1.0, 0),  # 0 and 1 are exact, as factors and as terms
+    "sign": Grid(1.0, 0),
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
 GATE_SUM = Grid(2.0**-12, 0, 16)  # +-8: beyond, a sigmoid differs from its limit by less than 2^-11
 GATE = Grid(2.0**-15, 0, 16)
-WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", *CLAMPS, *GATES, "hardswish"})
+WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *CLAMPS, *SMOOTH})
 WIDE_READERS = WIDE_MAKERS - {"linear"}
 
 

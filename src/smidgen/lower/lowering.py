@@ -12,7 +12,10 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import fused_activation
+from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
+
+ALL_RULES = {**RULES, **PRODUCT_RULES}
 
 
 def lower(graph: Graph) -> Graph:
@@ -55,7 +58,7 @@ def _lowered(low: Lowering) -> Graph:
             _scan(low, node)
         elif _is_integer(node):
             _declare(low, out)
-            RULES[node.op](low, node, out)
+            ALL_RULES[node.op](low, node, out)
         else:
             _island(low, node)
     return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
@@ -96,7 +99,7 @@ def _declare(low: Lowering, name: str) -> None:
 
 def _is_integer(node: Node) -> bool:
     """True when a rule exists; a pad with a nonzero constant has none."""
-    return node.op in RULES and not (node.op == "pad" and node.attrs["value"] != 0)
+    return node.op in ALL_RULES and not (node.op == "pad" and node.attrs["value"] != 0)
 
 
 def _island(low: Lowering, node: Node) -> None:

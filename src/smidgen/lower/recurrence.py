@@ -13,7 +13,7 @@ from smidgen.graph.core import Value
 from smidgen.graph.planner import MemoryPlan, next_at, plan_memory, scratch_of
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, steps_of
 from smidgen.lower.program import Call, Pointer
-from smidgen.lower.site import CallSite, grid_of
+from smidgen.lower.site import CallSite, grid_of, stored_constant
 
 
 def scan_calls(site: CallSite, calls_of: Callable[[CallSite], list[Call]]) -> list[Call]:
@@ -70,7 +70,9 @@ def _body_pointers(site: CallSite, plan: MemoryPlan) -> dict[str, Pointer]:
         results.append(replace(scratch, offset=offset, nbytes=body.values[name].nbytes))
     found = {}
     for name, place in plan.places.items():
-        if place.where == "arena":
+        if place.where == "constant":
+            found[name] = stored_constant(body, body.nodes[place.index], site.constants)
+        elif place.where == "arena":
             nbytes = body.values[name].nbytes
             found[name] = replace(scratch, offset=scratch.offset + place.offset, nbytes=nbytes)
         else:

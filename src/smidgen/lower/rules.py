@@ -12,9 +12,16 @@ import numpy.typing as npt
 from smidgen.errors import IllegalGraph
 from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
-from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.activations import SMOOTH, STEEP, tabulated
 from smidgen.lower.grids import CLAMPS, fused_activation
-from smidgen.numerics import Array, quantize_multiplier, quantize_multipliers, round_half_up, saturate
+from smidgen.numerics import (
+    Array,
+    IntArray,
+    quantize_multiplier,
+    quantize_multipliers,
+    round_half_up,
+    saturate,
+)
 
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
@@ -166,9 +173,15 @@ def clamp(low: Lowering, node: Node, out: str) -> None:
 def table(low: Lowering, node: Node, out: str) -> None:
     """Any function of one value, computed once in float64: an entry for each int8, 257 knots over int16."""
     x, y = low.grid(node.inputs[0]), low.grid(out)
-    entries = y.quantize(ACTIVATION_FUNCTIONS[node.op]((table_points(x) - x.zero) * x.scale))
+    entries = table_entries(node.op, x, y)
     name = low.table(f"{node.name}.table", entries.astype(y.dtype if x.dtype == "int8" else np.int16))
     low.emit(node, "q.table", node.inputs, out, {"table": name})
+
+
+def table_entries(op: str, x: Grid, y: Grid) -> IntArray:
+    """Integers of `y` for all `table_points` of `x`."""
+    lo, hi = ((q - y.zero) * y.scale for q in (y.qmin, y.qmax))
+    return y.quantize(tabulated(op, (table_points(x) - x.zero) * x.scale, lo, hi))
 
 
 def table_points(x: Grid) -> Array:
@@ -192,7 +205,17 @@ def softmax(low: Lowering, node: Node, out: str) -> None:
     """exp(-d * scale) for d = max - x in 0..255, as uint16."""
     scale = low.grid(node.inputs[0]).scale
     entries = round_half_up(np.exp(-scale * np.arange(256)) * EXP_ONE).astype(np.uint16)
-    low.emit(node, "q.softmax", node.inputs, out, {"table": entries})
+    params: dict[str, Array | str] = {"table": entries}
+    if "mask" in node.params:
+        kept = low.source.weights[node.params["mask"]].decode() != 0
+        params["mask"] = kept.astype(np.uint8)
+    low.emit(node, "q.softmax", node.inputs, out, params)
+
+
+def constant(low: Lowering, node: Node, out: str) -> None:
+    grid = low.grid(out)
+    entries = grid.quantize(low.source.weights[node.params["value"]].decode())
+    low.emit(node, "q.constant", (), out, {"value": entries.astype(grid.dtype)})
 
 
 def max_pool(low: Lowering, node: Node, out: str) -> None:
@@ -246,7 +269,7 @@ def _integers(fmt: Format) -> Array:
 
 
 def move(low: Lowering, node: Node, out: str) -> None:
-    """reshape, transpose, pad, slice: bytes move, the grid stays."""
+    """reshape, transpose, pad, slice, spread, reduce_max: bytes are taken as they are, the grid stays."""
     attrs = {key: value for key, value in node.attrs.items() if key != "value"}
     low.emit(node, f"q.{node.op}", node.inputs, out, {}, **attrs)
 
@@ -265,12 +288,14 @@ RULES: Mapping[str, Rule] = {
     "mul": mul,
     "relu": clamp,
     "relu6": clamp,
-    **dict.fromkeys(("sigmoid", "tanh", "hardswish", "hardsigmoid"), table),
+    **dict.fromkeys((*SMOOTH, *STEEP), table),
     "softmax": softmax,
+    "constant": constant,
+    "reduce_max": move,
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "mean": mean,
-    **dict.fromkeys(("reshape", "transpose", "pad", "slice"), move),
+    **dict.fromkeys(("reshape", "transpose", "pad", "slice", "spread"), move),
     "embedding": embedding,
     "concat": concat,
     "trees": trees,

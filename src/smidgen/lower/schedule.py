@@ -16,6 +16,7 @@ from smidgen.graph.core import Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.calls import RULES
 from smidgen.lower.decode import decode_calls, worth_expanding
+from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
 from smidgen.lower.site import CallSite, Constants, pointers_of
@@ -23,13 +24,14 @@ from smidgen.lower.site import CallSite, Constants, pointers_of
 Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
     **RULES,
+    **PRODUCT_CALLS,
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
 # Operators with kernels that read, or make, 16-bit values.
 BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
-MAKE_INT16 = BOTH_INT16 | {"q.linear"}
+MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 
 
 def schedule(graph: Graph) -> Program:
@@ -89,7 +91,7 @@ def _value_problem(value: Value) -> str:
 
 
 def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:
-    return node_calls(CallSite(graph, pointers_of(graph, plan), plan.copies, constants, node))
+    return node_calls(CallSite(graph, pointers_of(graph, plan, constants), plan.copies, constants, node))
 
 
 def node_calls(site: CallSite) -> list[Call]:

@@ -148,12 +148,23 @@ class CallSite:
         return Call(self.node.name, f"smg_{kernel}", listed, pointers, self.output())
 
 
-def pointers_of(graph: Graph, plan: MemoryPlan) -> dict[str, Pointer]:
+def pointers_of(graph: Graph, plan: MemoryPlan, constants: Constants) -> dict[str, Pointer]:
     """Where the values of a planned graph are, and the working memory of its scans."""
     return {
-        name: Pointer(place.where, place.index, place.offset, _nbytes(graph, name))
+        name: stored_constant(graph, graph.nodes[place.index], constants)
+        if place.where == "constant"
+        else Pointer(place.where, place.index, place.offset, _nbytes(graph, name))
         for name, place in plan.places.items()
     }
+
+
+def stored_constant(graph: Graph, node: Node, constants: Constants) -> Pointer:
+    """Where the tensor of a `q.constant` node is stored."""
+    weight = graph.weights[node.params["value"]]
+    dtype = graph.values[node.output].dtype
+    if not isinstance(weight, Integer) or weight.dtype != dtype:
+        raise Unsupported(node.name, f"the constant is {weight.label}", f"{dtype} integers are needed")
+    return constants.pointer(node.params["value"], weight.array)
 
 
 def _nbytes(graph: Graph, name: str) -> int:

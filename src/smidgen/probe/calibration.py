@@ -33,6 +33,9 @@ class Range:
 
     def update(self, x: Array, rng: np.random.Generator) -> None:
         flat = np.asarray(x, dtype=np.float32).ravel()
+        flat = flat[np.isfinite(flat)]  # where a function has no value, integers saturate
+        if not flat.size:
+            return
         self.lo, self.hi = min(self.lo, float(flat.min())), max(self.hi, float(flat.max()))
         kept = flat if flat.size <= RESERVOIR else rng.choice(flat, RESERVOIR, replace=False)
         # Old and new entries keep shares proportional to how much data each stands for.
@@ -44,10 +47,12 @@ class Range:
 
     def wide_grid(self) -> Grid:
         """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
-        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)))
+        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0)
 
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
+        if not self.seen:
+            return Grid.from_range(0.0, 0.0, bits)
         if rule == "minmax" or self.lo == self.hi:
             return Grid.from_range(self.lo, self.hi, bits)
         row = np.concatenate([self.sample, np.array([self.lo, self.hi], np.float32)])[None, :]

@@ -18,10 +18,29 @@ from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
 
 
-def softmax(x: Array) -> Array:
-    """Over the last axis."""
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+def _softmax(site: Site, x: Sequence[Array]) -> Array:
+    """Over the last axis. Where a mask lets nothing through, all weights are 0."""
+    if "mask" not in site.weights:
+        e = np.exp(x[0] - x[0].max(axis=-1, keepdims=True))
+        return np.asarray(e / e.sum(axis=-1, keepdims=True))
+    scores = np.where(site.weights["mask"] != 0, x[0], -np.inf)
+    top = scores.max(axis=-1, keepdims=True)
+    e = np.exp(scores - np.where(np.isfinite(top), top, 0))
+    total = e.sum(axis=-1, keepdims=True)
+    return np.asarray(e / np.where(total == 0, 1, total))
+
+
+def _normalize(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    centred = x[0] - x[0].mean(axis=axes, keepdims=True) if site.attrs["centered"] else x[0]
+    variance = np.square(centred).mean(axis=axes, keepdims=True)
+    return np.asarray(centred / np.sqrt(variance + np.float32(site.attrs["epsilon"])))
+
+
+def constant(site: Site, x: Sequence[Array]) -> Array:
+    """The stored tensor once a sample; no copy is made."""
+    value = site.weights["value"].astype(site.outputs[0].dtype, copy=False)
+    return np.broadcast_to(value, (site.samples, *value.shape))
 
 
 def _biased(site: Site, y: Array) -> Array:
@@ -70,6 +89,11 @@ def _mean(site: Site, x: Sequence[Array]) -> Array:
     return np.asarray(x[0].mean(axis=axes, keepdims=site.attrs["keepdims"]))
 
 
+def reduce_max(site: Site, x: Sequence[Array]) -> Array:
+    axes = tuple(axis + 1 for axis in site.attrs["axes"])
+    return np.asarray(x[0].max(axis=axes, keepdims=site.attrs["keepdims"]))
+
+
 def _pad(site: Site, x: Sequence[Array]) -> Array:
     return np.pad(x[0], [(0, 0), *site.attrs["pads"]], constant_values=site.attrs["value"])
 
@@ -102,6 +126,11 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
     return a * b
 
 
+def _matmul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align(x)
+    return np.asarray(np.matmul(a * np.float32(site.attrs["scale"]), b))
+
+
 def _sub(site: Site, x: Sequence[Array]) -> Array:
     a, b = align(x)
     return a - b
@@ -117,6 +146,22 @@ def _embedding(site: Site, x: Sequence[Array]) -> Array:
     """An index outside the table means its nearest row, so that no input is undefined."""
     weight = site.weights["weight"]
     return weight[np.clip(np.rint(x[0]).astype(np.int64), 0, len(weight) - 1)]
+
+
+def spread(site: Site, x: Array, fill: float) -> Array:
+    """The input with `fill` between its elements."""
+    y = np.full((x.shape[0], *site.outputs[0].shape), fill, x.dtype)
+    y[(slice(None), *(slice(None, None, step) for step in site.attrs["steps"]))] = x
+    return y
+
+
+def gather(site: Site, x: Sequence[Array]) -> Array:
+    """Raises IllegalGraph for a position that the axis does not have."""
+    axis, indices = site.attrs["axis"], site.weights["indices"].astype(np.int64)
+    size = site.inputs[0].shape[axis]
+    if indices.size and not 0 <= indices.min() <= indices.max() < size:
+        raise IllegalGraph(site.node.name, f"positions up to {indices.max()}", f"the axis has {size}")
+    return np.take(x[0], indices, axis=axis + 1)
 
 
 def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
@@ -145,13 +190,17 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "conv": _conv,
     "batch_norm": _batch_norm,
     **{name: _elementwise(function) for name, function in ACTIVATION_FUNCTIONS.items()},
-    "softmax": _elementwise(softmax),
+    "softmax": _softmax,
+    "normalize": _normalize,
+    "constant": constant,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
+    "reduce_max": reduce_max,
     "add": _add,
     "sub": _sub,
     "mul": _mul,
+    "matmul": _matmul,
     "add_constant": lambda site, x: x[0] + site.weights["constant"],
     "mul_constant": lambda site, x: x[0] * site.weights["constant"],
     "concat": concat,
@@ -159,6 +208,8 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "transpose": transpose,
     "pad": _pad,
     "slice": slice_axis,
+    "spread": lambda site, x: spread(site, x[0], 0.0),
+    "gather": gather,
     "embedding": _embedding,
     "scan": _scan,
     "trees": lambda site, x: tree_sums(site, x[0]).astype(np.float32),

@@ -11,7 +11,18 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray, requantize, saturate
-from smidgen.run.float_ops import align, concat, reshape, slice_axis, transpose, tree_sums
+from smidgen.run.float_ops import (
+    align,
+    concat,
+    constant,
+    gather,
+    reduce_max,
+    reshape,
+    slice_axis,
+    spread,
+    transpose,
+    tree_sums,
+)
 from smidgen.run.interpreter import Function, Site
 from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
@@ -98,6 +109,11 @@ def _mul(site: Site, x: Sequence[Array]) -> Array:
     return _finish(site, a * b)
 
 
+def _matmul(site: Site, x: Sequence[Array]) -> Array:
+    a, b = align([_centered(site, x, which).astype(np.float64) for which in (0, 1)])
+    return _finish(site, np.matmul(a, b).astype(np.int64))
+
+
 def _table(site: Site, x: Sequence[Array]) -> Array:
     table, q = site.weights["table"].astype(np.int64), x[0].astype(np.int64)
     if x[0].dtype == np.int8:
@@ -120,8 +136,10 @@ def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
 
 def _softmax(site: Site, x: Sequence[Array]) -> Array:
     q = x[0].astype(np.int64)
-    e = site.weights["table"].astype(np.int64)[q.max(axis=-1, keepdims=True) - q]
-    total = e.sum(axis=-1, keepdims=True)
+    kept = site.weights["mask"] != 0 if "mask" in site.weights else np.True_
+    top = np.where(kept, q, -128).max(axis=-1, keepdims=True)
+    e = np.where(kept, site.weights["table"].astype(np.int64)[np.maximum(top - q, 0)], 0)
+    total = np.maximum(e.sum(axis=-1, keepdims=True), 1)  # 0 where nothing is kept
     return _out(site, np.minimum((256 * e + total // 2) // total - 128, 127))
 
 
@@ -141,14 +159,19 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.mean": _mean,
     "q.add": _add,
     "q.mul": _mul,
+    "q.matmul": _matmul,
     "q.requantize": lambda site, x: _finish(site, _centered(site, x)),
     "q.table": _table,
+    "q.reduce_max": reduce_max,
+    "q.constant": constant,
     "q.softmax": _softmax,
     "q.concat": concat,
     "q.reshape": reshape,
     "q.transpose": transpose,
     "q.pad": _pad,
     "q.slice": slice_axis,
+    "q.spread": lambda site, x: spread(site, x[0], _grid(site.outputs[0].grid).zero),
+    "q.gather": gather,
     "q.embedding": _embedding,
     "q.scan": _scan,
     "q.trees": lambda site, x: _finish(site, tree_sums(site, x[0])),

@@ -21,13 +21,14 @@ CHUNK = 128  # samples computed at once: bounds the memory of unrolled windows
 class Site:
     """What an operator sees: its node's attributes, weights by role, and its values' declarations.
 
-    `watch` is for operators that run nodes of their own.
+    `samples`: how many there are; `watch` is for operators that run nodes of their own.
     """
 
     node: Node
     weights: Mapping[str, Array]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    samples: int
     watch: Watch | None = None
 
     @property
@@ -59,6 +60,7 @@ def interpret(
             {role: weights(name) for role, name in node.params.items()},
             tuple(graph.values[name] for name in node.inputs),
             tuple(graph.values[name] for name in node.outputs),
+            len(inputs[0]),
             watch,
         )
         made = function(site, [live[name] for name in node.inputs])

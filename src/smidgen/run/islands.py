@@ -71,16 +71,20 @@ def _run_aten(payload: bytes, inputs: list[FloatArray32]) -> list[npt.NDArray[An
 
 
 def _run_onnx(payload: bytes, inputs: list[FloatArray32]) -> list[npt.NDArray[Any]]:
-    evaluator, names, dtypes = _onnx_evaluator(payload)
+    evaluator, names, dtypes, one_by_one = _onnx_evaluator(payload)
     if len(names) != len(inputs):
         raise ValueError(f"{len(inputs)} inputs for {len(names)}")
     feed = {name: x.astype(dtype) for name, dtype, x in zip(names, dtypes, inputs, strict=True)}
-    return list(evaluator.run(None, feed))
+    if not one_by_one:
+        return list(evaluator.run(None, feed))
+    samples = range(len(inputs[0]))
+    rows = [evaluator.run(None, {name: x[i : i + 1] for name, x in feed.items()}) for i in samples]
+    return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
 @lru_cache(maxsize=64)
-def _onnx_evaluator(payload: bytes) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:
-    """(reference evaluator, input names, input dtypes) of a serialized model."""
+def _onnx_evaluator(payload: bytes) -> tuple[Any, tuple[str, ...], tuple[Any, ...], bool]:
+    """(reference evaluator, input names, input dtypes, takes one sample at a time) of a serialized model."""
     try:
         import onnx
         from onnx.helper import tensor_dtype_to_np_dtype
@@ -90,4 +94,5 @@ def _onnx_evaluator(payload: bytes) -> tuple[Any, tuple[str, ...], tuple[Any, ..
     model = onnx.load_model_from_string(payload)
     ports = model.graph.input
     dtypes = tuple(tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type) for port in ports)
-    return ReferenceEvaluator(model), tuple(port.name for port in ports), dtypes
+    one_by_one = any(port.type.tensor_type.shape.dim[0].dim_value == 1 for port in ports)
+    return ReferenceEvaluator(model), tuple(port.name for port in ports), dtypes, one_by_one

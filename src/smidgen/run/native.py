@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadFile, BadInput, Unsupported
+from smidgen.formats import Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.ops import OPS
 from smidgen.kernels import native
@@ -71,7 +72,11 @@ class NativePlan:
         shape = value.shape
         if node.name in by_node:
             return np.frombuffer(by_node[node.name], dtype=value.dtype).reshape(shape)
-        assert OPS[node.op].alias, "only reshapes run no kernel"
+        if node.op == "q.constant":
+            stored = self.graph.weights[node.params["value"]]
+            assert isinstance(stored, Integer), "schedule() has read it"
+            return stored.array
+        assert OPS[node.op].alias, "only reshapes and constants run no kernel"
         return values[node.inputs[0]].reshape(shape)
 
     def run_traced(self, x: Array | Sequence[Array]) -> tuple[Any, dict[str, int]]:

@@ -126,6 +126,12 @@ typedef struct {
 void smg_q_mean(const smg_q_mean_args *a, const int8_t *x, const uint16_t *multiplier, const uint8_t *shift,
                 int8_t *y);
 
+/* The maximum over the axes r0 and r1: x [k0][r0][k1][r1][k2], y [k0][k1][k2]. */
+typedef struct {
+    int32_t k0, r0, k1, r1, k2;
+} smg_q_reduce_max_args;
+void smg_q_reduce_max(const smg_q_reduce_max_args *a, const int8_t *x, int8_t *y);
+
 /* sat(((x0 - zero_0) * multiplier_0 + (x1 - zero_1) * multiplier_1 + 2^(shift-1) >> shift) + zero_y).
  * y [d0][d1][d2][d3]; element strides s0_.. of x0 and s1_.. of x1, 0 on axes that are broadcast.
  * Multipliers 0..65535; shift 1..30 (a longer shift rounds to 0, as 30 does). In place with an operand that
@@ -143,6 +149,17 @@ typedef struct {
 } smg_q_mul_args;
 void smg_q_mul(const smg_q_mul_args *a, const int8_t *x0, const int8_t *x1, const uint16_t *multiplier,
                const uint8_t *shift, int8_t *y);
+
+/* y = sat(requantize(sum over i of (x0[r][i] - zero_0) * (x1[i][c] - zero_1)) + zero_y), one multiplier and
+ * shift: products of x0 [d0][d1][d2][rows][inner] and x1 [d0][d1][d2][inner][columns], matrices contiguous
+ * and s0_.., s1_.. elements apart (0: the same matrix again); y contiguous. inner * |x0 - zero_0| * |x1 -
+ * zero_1| < 2^31. */
+typedef struct {
+    int32_t d0, d1, d2, s0_0, s0_1, s0_2, s1_0, s1_1, s1_2, rows, inner, columns, zero_0, zero_1, zero_y, lo,
+        hi;
+} smg_q_matmul_args;
+void smg_q_matmul(const smg_q_matmul_args *a, const int8_t *x0, const int8_t *x1, const uint16_t *multiplier,
+                  const uint8_t *shift, int8_t *y);
 
 /* sat(requantize(x - zero_x) + zero_y): x and y [rows][channels]. In place. */
 typedef struct {
@@ -163,6 +180,14 @@ typedef struct {
     int32_t rows, size;
 } smg_q_softmax_args;
 void smg_q_softmax(const smg_q_softmax_args *a, const int8_t *x, const uint16_t *table, int8_t *y);
+
+/* The same over the entries for which `mask` [mask_rows][size] is not 0; the others get weight 0 (-128). Row
+ * r of x has row r modulo mask_rows of the mask. In place. */
+typedef struct {
+    int32_t rows, size, mask_rows;
+} smg_q_softmax_masked_args;
+void smg_q_softmax_masked(const smg_q_softmax_masked_args *a, const int8_t *x, const uint16_t *table,
+                          const uint8_t *mask, int8_t *y);
 
 /* The same operators where a value has 16 bits: `wide_*` is 1 for those that do (int16_t, zero point
  * -32768..32767, bounds likewise), 0 for int8_t. Strides count elements. smg_q_linear16 makes int16_t. */
@@ -231,6 +256,18 @@ typedef struct {
     int32_t d0, d1, d2, d3, before_0, before_1, before_2, before_3, after_0, after_1, after_2, after_3, value;
 } smg_pad_args;
 void smg_pad(const smg_pad_args *a, const int8_t *x, int8_t *y);
+
+/* x [d0][d1][d2][run] with step_i - 1 rows of `value` between neighbours of axis i (steps >= 1). */
+typedef struct {
+    int32_t d0, d1, d2, run, step_0, step_1, step_2, value;
+} smg_spread_args;
+void smg_spread(const smg_spread_args *a, const int8_t *x, int8_t *y);
+
+/* y[r][i] = x[r][indices[i]]: x [rows][size][run], indices [count] in 0..size - 1, y [rows][count][run]. */
+typedef struct {
+    int32_t rows, size, run, count;
+} smg_gather_args;
+void smg_gather(const smg_gather_args *a, const int8_t *x, const int32_t *indices, int8_t *y);
 
 /* y[k] = sat(requantize(bias[k] + sum over trees of the reached leaf's value for k) + zero_y).
  * x [features] of `bytes_x` bytes each: 1 int8, 2 int16.

@@ -167,12 +167,24 @@ bool fits(const smg_q_mul_args &a, const Span *p) {
 // The largest distance of a stored value from its zero point.
 int64_t swing(int32_t wide, int32_t zero) {
     const int64_t half = wide ? 32768 : 128;
-    return half + (zero < 0 ? -int64_t{zero} : zero);
+    return zero < 0 ? half - 1 - zero : half + zero;
 }
 
 bool fits(const smg_q_mul16_args &a, const Span *p) {
     return broadcast_fits(a, p[0], p[1], p[4], {a.wide_0, a.wide_1, a.wide_y}) && ratios(p[2], p[3], 1) &&
            swing(a.wide_0, a.zero_0) * swing(a.wide_1, a.zero_1) <= LIMIT;
+}
+
+bool fits(const smg_q_matmul_args &a, const Span *p) {
+    const Sizes dims = {a.d0, a.d1, a.d2};
+    const int64_t left = product({a.rows, a.inner}), right = product({a.inner, a.columns});
+    return all_in(1, LIMIT, dims) && all_in(1, LIMIT, {a.rows, a.inner, a.columns, left, right}) &&
+           all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s1_0, a.s1_1, a.s1_2}) &&
+           stored(0, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi) &&
+           product({a.inner, swing(0, a.zero_0), swing(0, a.zero_1)}) <= LIMIT &&
+           holds(p[0], reach(dims, {a.s0_0, a.s0_1, a.s0_2}) - 1 + left) &&
+           holds(p[1], reach(dims, {a.s1_0, a.s1_1, a.s1_2}) - 1 + right) && ratios(p[2], p[3], 1) &&
+           holds(p[4], product({a.d0, a.d1, a.d2, a.rows, a.columns}));
 }
 
 bool fits(const smg_q_requantize_args &a, const Span *p) {
@@ -215,6 +227,17 @@ bool fits(const smg_q_softmax_args &a, const Span *p) {
     return nonzero && holds(p[0], product({a.rows, a.size})) && holds(p[2], product({a.rows, a.size}));
 }
 
+bool fits(const smg_q_softmax_masked_args &a, const Span *p) {
+    const Span unmasked[] = {p[0], p[1], p[3]};
+    return all_in(1, LIMIT, {a.mask_rows}) && fits(smg_q_softmax_args{a.rows, a.size}, unmasked) &&
+           holds(p[2], product({a.mask_rows, a.size}));
+}
+
+bool fits(const smg_q_reduce_max_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.k0, a.r0, a.k1, a.r1, a.k2}) &&
+           holds(p[0], product({a.k0, a.r0, a.k1, a.r1, a.k2})) && holds(p[1], product({a.k0, a.k1, a.k2}));
+}
+
 bool fits(const smg_copy_args &a, const Span *p) {
     const Sizes dims = {a.rows, a.run};
     // Runs may not overlap in y: that also bounds the work by the memory.
@@ -239,6 +262,26 @@ bool fits(const smg_pad_args &a, const Span *p) {
                   {a.before_0, a.before_1, a.before_2, a.before_3, a.after_0, a.after_1, a.after_2,
                    a.after_3}) &&
            holds(p[1], padded);
+}
+
+bool fits(const smg_spread_args &a, const Span *p) {
+    if (!all_in(1, LIMIT, {a.d0, a.d1, a.d2, a.run, a.step_0, a.step_1, a.step_2}))
+        return false;
+    const Sizes sizes = {(a.d0 - 1) * int64_t{a.step_0} + 1, (a.d1 - 1) * int64_t{a.step_1} + 1,
+                         (a.d2 - 1) * int64_t{a.step_2} + 1, a.run};
+    return all_in(1, LIMIT, sizes) && all_in(-128, 127, {a.value}) &&
+           holds(p[0], product({a.d0, a.d1, a.d2, a.run})) && holds(p[1], product(sizes));
+}
+
+bool fits(const smg_gather_args &a, const Span *p) {
+    if (!all_in(1, LIMIT, {a.rows, a.size, a.run, a.count}) || !holds(p[1], 4 * int64_t{a.count}) ||
+        !p[1].constant)
+        return false;
+    const auto *indices = reinterpret_cast<const int32_t *>(p[1].constant);
+    for (int64_t i = 0; i < a.count; i++)
+        if (indices[i] < 0 || indices[i] >= a.size)
+            return false;
+    return holds(p[0], product({a.rows, a.size, a.run})) && holds(p[2], product({a.rows, a.count, a.run}));
 }
 
 // Every step leads forward inside its tree or to a stored leaf: a walk ends and reads no other memory.
@@ -346,9 +389,12 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_mean),
     KERNEL(smg_q_add),
     KERNEL(smg_q_mul),
+    KERNEL(smg_q_matmul),
     KERNEL(smg_q_requantize),
     KERNEL(smg_q_table),
     KERNEL(smg_q_softmax),
+    KERNEL(smg_q_softmax_masked),
+    KERNEL(smg_q_reduce_max),
     KERNEL(smg_q_linear16),
     KERNEL(smg_q_add16),
     KERNEL(smg_q_mul16),
@@ -359,6 +405,8 @@ const Kernel TABLE[] = {
     KERNEL(smg_copy),
     KERNEL(smg_transpose),
     KERNEL(smg_pad),
+    KERNEL(smg_spread),
+    KERNEL(smg_gather),
     KERNEL(smg_q_trees),
     KERNEL(smg_decode_packed),
     KERNEL(smg_decode_mask),

@@ -1,0 +1,123 @@
+"""Loads each presentation of a test with smidgen, runs the float reference and compares."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+
+from benchmarks.conformance.cases import Case
+from benchmarks.conformance.presentations import ON_CONSTANTS, Presentation, presentations
+from smidgen.errors import SmidgenError
+from smidgen.graph import Graph
+from smidgen.load import load
+from smidgen.run.float_ops import run_float_all
+from smidgen.run.islands import islands
+
+# Relative, of each element; beside it, of the largest element, for sums that cancel.
+TOLERANCE, CANCELLING = 1e-4, 1e-6
+DECIMALS = 1e-4  # absolute, where a test states its expected values to four decimals
+HALF_TOLERANCE = {"float16": 2e-3, "bfloat16": 2e-2}  # of expected values that were rounded to these
+
+
+class Outcome(IntEnum):
+    """From worst to best."""
+
+    WRONG = 0
+    REFUSED = 1
+    FOLDED = 2
+    ISLAND = 3
+    CAPTURED = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What came of a test; `reason` says why it is not captured; `graph` is there where it loaded."""
+
+    case: Case
+    outcome: Outcome
+    how: str = ""
+    reason: str = ""
+    graph: Graph | None = None
+
+
+def verdict(case: Case, folder: Path) -> Verdict:
+    """The best outcome over all presentations of a case, but WRONG if any of them is."""
+    best = Verdict(case, Outcome.REFUSED, reason="works on strings, sequences, optional or complex values")
+    first = True
+    for presentation in presentations(case):
+        if presentation.how == ON_CONSTANTS and best.outcome > Outcome.REFUSED:
+            break
+        found = _judged(case, presentation, folder / "model.onnx")
+        if found.outcome == Outcome.WRONG:
+            return found
+        if first or found.outcome > best.outcome:
+            best, first = found, False
+        if found.outcome == Outcome.CAPTURED:
+            break
+    return best
+
+
+def verdicts(cases: Iterable[Case], folder: Path) -> list[Verdict]:
+    return [verdict(case, folder) for case in cases]
+
+
+def _judged(case: Case, presentation: Presentation, path: Path) -> Verdict:
+    how = presentation.how
+    onnx.save(presentation.model, str(path))
+    try:
+        graph = load(path, presentation.inputs, presentation.axes)
+    except SmidgenError as refusal:
+        return Verdict(case, Outcome.REFUSED, how, str(refusal).replace(str(path), "the file"))
+    except Exception as crash:
+        return Verdict(case, Outcome.WRONG, how, f"loading crashed: {type(crash).__name__}: {crash}")
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)
+            batch_first = [np.moveaxis(x, a, 0) for x, a in zip(presentation.inputs, presentation.axes)]
+            made = run_float_all(graph, batch_first)
+    except Exception as crash:
+        return Verdict(case, Outcome.WRONG, how, f"running failed: {type(crash).__name__}: {crash}", graph)
+    problem = difference(made, presentation.outputs)
+    if problem and not all(map(_is_single, presentation.inputs)):
+        problem = difference(made, _of_rounded(presentation))
+    if problem:
+        return Verdict(case, Outcome.WRONG, how, problem, graph)
+    if found := islands(graph):
+        return Verdict(case, Outcome.ISLAND, how, found[0].reason, graph)
+    return Verdict(case, Outcome.FOLDED if how == ON_CONSTANTS else Outcome.CAPTURED, how, graph=graph)
+
+
+def _is_single(x: np.ndarray) -> bool:
+    with np.errstate(over="ignore"):
+        return x.dtype != np.float64 or np.array_equal(x.astype(np.float32), x, equal_nan=True)
+
+
+def _of_rounded(presentation: Presentation) -> list[np.ndarray]:
+    """What onnx's reference makes of the float64 inputs, rounded to the float32 that smidgen is given."""
+    names = [port.name for port in presentation.model.graph.input]
+    feed = {name: x.astype(np.float32).astype(x.dtype) for name, x in zip(names, presentation.inputs)}
+    return list(ReferenceEvaluator(presentation.model).run(None, feed))
+
+
+def difference(made: Iterable[np.ndarray], expected: Iterable[np.ndarray]) -> str:
+    """What is wrong with the outputs; "" if nothing."""
+    for index, (a, b) in enumerate(zip(made, expected, strict=True)):
+        if a.shape != b.shape:
+            return f"output {index} has the shape {list(a.shape)}, not {list(b.shape)}"
+        tolerance = HALF_TOLERANCE.get(b.dtype.name, TOLERANCE)
+        floor = DECIMALS if b.dtype.kind == "f" and np.array_equal(b, np.round(b, 4)) else 0.0
+        with np.errstate(over="ignore"):
+            b = b.astype(np.float32).astype(np.float64)
+        finite = np.abs(b[np.isfinite(b)])
+        floor = max(floor, CANCELLING * (finite.max() if finite.size else 0.0))
+        if not np.allclose(a, b, rtol=tolerance, atol=floor, equal_nan=True):
+            with np.errstate(all="ignore"):
+                return f"output {index} differs by up to {np.nanmax(np.abs(a - b)):.3g}"
+    return ""
