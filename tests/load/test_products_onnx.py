@@ -22,7 +22,7 @@ SEQUENCE = (6, 8)
 
 
 def loaded(made: Any, folder: Path, *shape: int) -> Graph:
-    """The model's graph, which must agree with onnxruntime (where it knows the operator) on a random batch."""
+    """The model's graph, which must agree with onnxruntime, where it knows the operator."""
     graph = load(write(made, folder / "model.onnx"))
     x = 2 * floats(N, *shape, seed=1)
     try:
