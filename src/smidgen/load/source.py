@@ -214,7 +214,7 @@ class Source:
         whole = (first, last, step) == (0, size, 1)
         return x if whole else self.op("slice", [x], name, axis=axis, start=first, stop=last, step=step)
 
-    def gather(self, x: str, axis: int, positions: Sequence[int], name: str) -> str:
+    def gather(self, x: str, axis: int, positions: npt.ArrayLike, name: str) -> str:
         """These positions of an axis, in their order; any may repeat, none be left."""
         size, found = self.shape(x)[axis], np.asarray(positions, np.int32)
         if not found.size or found.min() < 0 or found.max() >= size:
