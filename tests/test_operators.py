@@ -63,7 +63,8 @@ INTEGER: dict[str, Build] = {
     "constant minus": lambda b, x: b.op("sub", [constant(b, 4, 5, 5), x]),
     "constant prepended": lambda b, x: b.op("concat", [constant(b, 4, 1, 5), x], axis=1),
     "constant moved": lambda b, x: b.op(
-        "add", [x, b.op("transpose", [b.op("reshape", [constant(b, 20, 5)], shape=(5, 4, 5))], perm=(1, 0, 2))]
+        "add",
+        [x, b.op("transpose", [b.op("reshape", [constant(b, 20, 5)], shape=(5, 4, 5))], perm=(1, 0, 2))],
     ),
     "constant of one row": lambda b, x: b.op("add", [x, constant(b, 5)]),
     "softmax, causal": lambda b, x: b.op("softmax", [scores(b, x)], mask(CAUSAL)),
@@ -140,10 +141,13 @@ def test_qdq_onnx_is_at_most_a_step_away(name: str, tmp_path: Path) -> None:
 def test_integers_stay_near_the_real_numbers(name: str) -> None:
     graph = integers_of(network(name))
     x, y = (graph.values[ends[0]].grid for ends in (graph.inputs, graph.outputs))
-    assert x and y
+    assert x
+    assert y
     real = inputs()
     found = y.dequantize(run_integer(graph, x.quantize(real).astype(np.int8)))
-    expected = np.clip(run_float(network(name), real), (y.qmin - y.zero) * y.scale, (y.qmax - y.zero) * y.scale)
+    expected = np.clip(
+        run_float(network(name), real), (y.qmin - y.zero) * y.scale, (y.qmax - y.zero) * y.scale
+    )
     assert np.abs(found - expected).mean() < 0.06 * max(np.ptp(expected), y.scale)
 
 

@@ -42,7 +42,9 @@ def _gelu_tanh(w: OnnxWriter, x: str, out: str) -> str:
     square = w.op("Mul", [x, x], f"{out}.square")
     bent = w.op("Mul", [square, _number(w, 0.044715)], f"{out}.bent")
     slope = w.op("Add", [bent, _number(w, 1.0)], f"{out}.slope")
-    inner = w.op("Mul", [w.op("Mul", [x, slope], f"{out}.cubic"), _number(w, math.sqrt(2 / math.pi))], f"{out}.in")
+    inner = w.op(
+        "Mul", [w.op("Mul", [x, slope], f"{out}.cubic"), _number(w, math.sqrt(2 / math.pi))], f"{out}.in"
+    )
     return _half_of(w, x, w.op("Tanh", [inner], f"{out}.tanh"), out)
 
 
@@ -64,7 +66,20 @@ def _step(w: OnnxWriter, x: str, out: str) -> str:
 
 
 _SAME_NAME = (
-    *("Relu", "Sigmoid", "Tanh", "HardSwish", "Softplus", "Softsign", "Elu", "Selu", "Erf", "Exp", "Log", "Sqrt"),
+    *(
+        "Relu",
+        "Sigmoid",
+        "Tanh",
+        "HardSwish",
+        "Softplus",
+        "Softsign",
+        "Elu",
+        "Selu",
+        "Erf",
+        "Exp",
+        "Log",
+        "Sqrt",
+    ),
     *("Reciprocal", "Abs", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh"),
     *("Atanh", "Floor", "Ceil", "Round", "Sign"),
 )

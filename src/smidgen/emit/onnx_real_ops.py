@@ -161,8 +161,6 @@ def _softmax(w: OnnxWriter, site: RealSite) -> str:
     return w.op("Mul", [weights, mask], site.out)
 
 
-
-
 def _concat(w: OnnxWriter, site: RealSite) -> str:
     return w.op("Concat", list(site.names), site.out, axis=placed(site.attrs["axis"], site.rank, site.first))
 

@@ -14,7 +14,14 @@ from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import SMOOTH, STEEP, tabulated
 from smidgen.lower.grids import CLAMPS, fused_activation
-from smidgen.numerics import Array, IntArray, quantize_multiplier, quantize_multipliers, round_half_up, saturate
+from smidgen.numerics import (
+    Array,
+    IntArray,
+    quantize_multiplier,
+    quantize_multipliers,
+    round_half_up,
+    saturate,
+)
 
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
