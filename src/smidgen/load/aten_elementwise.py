@@ -146,6 +146,14 @@ def _with_quotient(call: Call) -> str:
     return call.source.add(call.operand("self"), scaled, call.name)
 
 
+def _gated(call: Call) -> str:
+    """glu: the first half of an axis times the sigmoid of the second."""
+    axis = call.axis(call.args["dim"])
+    half = call.source.shape(call.x)[axis] // 2
+    value, gate = call.source.split(call.x, axis, (half, half), f"{call.name}.half")
+    return call.source.mul(value, call.source.op("sigmoid", [gate], f"{call.name}.gate"), call.name)
+
+
 def _lerp(call: Call) -> str:
     """self + weight * (end - self)."""
     start, weight = call.operand("self"), call.operand("weight")
@@ -224,4 +232,5 @@ ELEMENTWISE_HANDLERS: Mapping[str, Handler] = {
     "addcmul": _with_product,
     "addcdiv": _with_quotient,
     "lerp": _lerp,
+    "glu": _gated,
 }

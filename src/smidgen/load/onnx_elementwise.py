@@ -81,12 +81,6 @@ def _shrink(call: Call) -> str:
 
 
 def _clip(call: Call) -> str:
-    bounds = [call.inputs[i] if i < len(call.inputs) else None for i in (1, 2)]
-    if any(isinstance(bound, str) for bound in bounds):
-        made = call.x
-        if bounds[0] is not None:
-            made = compose.maximum(call.source, made, bounds[0], f"{call.name}.least")
-        return made if bounds[1] is None else compose.minimum(call.source, made, bounds[1], call.name)
     return clamp(call.source, call.x, call.scalar("min", 1), call.scalar("max", 2), call.name)
 
 
