@@ -156,7 +156,7 @@ def test_operators_are_captured(name: str, tmp_path: Path) -> None:
 
 
 ISLANDS: dict[str, Case] = {
-    "running sum": case(op("CumSum", "x axis"), (4,), axis=integers(1)),
+    "running sum": case(op("CumSum", "x axis"), (4,), axis=np.int64(1)),
     "top k": case([helper.make_node("TopK", ["x", "k"], ["y", "i"], axis=1)], (4, 3), k=integers(2)),
     "resize": case(op("Resize", "x - s", mode="nearest"), IMAGE, s=np.array([1, 1, 2, 2], np.float32)),
     "lookup": case([op("Cast", output="i", to=TensorProto.INT64), op("Gather", "w i")], (4,), w=floats(9, 3)),
