@@ -43,6 +43,8 @@ def compare(
 ) -> Comparison:
     """Compare B with A layer by layer, and rank what would bring B closer to A.
 
+    An interrupt while fixes are simulated keeps what was found.
+
     Args:
         a: what is right: a model (as in `compress`), a built-in task, or a `.smg` file.
         b: an artifact: a `.smg` file, the folder of a C project, an integer `.onnx` file of ours, a Graph.
@@ -196,7 +198,8 @@ def _with_fixes(
             raise
         return replace(document, notes=(*notes, f"no fixes are simulated. {problem}"))
     notes = (*notes, f"recipe: {origin}", *made.notes)
-    return replace(document, fixes=made.ranked[:most], tried=made.tried, notes=notes)
+    found = replace(document, fixes=made.ranked[:most], tried=made.tried, notes=notes)
+    return replace(found, interrupted=made.interrupted)
 
 
 def _recipe(

@@ -63,6 +63,8 @@ def compare(
     _print(found, Console())
     if out is not None:
         Console().print(f"{out}: the page", highlight=False, markup=False, soft_wrap=True)
+    if found.interrupted:
+        raise typer.Exit(130)
 
 
 def _print(found: Comparison, console: Console) -> None:
@@ -93,7 +95,7 @@ def _layers(found: Comparison) -> Table:
     for layer in found.matches.layers:
         counted = "–" if layer.differing is None else f"{layer.differing:,}"
         made.add_row(
-            Text(layer.value),
+            Text(layer.title),
             layer.op,
             format_db(layer.sqnr_db),
             counted if exact else format_db(layer.alone_db),

@@ -73,9 +73,11 @@ def align(a: Graph, b: Layout) -> Alignment:
         else:
             pairs[name] = wanted
     reached = {*pairs.values(), *(u.layer for u in unaligned)}
-    for node in a.nodes:
-        if not reached & {node.name, *node.outputs} and not _fused(a, node, b):
-            unaligned.append(Unaligned("A", node.name, "B has no layer of this name"))
+    unaligned += [
+        Unaligned("A", node.name, "B has no layer of this name")
+        for node in a.nodes
+        if not reached & {node.name, *node.outputs} and not _fused(a, node, b)
+    ]
     return Alignment(pairs, tuple(unaligned))
 
 

@@ -57,6 +57,11 @@ class LayerMatch:
     compared: int = 0
     first: Difference | None = None
 
+    @property
+    def title(self) -> str:
+        """`conv1 → relu1` where the layer's value is called otherwise, as behind a fused activation."""
+        return self.layer if self.layer == self.value else f"{self.layer} → {self.value}"
+
 
 @dataclass(frozen=True)
 class Matches:

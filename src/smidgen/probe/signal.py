@@ -24,7 +24,7 @@ def decibels(signal: float, noise: float) -> float:
 
 @dataclass
 class Signal:
-    """Running sums of each channel (last axis) over batches of a wanted tensor `a` [n, ..., C] and a found `b`.
+    """Running sums of each channel (last axis) over batches of a wanted `a` [n, ..., C] and a found `b`.
 
     Memory is four numbers a channel, whatever the number of samples.
     """

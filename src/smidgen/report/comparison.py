@@ -34,6 +34,7 @@ class Comparison:
     notes: tuple[str, ...] = ()
     fixes: tuple[Fix, ...] = ()
     tried: int = 0
+    interrupted: bool = False
 
 
 def sentences(found: Comparison) -> list[str]:
@@ -180,7 +181,7 @@ def ratio_chart(found: Comparison) -> Spec:
 def _chart_rows(layer: LayerMatch) -> list[dict[str, Any]]:
     ratios = {"End to end": layer.sqnr_db, "Alone": layer.alone_db}
     return [
-        {"layer": layer.value, "kind": kind, "shown": min(max(db, 0.0), SHOWN_DB), "text": format_db(db)}
+        {"layer": layer.title, "kind": kind, "shown": min(max(db, 0.0), SHOWN_DB), "text": format_db(db)}
         for kind, db in ratios.items()
         if not math.isnan(db)
     ]
@@ -236,7 +237,7 @@ def _layers(found: Comparison) -> Markup:
 def _cells(layer: LayerMatch) -> list[Cell]:
     differing = "–" if layer.differing is None else f"{layer.differing:,}"
     return [
-        Cell(tag("span", layer.value, class_="name"), layer.value),
+        Cell(tag("span", layer.title, class_="name"), layer.title),
         Cell(layer.op, layer.op),
         _db_cell(layer.sqnr_db),
         _db_cell(layer.alone_db),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import yaml
 
@@ -26,6 +26,7 @@ from smidgen.search.fixes.candidates import Candidate, candidates
 Report = Callable[[float, str], None]
 MOST_SIMULATED = 48
 REBUILT_WITHIN_DB = 0.5
+LEAST_GAIN_DB = 0.1  # below, other samples decide the sign
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ class Fixes:
     ranked: tuple[Fix, ...]
     tried: int
     notes: tuple[str, ...] = ()
+    interrupted: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,26 +101,39 @@ def ranked_fixes(
 
     `output_db` is the ratio of the artifact itself: a note tells where the recipe does not lead there.
 
-    Raises:
-        BadInput: the recipe trains, which takes too long to be done again for every candidate.
+    A recipe that trains does so once; fixes then stand behind the training. An interrupt ends the search for
+    fixes and keeps those found.
     """
-    if trains := [step.name for step in recipe.steps if step.stage is Stage.TUNE]:
-        expected = "fixes are simulated without training"
-        remedy = "Pass --recipe with one that does not train, or --fixes 0"
-        raise BadInput("fixes", f"the recipe has {trains[0]}", expected, remedy)
-    bench = _Bench(original, recipe, splits, samples, seed)
-    tried = candidates(original, bench.stages[-1], layers, recipe.steps)[:MOST_SIMULATED]
-    found: list[Fix] = []
-    for number, candidate in enumerate(tried):
-        report(number / len(tried), f"simulating: {candidate.what}")
-        if (fix := bench.fix(candidate)) and (fix.gain_db > 0 or (fix.gain_points or 0) > 0):
-            found.append(fix)
-    ranked = sorted(found, key=lambda fix: (-fix.gain_db, fix.more_bytes))
-    notes = [] if recipe.steps else ["B's recipe is empty: nothing was quantized"]
+    fixes: list[Fix] = []
+    notes: list[str] = []
+    tried: list[Candidate] = []
+    try:
+        bench = _Bench(original, recipe, splits, samples, seed, report)
+        tried, notes = _simulated(bench, layers, output_db)
+        for number, candidate in enumerate(tried):
+            report(number / len(tried), f"simulating: {candidate.what}")
+            if (fix := bench.fix(candidate)) and fix.gain_db >= LEAST_GAIN_DB:
+                fixes.append(fix)
+        interrupted = False
+    except KeyboardInterrupt:
+        interrupted = True
+        notes.append("interrupted: not all fixes were simulated")
+    ranked = sorted(fixes, key=lambda fix: (-fix.gain_db, fix.more_bytes))
+    return Fixes(tuple(ranked), len(tried), tuple(notes), interrupted)
+
+
+def _simulated(bench: _Bench, layers: Sequence[str], output_db: float) -> tuple[list[Candidate], list[str]]:
+    """What to simulate, and what to know about it."""
+    notes = []
     if not abs(bench.base.db - output_db) < REBUILT_WITHIN_DB:
         was = f"the recipe leads to {bench.base.db:.1f} dB here, the artifact has {output_db:.1f} dB"
         notes.append(f"{was}: gains count from the former (other seed, data or training)")
-    return Fixes(tuple(ranked), len(tried), tuple(notes))
+    everything = candidates(bench.stages[0], bench.stages[-1], layers, bench.recipe.steps)
+    possible = [candidate for candidate in everything if not bench.retrains(candidate.step)]
+    if len(possible) < len(everything):
+        left = ", ".join(dict.fromkeys(c.step.name for c in everything if c not in possible))
+        notes.append(f"{left} would have to train again and was not simulated")
+    return possible[:MOST_SIMULATED], notes
 
 
 class _Bench:
@@ -127,7 +142,8 @@ class _Bench:
     def __init__(self, original: Graph, recipe: Recipe, splits: Splits, samples: Samples, seed: int) -> None:
         self.recipe, self.samples = recipe, samples
         self._original, self._splits, self._seed = original, splits, seed
-        self.stages = [original, *recipe.walk(original, self._context())]
+        told = replace(self._context(), report=lambda f, what: report(f, f"applying the recipe: {what}"))
+        self.stages = [original, *recipe.walk(original, told)]
         self.base = self._judged(self.stages[-1])
 
     def fix(self, candidate: Candidate) -> Fix | None:
@@ -152,10 +168,16 @@ class _Bench:
             changed,
         )
 
+    def retrains(self, step: Step) -> bool:
+        """Whether a training comes behind the step's place."""
+        return any(later.stage is Stage.TUNE for later in self.recipe.steps[self._place(step) :])
+
     def _place(self, step: Step) -> int:
-        """Behind everything of its stage or an earlier one."""
-        stages = [other.stage for other in self.recipe.steps]
-        return max((i + 1 for i, stage in enumerate(stages) if stage <= step.stage), default=0)
+        """Behind everything of its stage or an earlier one; what mends rounding, behind all training too."""
+        before = [stage for stage in Stage if stage <= step.stage and stage is not Stage.TUNE]
+        if step.stage >= Stage.VALUES:
+            before.append(Stage.TUNE)
+        return max((i + 1 for i, other in enumerate(self.recipe.steps) if other.stage in before), default=0)
 
     def _context(self) -> Context:
         return Context(self._splits, self._original, self._seed)
