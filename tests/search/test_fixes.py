@@ -128,6 +128,7 @@ def test_an_interrupt_keeps_the_layers_and_the_fixes_so_far() -> None:
 
     found = fixed(plant, report=report)
     assert found.interrupted
+    assert 0 < found.tried < fixed(plant).tried
     assert found.fixes[0].step == LayerQuantization("second", bits=8)
     assert found.matches.layers
 

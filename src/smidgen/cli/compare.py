@@ -37,7 +37,7 @@ def compare(
 
     Examples:
 
-      smidgen compare model.onnx chosen/model.smg --data data.npz --out compare.html
+      smidgen compare model.onnx model.smg --data data.npz --out page.html
 
       smidgen compare watch runs/watch/chosen/model.smg
 

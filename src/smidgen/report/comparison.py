@@ -169,7 +169,6 @@ def ratio_chart(found: Comparison) -> Spec:
         "encoding": {"x": {"field": "limit", "type": "quantitative"}},
     }
     return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "data": {"values": rows},
         "width": "container",
         "height": max(2 * ROW_PIXELS * len(names), 120),

@@ -106,26 +106,26 @@ def ranked_fixes(
     """
     fixes: list[Fix] = []
     notes: list[str] = []
-    tried: list[Candidate] = []
+    tried, interrupted = 0, False
     try:
         bench = _Bench(original, recipe, splits, samples, seed, report)
-        tried, notes = _simulated(bench, layers, output_db)
-        for number, candidate in enumerate(tried):
-            report(number / len(tried), f"simulating: {candidate.what}")
+        simulated, notes = _simulated(bench, layers, output_db)
+        for candidate in simulated:
+            report(tried / len(simulated), f"simulating: {candidate.what}")
             if (fix := bench.fix(candidate)) and fix.gain_db >= LEAST_GAIN_DB:
                 fixes.append(fix)
-        interrupted = False
+            tried += 1
     except KeyboardInterrupt:
         interrupted = True
         notes.append("interrupted: not all fixes were simulated")
     ranked = sorted(fixes, key=lambda fix: (-fix.gain_db, fix.more_bytes))
-    return Fixes(tuple(ranked), len(tried), tuple(notes), interrupted)
+    return Fixes(tuple(ranked), tried, tuple(notes), interrupted)
 
 
 def _simulated(bench: _Bench, layers: Sequence[str], output_db: float) -> tuple[list[Candidate], list[str]]:
     """What to simulate, and what to know about it."""
     notes = []
-    if not abs(bench.base.db - output_db) < REBUILT_WITHIN_DB:
+    if not abs(_difference(bench.base.db, output_db)) < REBUILT_WITHIN_DB:
         was = f"the recipe leads to {bench.base.db:.1f} dB here, the artifact has {output_db:.1f} dB"
         notes.append(f"{was}: gains count from the former (other seed, data or training)")
     everything = candidates(bench.stages[0], bench.stages[-1], layers, bench.recipe.steps)
@@ -139,7 +139,9 @@ def _simulated(bench: _Bench, layers: Sequence[str], output_db: float) -> tuple[
 class _Bench:
     """The recipe's graphs after each step, and what a change of it makes of the outputs."""
 
-    def __init__(self, original: Graph, recipe: Recipe, splits: Splits, samples: Samples, seed: int) -> None:
+    def __init__(
+        self, original: Graph, recipe: Recipe, splits: Splits, samples: Samples, seed: int, report: Report
+    ) -> None:
         self.recipe, self.samples = recipe, samples
         self._original, self._splits, self._seed = original, splits, seed
         told = replace(self._context(), report=lambda f, what: report(f, f"applying the recipe: {what}"))
@@ -174,9 +176,9 @@ class _Bench:
 
     def _place(self, step: Step) -> int:
         """Behind everything of its stage or an earlier one; what mends rounding, behind all training too."""
-        before = [stage for stage in Stage if stage <= step.stage and stage is not Stage.TUNE]
+        before = {stage for stage in Stage if stage <= step.stage} - {Stage.TUNE}
         if step.stage >= Stage.VALUES:
-            before.append(Stage.TUNE)
+            before.add(Stage.TUNE)
         return max((i + 1 for i, other in enumerate(self.recipe.steps) if other.stage in before), default=0)
 
     def _context(self) -> Context:
