@@ -47,6 +47,11 @@ class Fix:
     recipe: Recipe
 
     @property
+    def place(self) -> str:
+        """Where the entry goes: `first`, or `after step 2, quantize.affine`."""
+        return f"after step {self.after}, {self.recipe.steps[self.after - 1].name}" if self.after else "first"
+
+    @property
     def line(self) -> str:
         """The entry to put into the recipe."""
         changed = {
