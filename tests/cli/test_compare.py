@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smidgen.codec.container import write_smg
@@ -33,15 +34,13 @@ def test_fixes_are_printed_with_their_line_and_place(cli: Cli, tmp_path: Path) -
     plant = planted.two_bits()
     write_smg(tmp_path / "a.smg", [plant.graph])
     write_smg(tmp_path / "b.smg", [plant.artifact()])
-    import numpy as np
-
     part = plant.data.train
     np.savez(tmp_path / "d.npz", x=part.x, y=part.y)
     ran = cli("compare", "a.smg", "b.smg", "--data", "d.npz", "--fixes", 2)
     assert ran.code == 0
     assert "First layer below 20 dB: second (q.linear)" in ran.out
     assert "8 bits instead of 2 in second" in ran.out
-    assert "- quantize.layer: {layer: second, bits: 8}   # after quantize.layer" in ran.out
+    assert "- quantize.layer: {layer: second, bits: 8}   # after step 2, quantize.layer" in ran.out
     assert "recipe: read off B's weights" in ran.out
 
 

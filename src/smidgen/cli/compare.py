@@ -118,11 +118,8 @@ def _print_fixes(found: Comparison, console: Console) -> None:
         points = format_points(found, fix)
         gains = [format_gain(fix), *([points] if points != "–" else []), f"{fix.more_bytes:+,} B of weights"]
         console.print(f"  {number}. {', '.join(gains)}: {fix.what}", highlight=False, markup=False)
-        steps = [step.name for step in fix.recipe.steps]
-        where = f"after {steps[fix.after - 1]}" if fix.after else "first"
-        console.print(
-            f"     {fix.line}   # {where}", style="cyan", highlight=False, markup=False, soft_wrap=True
-        )
+        line = f"     {fix.line}   # {fix.place}"
+        console.print(line, style="cyan", highlight=False, markup=False, soft_wrap=True)
     console.print("  Put a line into the recipe, then: smidgen apply recipe.yaml …", highlight=False)
 
 

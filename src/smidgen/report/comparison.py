@@ -12,7 +12,7 @@ from smidgen.probe.layers import THRESHOLD_DB, LayerMatch, Matches
 from smidgen.report.charts import Spec
 from smidgen.report.html import assembled
 from smidgen.report.labels import metric_label
-from smidgen.report.markup import Markup, tag
+from smidgen.report.markup import Markup, join, tag
 from smidgen.report.model import write_whole
 from smidgen.report.sections import code_block
 from smidgen.report.tables import Cell, table
@@ -211,7 +211,7 @@ def _fix_cells(found: Comparison, number: int, fix: Fix) -> list[Cell]:
         Cell(format_gain(fix), fix.gain_db, numeric=True),
         Cell(format_points(found, fix), points, numeric=True),
         Cell(f"{fix.more_bytes:+,} B", fix.more_bytes, numeric=True),
-        Cell(tag("code", fix.line), fix.line),
+        Cell(join(tag("code", fix.line), tag("p", fix.place, class_="before")), fix.line),
     ]
 
 
