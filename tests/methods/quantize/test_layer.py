@@ -9,6 +9,7 @@ from smidgen.errors import BadInput
 from smidgen.formats import Half
 from smidgen.graph import Graph
 from smidgen.lower import lower
+from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.layer import LayerQuantization
 from smidgen.methods.quantize.weights import WeightQuantization
@@ -80,6 +81,16 @@ def test_sixteen_bits_of_a_weight_are_half_precision() -> None:
     assert lower(changed).check() is None
 
 
+def test_a_pruned_weight_keeps_its_zeros() -> None:
+    pruned = GlobalMagnitude(sparsity=0.5)
+    before, _ = quantized(pruned, AffineQuantization(bits=2))
+    changed, _ = quantized(pruned, AffineQuantization(bits=2), LayerQuantization("conv2", bits=8))
+    direct, _ = quantized(pruned, AffineQuantization(bits=8))
+    name = "conv2.weight"
+    np.testing.assert_array_equal(changed.weights[name].mask, before.weights[name].mask)
+    np.testing.assert_array_equal(changed.weights[name].decode(), direct.weights[name].decode())
+
+
 def test_the_network_input_has_a_range_too() -> None:
     changed, _ = quantized(AffineQuantization(), LayerQuantization("x", activation_rule="percentile"))
     before, _ = quantized(AffineQuantization())
@@ -102,7 +113,7 @@ def test_what_changes_nothing_says_so(step: Step, why: str) -> None:
 
 def test_weights_that_are_not_rounded_yet_are_left_alone() -> None:
     graph, notes = quantized(LayerQuantization("conv2", bits=4))
-    assert "quantize the network first" in notes[0]
+    assert "dense, which is on no affine grid" in notes[0]
     assert graph.weights["conv2.weight"].integers() is None
 
 

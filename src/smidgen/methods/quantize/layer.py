@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadInput
-from smidgen.formats import Affine, Dense, Format, Grid, Half
+from smidgen.formats import Affine, Dense, Format, Grid, Half, Sparse
 from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph, Node
 from smidgen.lower.grids import declared_grids, fused_activation, grid_owners, with_grids
-from smidgen.methods.post_training import BATCH, calibration_samples
+from smidgen.methods.post_training import BATCH, calibration_samples, unrounded
 from smidgen.methods.space import Space
 from smidgen.methods.step import Context, Needs, Stage, Step
 from smidgen.probe.calibration import calibrate
@@ -88,23 +88,23 @@ class LayerQuantization(Step):
         if not name:
             raise BadInput(f"{self.name}: layer", f"{self.layer} has no weight", "it can't be quantized")
         old = graph.weights[name]
-        if not isinstance(old, Affine):
-            found = f"the weight of {self.layer} is {old.label}, quantize the network first; nothing changes"
+        affine = affine_of(old)
+        if affine is None:
+            found = f"the weight of {self.layer} is {old.label}, which is on no affine grid; nothing changes"
             ctx.notes.append(f"{self.name}: {found}")
             return graph
-        new = self._fit(old)
+        fitted = self._fit(affine, unrounded(old))
+        new = Sparse(old.mask, fitted) if isinstance(old, Sparse) else fitted
         same = new.label == old.label and np.array_equal(new.decode(), old.decode())
         return graph if same else graph.with_weights({name: new})
 
-    def _fit(self, old: Affine) -> Format:
+    def _fit(self, old: Affine, dense: npt.NDArray[np.float32]) -> Format:
         if self.bits == WIDE_BITS:
-            return Half.fit(old.latent)
+            return Half.fit(dense)
         granularity = self.granularity or granularity_of(old)
         symmetric = old.zero is None or granularity == "group"
         size = {"group_size": old.group_size} if old.group_size else {}
-        return Affine.fit(
-            old.latent, self.bits or old.bits, granularity, symmetric, self.rule or "minmax", **size
-        )
+        return Affine.fit(dense, self.bits or old.bits, granularity, symmetric, self.rule or "minmax", **size)
 
     def _with_activation(self, graph: Graph, node: Node | None, ctx: Context) -> Graph:
         owner = grid_owner(graph, node, self.layer)
@@ -117,6 +117,12 @@ class LayerQuantization(Step):
         bits = self.activation_bits or old.bits
         new = calibrated_grid(graph, owner, batches, bits, self.activation_rule or "minmax", ctx.seed)
         return graph if new == old else with_grids(graph, {**declared_grids(graph), owner: new})
+
+
+def affine_of(weight: Format | None) -> Affine | None:
+    """The affine values of a weight, those of a pruned one too."""
+    values = weight.inner if isinstance(weight, Sparse) else weight
+    return values if isinstance(values, Affine) else None
 
 
 def granularity_of(weight: Affine) -> Granularity:
@@ -143,7 +149,7 @@ def calibrated_grid(
     seed: int,
 ) -> Grid:
     """The grid of `owner` by what the network with unrounded weights computes; 16 bits cover all of it."""
-    floats = {n: Dense(w.latent) for n, w in graph.weights.items() if w.integers() is not None}
+    floats = {n: Dense(unrounded(w)) for n, w in graph.weights.items() if w.integers() is not None}
     real = graph.with_weights(floats)
     if owner in graph.values:  # what comes behind it need not run
         real = replace(real, outputs=(owner,)).pruned()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from smidgen.formats import Affine, Sparse
 from smidgen.graph import Graph, Node
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import WIDE_MAKERS, WIDE_READERS, declared_grids, fixed_grids, fused_activation
 from smidgen.methods.quantize._chains import neighbours
 from smidgen.methods.quantize.bias_correction import BiasCorrection, rounding_errors
 from smidgen.methods.quantize.equalize import Equalize
-from smidgen.methods.quantize.layer import WIDE_BITS, LayerQuantization, granularity_of, grid_owner
+from smidgen.methods.quantize.layer import WIDE_BITS, LayerQuantization, affine_of, granularity_of, grid_owner
 from smidgen.methods.step import Step
 
 BYTE_BITS = 8
@@ -50,8 +49,8 @@ def candidates(
 
 
 def _of_weight(graph: Graph, node: Node) -> Iterator[Candidate]:
-    weight = graph.weights.get(node.params.get("weight", ""))
-    if not isinstance(weight, Affine):
+    weight = affine_of(graph.weights.get(node.params.get("weight", "")))
+    if weight is None:
         return
     name = node.name
     if granularity_of(weight) == "tensor":
@@ -78,7 +77,7 @@ def _of_activations(graph: Graph, node: Node) -> Iterator[Candidate]:
         name = owner if owner in graph.inputs else makers[owner].name if owner in makers else ""
         if grid is None or not name or owner in fixed or grid.bits > BYTE_BITS:
             continue
-        what = f"the input {name}" if owner in graph.inputs else f"the output of {name}"
+        what = "the network's input" if owner in graph.inputs else f"the output of {name}"
         if grid.bits < BYTE_BITS:
             step = LayerQuantization(name, activation_bits=BYTE_BITS)
             yield Candidate(step, f"8 bits instead of {grid.bits} for {what}")
@@ -102,12 +101,3 @@ def _equalizations(original: Graph, layers: set[str]) -> Iterator[Candidate]:
         names = (pair.first.name, pair.second.name)
         if layers & set(names):
             yield Candidate(Equalize(layers=names), f"equalize {names[0]} and {names[1]}")
-
-
-def quantized_layers(graph: Graph) -> tuple[str, ...]:
-    """Layers whose weight is rounded, in order."""
-    return tuple(
-        node.name
-        for node in graph.nodes
-        if isinstance(graph.weights.get(node.params.get("weight", "")), Affine | Sparse)
-    )
