@@ -18,13 +18,15 @@ __version__ = "0.1.0"
 _HOMES = {
     "Recipe": "smidgen.methods.recipe",
     "SmidgenError": "smidgen.errors",
+    "compare": "smidgen.api",
     "compress": "smidgen.api",
     "load": "smidgen.load",
     "open": "smidgen.api",
 }
-__all__ = ["Recipe", "SmidgenError", "__version__", "compress", "load", "open"]
+__all__ = ["Recipe", "SmidgenError", "__version__", "compare", "compress", "load", "open"]
 
 if TYPE_CHECKING:
+    from smidgen.api import compare as compare
     from smidgen.api import compress as compress
     from smidgen.api import open as open
     from smidgen.errors import SmidgenError as SmidgenError

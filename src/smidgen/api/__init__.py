@@ -1,5 +1,6 @@
 """The Python front door: `compress` a model, `open` what came out. Heavy imports wait for their use."""
 
+from smidgen.api.comparing import compare
 from smidgen.api.compressing import Compressed, budget_for, compress
 from smidgen.api.network import Network, network, open
 from smidgen.api.outputs import write_artifact
@@ -10,6 +11,7 @@ __all__ = [
     "Network",
     "Subject",
     "budget_for",
+    "compare",
     "compress",
     "network",
     "open",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Dataset
-from smidgen.formats import Format
+from smidgen.formats import Format, Sparse
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph, Node
 from smidgen.lower.grids import with_grids
@@ -62,6 +62,13 @@ def weight_names(graph: Graph) -> tuple[str, ...]:
 def quantized_weights(graph: Graph, bits: Mapping[str, int], fit: Fit) -> dict[str, Format]:
     """The weights named in `bits`, each on a grid of so many bits."""
     return {name: _quantized(graph.weights[name], width, fit) for name, width in bits.items()}
+
+
+def unrounded(weight: Format) -> npt.NDArray[np.float32]:
+    """The float weights; what a pruned weight would be without its mask is not part of the function."""
+    if isinstance(weight, Sparse):
+        return np.where(weight.mask, weight.latent, np.float32(0))
+    return weight.latent
 
 
 def _quantized(weight: Format, bits: int, fit: Fit) -> Format:

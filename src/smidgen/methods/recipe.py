@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -64,6 +65,16 @@ class Recipe:
 
     def __str__(self) -> str:
         return " → ".join(describe(step) for step in self.steps) or "unchanged"
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a YAML file. Raises BadInput."""
+    try:
+        return Recipe.from_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        remedy = "See smidgen methods for the steps"
+        raise BadInput(str(path), f"it can't be read ({why})", "a recipe file is needed", remedy) from problem
 
 
 def describe(step: Step) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -43,7 +44,7 @@ def write_html(report: Report, path: Path) -> None:
 def page(report: Report) -> str:
     """The document as text."""
     costs = [name for name in (report.size_axis, *CHARTED) if any(p.measurement(name) for p in report.points)]
-    sections = (
+    makers = (
         verdict,
         lambda _: _charts(costs),
         candidates,
@@ -54,7 +55,16 @@ def page(report: Report) -> str:
         environment,
         legend,
     )
+    charts = [frontier_chart(report, cost, height=340 if n == 0 else 280) for n, cost in enumerate(costs)]
     title = f"{report.task} on {report.target}: smidgen report"
+    return assembled(title, header(report), [make(report) for make in makers], charts)
+
+
+def assembled(title: str, heading: Markup, sections: Sequence[Markup | None], charts: list[Spec]) -> str:
+    """A whole page; `charts` fill the elements with the class `chart` and their number in `data-chart`.
+
+    Raises MissingExtra if there are charts and vl-convert is not installed.
+    """
     head = (
         Markup('<meta charset="utf-8">'),
         Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
@@ -64,7 +74,7 @@ def page(report: Report) -> str:
         tag("title", title),
         tag("style", Markup(_resource("page.css"))),
     )
-    body = (header(report), tag("main", *(section(report) for section in sections)), *_scripts(report, costs))
+    body = (heading, tag("main", *sections), *_scripts(charts))
     return "<!doctype html>\n" + tag("html", tag("head", *head), tag("body", *body), lang="en")
 
 
@@ -90,13 +100,10 @@ def _charts(costs: list[str]) -> Markup | None:
     )
 
 
-def _scripts(report: Report, costs: list[str]) -> tuple[Markup, ...]:
-    if not costs:
+def _scripts(charts: list[Spec]) -> tuple[Markup, ...]:
+    if not charts:
         return (tag("script", Markup(_resource("page.js"))),)
-    specs: list[Spec] = [
-        frontier_chart(report, cost, height=340 if n == 0 else 280) for n, cost in enumerate(costs)
-    ]
-    data = {"charts": specs, "themes": {"light": LIGHT.config(), "dark": DARK.config()}}
+    data = {"charts": charts, "themes": {"light": LIGHT.config(), "dark": DARK.config()}}
     return (
         tag("script", Markup(script_json(data)), type="application/json", id="data"),
         tag("script", Markup(_vega()), type="module"),

@@ -146,10 +146,11 @@ def recipe(report: Report) -> Markup | None:
     blocks += [("Command of this run", command)] if command else []
     if not blocks:
         return None
-    return tag("section", tag("h2", "Reproduce"), *(_code(name, text) for name, text in blocks))
+    return tag("section", tag("h2", "Reproduce"), *(code_block(name, text) for name, text in blocks))
 
 
-def _code(name: str, text: str) -> Markup:
+def code_block(name: str, text: str) -> Markup:
+    """Text to copy, under a name."""
     button = tag("button", "Copy", type="button", class_="copy")
     return tag(
         "div",

@@ -24,7 +24,8 @@ from smidgen.search.pace import Pace
 NONE = "none"
 RECOVER = "recover"
 TRAINING = "tune.fit"
-LEFT_OUT = ("quantize.fold_batch_norm",)  # every quantization folds first
+# Every quantization folds first; quantize.layer means nothing before somebody names a layer.
+LEFT_OUT = ("quantize.fold_batch_norm", "quantize.layer")
 # Left to --method where there is data: quantize.affine then makes integers of the activations as well, files
 # of half precision are larger than int8, and float files have no kernels.
 WITHOUT_DATA = ("quantize.weights", "quantize.half")

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Dataset
-from smidgen.formats import Dense, Format, Sparse
+from smidgen.formats import Dense
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import SCANS
-from smidgen.methods.post_training import BATCH, WEIGHTED, calibration_samples
+from smidgen.methods.post_training import BATCH, WEIGHTED, calibration_samples, unrounded
 from smidgen.methods.space import Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import Array
@@ -71,7 +71,7 @@ def rounding_errors(graph: Graph) -> dict[str, npt.NDArray[np.float32]]:
     for name in dict.fromkeys(node.params["weight"] for node in graph.nodes if node.op in WEIGHTED):
         weight = graph.weights[name]
         if weight.integers() is not None:
-            error = _unrounded(weight) - weight.decode()
+            error = unrounded(weight) - weight.decode()
             if error.any():
                 errors[name] = error
     return errors
@@ -97,17 +97,10 @@ def mean_shifts(
         return function
 
     functions = {op: watched(f) if op in WEIGHTED else f for op, f in FLOAT_FUNCTIONS.items()}
-    unrounded = {name: _unrounded(weight) for name, weight in graph.weights.items()}
+    floats = {name: unrounded(weight) for name, weight in graph.weights.items()}
     for batch in samples.batches(BATCH):
-        interpret_chunks(graph, batch.x, functions, unrounded.__getitem__)
+        interpret_chunks(graph, batch.x, functions, floats.__getitem__)
     return {name: total / counts[name] for name, total in sums.items()}
-
-
-def _unrounded(weight: Format) -> npt.NDArray[np.float32]:
-    """The float weights; what a pruned weight would be without its mask is not part of the function."""
-    if isinstance(weight, Sparse):
-        return np.where(weight.mask, weight.latent, np.float32(0))
-    return weight.latent
 
 
 def _with_biases(graph: Graph, shifts: Mapping[str, Vector]) -> Graph:

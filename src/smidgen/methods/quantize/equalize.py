@@ -35,12 +35,14 @@ class Equalize(Step):
 
     Attributes:
         sweeps: the most passes over all pairs, at least 1.
+        layers: only pairs of two of these layers (empty: all).
     """
 
     stage: ClassVar[Stage] = Stage.STRUCTURE
     needs: ClassVar[Needs] = "nothing"
 
     sweeps: int = 20
+    layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sweeps < 1:
@@ -53,9 +55,11 @@ class Equalize(Step):
             )
             return graph
         folded = canonical(graph)
-        pairs = neighbours(folded)
+        pairs = tuple(pair for pair in neighbours(folded) if self._chosen(pair))
         if not pairs:
-            ctx.notes.append(f"{self.name}: no two layers have only ReLU or pooling between, nothing changes")
+            of = f" of {', '.join(self.layers)}" if self.layers else ""
+            found = f"no two layers{of} have only ReLU or pooling between"
+            ctx.notes.append(f"{self.name}: {found}, nothing changes")
             return graph
         equal, moved = folded, False
         for number in range(self.sweeps):
@@ -71,6 +75,9 @@ class Equalize(Step):
 
     def space(self, graph: Graph) -> Space:
         return {}
+
+    def _chosen(self, pair: Pair) -> bool:
+        return not self.layers or {pair.first.name, pair.second.name} <= set(self.layers)
 
 
 def _sweep(graph: Graph, pairs: tuple[Pair, ...]) -> tuple[Graph, float]:
