@@ -84,7 +84,7 @@ MASK = np.tril(np.ones((6, 4), np.uint8), -1)  # nothing counts in its first row
 
 def defined(b: GraphBuilder, x: str, op: str) -> str:
     """`x` where `op` has a value."""
-    if op not in (*DOMAINS, "reciprocal"):
+    if op not in (*DOMAINS, "reciprocal", "tan"):
         return x
     inside = b.op("mul_constant", [b.op("sigmoid", [x])], {"constant": np.full(4, 0.5)})
     return b.op("add_constant", [inside], {"constant": np.full(4, 1.25 if op == "acosh" else 0.25)})
