@@ -193,7 +193,7 @@ class _Qdq:
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
 
     def _as_written(self, node: Node) -> Node:
-        """A difference is a sum with a negative second multiplier; a product's factor is in its multiplier."""
+        """Differences are sums with a negative second multiplier; a product's factor is in its multiplier."""
         if node.op == "q.matmul":
             return replace(node, attrs={**node.attrs, "scale": self._factor(node)})
         if node.op == "q.add" and executable(self.graph.weights[node.params["multiplier"]])[1] < 0:
