@@ -9,13 +9,17 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
+from smidgen.formats import Grid
 from smidgen.graph import Graph
+from smidgen.load.grids import ON_GRID, grid_attrs
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_qdq import DEQUANTIZE, QUANTIZE, fold_grid, stored_grid, value_grid
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
+from smidgen.load.stored import StoredGrid
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -28,6 +32,7 @@ _RANDOM = (
     "Multinomial",
 )
 _BROADCASTING = ("Add", "Sub", "Mul", "Div")
+_SAME_NUMBERS = ("Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 
 
 class Walk:
@@ -37,6 +42,8 @@ class Walk:
     first, the tensor in the file has the batch. `constants`: arrays known now; `of_batch`: those that
     depend on the batch size, as they would be for one sample more. A name in neither is deferred: the batch
     is not its first dimension, so that it can only live inside an island, which then holds its producer too.
+    `stored`: constants that were integers, with their names then. `coded`: integers in the file whose value
+    in the graph is what they stand for.
     """
 
     def __init__(
@@ -56,6 +63,8 @@ class Walk:
         self.constants: dict[str, Array] = {}
         self.of_batch: dict[str, Array] = {}
         self.named: set[str] = set()
+        self.stored: dict[str, tuple[str, StoredGrid]] = {}
+        self.coded: dict[str, Grid] = {}
         self.producers: dict[str, Any] = {}
 
     def run(self) -> Graph:
@@ -82,9 +91,43 @@ class Walk:
         if self._sizes(node) or self._fold(node):
             return
         try:
-            self._capture(node)
+            if node.op_type in (QUANTIZE, DEQUANTIZE):
+                self._on_grid(node)
+            else:
+                self._capture(node)
         except NotCaptured as why:
             self._island(node, why)
+
+    def _on_grid(self, node: Any) -> None:
+        """A value goes to the integers of a grid, or comes from there: the graph only notes the grid."""
+        given, made = node.input[0], node.output[0]
+        if given not in self.values:
+            raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
+        grid = value_grid(node, self.constants, self.types[given])
+        if node.op_type == DEQUANTIZE and given not in self.coded:
+            self._integer_input(given, grid)
+        if self.coded.get(given, grid) != grid:
+            raise NotCaptured("it reads integers of another grid", "Quantize again")
+        value = self.values[given]
+        if given not in self.coded:
+            value = self.source.op(ON_GRID, [value], _label(node), **grid_attrs(grid))
+        self.values[made] = value
+        self.types[made] = TensorProto.INT8 if node.op_type == QUANTIZE else TensorProto.FLOAT
+        if node.op_type == QUANTIZE:
+            self.coded[made] = grid
+        if axis := self.batch_axes.get(given):
+            self.batch_axes[made] = axis
+
+    def _integer_input(self, name: str, grid: Grid) -> None:
+        """An input of the file that holds integers stands for real numbers, if everything reads it as those."""
+        readers = [node for node in self.model.graph.node if name in needs(node)]
+        ports = {port.name for port in self.model.graph.input}
+        same = all(
+            node.op_type == DEQUANTIZE and value_grid(node, self.constants, self.types[name]) == grid
+            for node in readers
+        )
+        if name not in ports or not same:
+            raise NotCaptured("it reads integers that are computed", "Quantize with QuantizeLinear")
 
     def _sizes(self, node: Any) -> bool:
         """The shape of a value is known, but for the batch."""
@@ -106,6 +149,10 @@ class Walk:
         names = [name for name in node.output if name]
         opsets, more = self.model.opset_import, {**self.constants, **self.of_batch}
         try:
+            if node.op_type in (QUANTIZE, DEQUANTIZE):
+                self.constants[node.output[0]] = fold_grid(node, self.constants)
+                self._note_grid(node)
+                return True
             arrays = fold(node, self.constants, opsets)
             others = fold(node, more, opsets) if any(name in self.of_batch for name in read) else arrays
         except Exception as problem:
@@ -114,9 +161,18 @@ class Walk:
         self.constants.update(zip(names, arrays, strict=True))
         if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
             self.named.update(names)
+        self._note_grid(node)
         pairs = zip(names, arrays, others, strict=True)
         self.of_batch.update({name: b for name, a, b in pairs if not same_array(a, b)})
         return True
+
+    def _note_grid(self, node: Any) -> None:
+        """Where a folded constant was integers, and still has the same numbers."""
+        given, made = (node.input[0] if node.input else ""), node.output[0]
+        if node.op_type == DEQUANTIZE and (grid := stored_grid(node, self.constants)):
+            self.stored[made] = given.removesuffix("_quantized") if given in self.named else "", grid
+        elif node.op_type in _SAME_NUMBERS and given in self.stored:
+            self.stored[made] = self.stored[given]
 
     def _capture(self, node: Any) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in (*HANDLERS, "Expand"):
@@ -133,8 +189,13 @@ class Walk:
         several = [made] if isinstance(made, (str, Placed)) else list(made)
         if any(self._is_read(name) for name in node.output[len(several) :] if name):
             raise NotCaptured(f"{node.op_type} with more than one result")
+        grids = {self.coded.get(name) for name in node.input if name in self.values}
+        if len(grids) > 1:
+            raise NotCaptured("it combines integers of several grids", "Quantize to one grid first")
         for name, result in zip(node.output, several):
             value, axis = result if isinstance(result, Placed) else Placed(result, batch)
+            if (grid := next(iter(grids), None)) is not None:
+                self.coded[name] = grid
             self.values[name], self.types[name] = value, kind
             if axis:
                 self.batch_axes[name] = axis
@@ -150,7 +211,7 @@ class Walk:
             if target not in _FLOATS and kinds[0] in _FLOATS:
                 raise NotCaptured("a cast to integers", "Work on real numbers")
             return target
-        if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
+        if node.op_type not in (*MOVE_HANDLERS, "MaxPool") and any(kind not in _FLOATS for kind in kinds):
             raise NotCaptured("arithmetic on integers", "Work on real numbers")
         return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
 
@@ -189,8 +250,9 @@ class Walk:
         if name in self.constants:
             if name in self.of_batch and node.op_type not in ("Reshape", "Expand", *RECURRENT_HANDLERS):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
-            named = name in self.named and not name.startswith(("onnx::", "/"))
-            return Constant(self.constants[name], name if named else "")
+            shown, grid = self.stored.get(name, (name if name in self.named else "", None))
+            anonymous = shown.startswith(("onnx::", "/"))
+            return Constant(self.constants[name], "" if anonymous else shown, grid)
         raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
 
     def _is_read(self, name: str) -> bool:
@@ -244,7 +306,7 @@ class Walk:
         return tuple(shape)
 
     def _leads_with_batch(self, name: str) -> bool:
-        return name in self.values and not self.batch_axes.get(name)
+        return name in self.values and name not in self.coded and not self.batch_axes.get(name)
 
 
 def _array(tensor: Any) -> Array:

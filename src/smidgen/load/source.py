@@ -7,7 +7,7 @@ Axes and shapes here are per sample: the batch dimension is not counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
 from smidgen.graph.names import unused
+from smidgen.load.stored import StoredGrid
 from smidgen.numerics import Array
 
 Pairs = Sequence[tuple[int, int]]
@@ -32,10 +33,14 @@ class NotCaptured(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A tensor known at load time; `name` is the user's (`conv1.weight`), empty for a computed one."""
+    """A tensor known at load time; `name` is the user's (`conv1.weight`), empty for a computed one.
+
+    `stored`: the grid that another tool put it on.
+    """
 
     array: Array
     name: str = ""
+    stored: StoredGrid | None = None
 
 
 Operand = str | Constant  # the name of a value of the graph, or a constant
@@ -85,7 +90,8 @@ class Source:
         while name in self._arrays and not same_array(self._arrays[name], stored):
             name, copy = f"{base}.{copy}", copy + 1
         self._arrays[name] = stored
-        return self.builder.weight(name, stored)
+        fmt = constant.stored.format(stored) if constant.stored else None
+        return self.builder.weight(name, stored if fmt is None else fmt)
 
     # Weighted operators
 
@@ -258,7 +264,7 @@ class Source:
             raise NotCaptured(f"{op} of a constant {list(array.shape)} to samples {list(shape)}")
         varying = [axis for axis, n in enumerate(array.shape) if n > 1]
         if len(varying) > 1:
-            flat = Constant(np.broadcast_to(array, shape).ravel(), constant.name)
+            flat = replace(constant, array=np.broadcast_to(array, shape).ravel())
             y = self._with_constant(op, self.reshape(x, (-1,), f"{name}.flat"), flat, name)
             return self.reshape(y, shape, f"{name}.shaped")
         axis = varying[0] if varying else len(shape) - 1
