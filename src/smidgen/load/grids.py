@@ -74,5 +74,3 @@ def _passed_back(graph: Graph) -> Graph:
 def keeps_grid(node: Node) -> bool:
     """Does the node only move elements, or choose among them?"""
     return node.op in KEEPS_GRID and not (node.op == "pad" and node.attrs["value"] != 0)
-
-

@@ -94,9 +94,7 @@ class _Rewrite:
         axis = spelling.weight_axis
         if node.op_type == "QGemm" and any(a.name == "transB" and a.i for a in node.attribute):
             axis = 0
-        reals = [
-            self._real(node, start, made, axis if start else None) for start in spelling.operands
-        ]
+        reals = [self._real(node, start, made, axis if start else None) for start in spelling.operands]
         if spelling.bias is not None and _given(node, spelling.bias):
             reals.append(self._bias(node, spelling.bias, made))
         result = spelling.result
@@ -137,7 +135,9 @@ class _Rewrite:
             scale = one
         real = self._name(f"{node.input[1]}_real")
         given = [node.input[1], scale, *([zero] if zero else [])]
-        made.append(_node("DequantizeLinear", given, [real], attributes=[helper.make_attribute("axis", axis)]))
+        made.append(
+            _node("DequantizeLinear", given, [real], attributes=[helper.make_attribute("axis", axis)])
+        )
         return [*made, _node(op, [node.input[0], real], node.output, node.name, node.attribute)]
 
     def _real(self, node: Any, start: int, made: list[Any], axis: int | None) -> str:

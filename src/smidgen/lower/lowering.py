@@ -75,7 +75,7 @@ def _integer(low: Lowering, node: Node, out: str) -> None:
     inside = f"{out}.inside"
     low.values[inside] = replace(low.values[out], grid=own, dtype=own.dtype)
     low.source = low.source.with_values({inside: replace(low.source.values[out], grid=own)})
-    RULES[node.op](low, replace(node, outputs=(inside,)), inside)
+    RULES[node.op](low, replace(node, name=inside, outputs=(inside,)), inside)
     requantized(low, out, inside, grid)
 
 

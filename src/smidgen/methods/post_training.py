@@ -37,7 +37,7 @@ def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: Range
     if not missing:
         return graph
     batches = (batch.x for batch in samples.batches(BATCH))
-    gridded = with_grids(graph, calibrate(graph, batches, bits, rule, ctx.seed))
+    gridded = with_grids(graph, {**calibrate(graph, batches, bits, rule, ctx.seed), **kept})
     ctx.notes.extend(note for node in gridded.nodes if (note := _merged_thresholds(gridded, node)))
     return gridded
 
