@@ -1,4 +1,4 @@
-"""Scales in files: positive bfloat16 values, 2 bytes each; float32 ones, 4 bytes, where another tool chose them."""
+"""Scales in files: positive bfloat16 values, 2 bytes each, or float32 ones that another tool chose."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def scale_leaf(scale: npt.NDArray[np.float32]) -> Leaf:
 def scales_of(
     leaves: Mapping[str, Array], size: int, where: str, whole: bool = False
 ) -> npt.NDArray[np.float32]:
-    """The `size` scales in `leaves`, float32; `whole`: stored in 32 bits. Raises BadFile unless all are finite
-    and positive.
+    """The `size` scales in `leaves`, float32; `whole`: stored in 32 bits.
+
+    Raises BadFile unless all are finite and positive.
     """
     words = leaf_of(leaves, "scale", size).astype(np.uint32)
     scale = (words if whole else words << np.uint32(16)).view(np.float32)

@@ -12,7 +12,7 @@ from smidgen.graph import Graph, Node
 
 
 def fuse(graph: Graph) -> Graph:
-    """`graph` with scales, added biases and zero padding merged into the linear and conv nodes beside them."""
+    """`graph` with scales, added biases and zero padding merged into the layers beside them."""
     for name in [node.name for node in graph.nodes if node.op == "mul_constant"]:
         graph = _scale(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "add_constant"]:
