@@ -1,7 +1,7 @@
-"""Operators on integers (QLinearConv, MatMulInteger, …) spelled out: DequantizeLinear, the float one, QuantizeLinear.
+"""Operators on integers (QLinearConv, MatMulInteger, …) spelled out: the float one between Q/DQ nodes.
 
-Quantization that is decided while the network runs (DynamicQuantizeLinear) has no grid to keep: its values stay
-real numbers, as if rounded to infinitely fine steps. The integers of weights are kept everywhere.
+Quantization that is decided while the network runs (DynamicQuantizeLinear) has no grid to keep: its values
+stay real numbers, as if rounded to infinitely fine steps. The integers of weights are kept everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DOMAINS = ("", "ai.onnx", "com.microsoft")
 
 @dataclass(frozen=True)
 class Spelling:
-    """What an operator on integers means: `op` on the operands that start at these inputs (value, scale, zero).
+    """What an operator on integers means: `op` on operands (value, scale, zero) that start at these inputs.
 
     `result`: where the output's scale and zero are. `weight_axis`: of the second operand's scales.
     """

@@ -119,7 +119,7 @@ class Walk:
             self.batch_axes[made] = axis
 
     def _integer_input(self, name: str, grid: Grid) -> None:
-        """An input of the file that holds integers stands for real numbers, if everything reads it as those."""
+        """An input that holds integers stands for real numbers, if everything reads it as those."""
         readers = [node for node in self.model.graph.node if name in needs(node)]
         ports = {port.name for port in self.model.graph.input}
         same = all(

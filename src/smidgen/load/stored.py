@@ -1,4 +1,4 @@
-"""The grids of constants that arrive quantized, and their integers again after the loader moved them about."""
+"""The grids of constants that arrive quantized, and their integers again after loaders moved them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StoredGrid:
     """real = (q - zero) * scale, as a file declares it for one constant.
 
     Attributes:
-        scale: positive float32: one, one a channel of some axis, or one a block (then of the constant's rank).
+        scale: positive float32: one, one a channel of some axis, or one a block (of the constant's rank).
         zero: int64 of the same shape.
         bits: 2..16.
         signed: whether q runs from -2^(bits-1) or from 0; formats hold the former.
@@ -61,9 +61,9 @@ class StoredGrid:
         elif self.scale.ndim == rank:
             moves = [tuple(range(rank)), tuple(range(rank))[::-1], (0, *range(2, rank), 1)]
             for move in dict.fromkeys(moves):
-                scale, zero = (np.ascontiguousarray(a.transpose(move)) for a in (self.scale, self.zero))
+                scale, zero = self.scale.transpose(move), self.zero.transpose(move)
                 if all(size % count == 0 for count, size in zip(scale.shape, shape, strict=True)):
-                    yield scale, zero
+                    yield np.ascontiguousarray(scale), np.ascontiguousarray(zero)
 
 
 def _uniform(a: Array) -> bool:
