@@ -66,6 +66,8 @@ class Walk:
         self.stored: dict[str, tuple[str, StoredGrid]] = {}
         self.coded: dict[str, Grid] = {}
         self.producers: dict[str, Any] = {}
+        self.nodes = list(model.graph.node)
+        self.at = 0  # in `nodes`, the next one
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -76,8 +78,9 @@ class Walk:
             if port.name not in self.constants:
                 self.values[port.name] = self.source.input(port.name, self.shapes[port.name])
                 self.types[port.name] = port.type.tensor_type.elem_type
-        for node in graph.node:
-            self._node(node)
+        while self.at < len(self.nodes):
+            self.at += 1
+            self._node(self.nodes[self.at - 1])
         return self.source.graph([self._output(port.name) for port in graph.output])
 
     def _output(self, name: str) -> str:
@@ -88,7 +91,7 @@ class Walk:
 
     def _node(self, node: Any) -> None:
         self.producers.update({name: node for name in node.output if name})
-        if self._sizes(node) or self._fold(node):
+        if self._sizes(node) or self._fold(node) or self._branch(node):
             return
         try:
             if node.op_type in (QUANTIZE, DEQUANTIZE):
@@ -97,6 +100,19 @@ class Walk:
                 self._capture(node)
         except NotCaptured as why:
             self._island(node, why)
+
+    def _branch(self, node: Any) -> bool:
+        """If with a condition that is known: the nodes of its branch stand in its place."""
+        known = node.op_type == "If" and node.input[0] in self.constants
+        if not known or node.input[0] in self.of_batch:
+            return False
+        taken = "then_branch" if self.constants[node.input[0]].any() else "else_branch"
+        (branch,) = (a.g for a in node.attribute if a.name == taken)
+        self.constants.update({tensor.name: _array(tensor) for tensor in branch.initializer})
+        pairs = zip(branch.output, node.output, strict=True)
+        ends = [helper.make_node("Identity", [port.name], [name]) for port, name in pairs if name]
+        self.nodes[self.at : self.at] = [*branch.node, *ends]
+        return True
 
     def _on_grid(self, node: Any) -> None:
         """A value goes to the integers of a grid, or comes from there: the graph only notes the grid."""
@@ -120,7 +136,7 @@ class Walk:
 
     def _integer_input(self, name: str, grid: Grid) -> None:
         """An input that holds integers stands for real numbers, if everything reads it as those."""
-        readers = [node for node in self.model.graph.node if name in needs(node)]
+        readers = [node for node in self.nodes if name in needs(node)]
         ports = {port.name for port in self.model.graph.input}
         same = all(
             node.op_type == DEQUANTIZE and value_grid(node, self.constants, self.types[name]) == grid
@@ -231,7 +247,7 @@ class Walk:
     def _expand(self, node: Any) -> str:
         """An expanded value whose readers broadcast anyway need not be expanded."""
         value, target = self.values.get(node.input[0]), self.constants.get(node.input[1])
-        readers = [n for n in self.model.graph.node if node.output[0] in n.input]
+        readers = [n for n in self.nodes if node.output[0] in n.input]
         if value is None or target is None or not readers:
             raise NotCaptured("the graph has no operator for Expand")
         full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(target))
@@ -257,7 +273,7 @@ class Walk:
 
     def _is_read(self, name: str) -> bool:
         graph = self.model.graph
-        return any(name in needs(node) for node in graph.node) or name in {p.name for p in graph.output}
+        return any(name in needs(node) for node in self.nodes) or name in {p.name for p in graph.output}
 
     def _island(self, node: Any, why: NotCaptured) -> None:
         fixed = {name: array for name, array in self.constants.items() if name not in self.of_batch}
