@@ -1,4 +1,4 @@
-"""If and Loop: inlined where the condition is known, islands elsewhere, what they read from outside included."""
+"""If and Loop: inlined where the condition is known, islands that hold what they read elsewhere."""
 
 from __future__ import annotations
 
