@@ -14,6 +14,7 @@ from smidgen.formats import (
     Dense,
     Format,
     Half,
+    Imported,
     Integer,
     LowRank,
     Sparse,
@@ -36,6 +37,20 @@ EXAMPLES: dict[str, list[Format]] = {
             ("group", True),
         )
         for rule in ("minmax", "mse")
+    ]
+    + [
+        Affine(
+            np.array([[-128, 5], [3, 127]], np.int8),
+            np.array([0.1, 0.3], np.float32),
+            8,
+            np.zeros(2, np.int8),
+        )
+    ],
+    "Imported": [
+        Imported(
+            RNG.integers(-999, 999, (4, 6)).astype(np.int16), RNG.uniform(1, 2, s).astype(np.float32), z, 11
+        )
+        for s, z in (((1, 1), None), ((4, 1), np.full((4, 1), 7, np.int16)), ((2, 3), None))
     ],
     "Codebook": [
         *(Codebook.fit(W, bits, rounds) for bits in (1, 3, 4, 8) for rounds in (0, 20)),
@@ -55,7 +70,7 @@ EXAMPLES: dict[str, list[Format]] = {
     ],
     "Integer": [Integer(RNG.integers(0, 200, (7,)).astype(t)) for t in ("uint8", "int16", "uint16", "int32")],
 }
-FLOATS = ("Dense", "Half", "Integer", "LowRank")
+FLOATS = ("Dense", "Half", "Imported", "Integer", "LowRank")
 CASES = [(name, i) for name, formats in EXAMPLES.items() for i in range(len(formats))]
 
 

@@ -6,6 +6,7 @@ from smidgen.formats.codebook import Codebook
 from smidgen.formats.dense import Dense
 from smidgen.formats.grid import Grid
 from smidgen.formats.half import Half
+from smidgen.formats.imported import Imported
 from smidgen.formats.integer import Integer
 from smidgen.formats.lowrank import LowRank
 from smidgen.formats.sparse import Sparse
@@ -17,6 +18,7 @@ __all__ = [
     "Format",
     "Grid",
     "Half",
+    "Imported",
     "Integer",
     "IntegerWeights",
     "Leaf",

@@ -21,7 +21,7 @@ from smidgen.errors import BadFile
 from smidgen.formats.base import Format, IntegerWeights, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
 from smidgen.formats.ranges import RangeRule, row_ranges
-from smidgen.formats.scales import scale_leaf, scales_of
+from smidgen.formats.scales import is_bfloat16, scale_leaf, scales_of
 from smidgen.numerics import Array, bfloat16_up, round_half_up
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Affine(Format):
 
     Attributes:
         symbols: int8, the weight's shape; |q| <= 2^(bits-1) - 1 if symmetric.
-        scale: float32 [1] or [O], positive bfloat16 values.
+        scale: float32 [1] or [O], positive; bfloat16 values unless another tool chose them.
         bits: 2..8.
         zero: int8 [1] or [O] zero points, or None if symmetric; q - zero always fits int8.
         multiples: uint8 [O, groups] in 1..16, or None.
@@ -128,13 +128,14 @@ class Affine(Format):
         return tuple(found)
 
     def meta(self) -> dict[str, Any]:
-        return {
+        described = {
             "shape": list(self.shape),
             "bits": self.bits,
             "scales": int(self.scale.size),
             "asymmetric": self.zero is not None,
             "group_size": self.group_size,
         }
+        return described if is_bfloat16(self.scale) else {**described, "float32_scales": True}
 
     @classmethod
     def from_leaves(cls, meta: Mapping[str, Any], leaves: Mapping[str, Array]) -> Affine:
@@ -150,7 +151,7 @@ class Affine(Format):
         symbols = leaf_of(leaves, "symbols", math.prod(shape))
         if symbols.size and (symbols.min() < -limit or symbols.max() >= limit):
             raise BadFile("affine", f"a symbol outside {bits} bits")
-        scale = scales_of(leaves, scales, "affine")
+        scale = scales_of(leaves, scales, "affine", meta.get("float32_scales") is True)
         zero = leaf_of(leaves, "zero", scales).astype(np.int8) if meta.get("asymmetric") else None
         multiples = None
         if group:

@@ -1,4 +1,4 @@
-"""Scales in files: positive bfloat16 values, 2 bytes each."""
+"""Scales in files: positive bfloat16 values, 2 bytes each, or float32 ones that another tool chose."""
 
 from __future__ import annotations
 
@@ -13,14 +13,28 @@ from smidgen.formats.dense import leaf_of
 from smidgen.numerics import Array
 
 
+def is_bfloat16(scale: npt.NDArray[np.float32]) -> bool:
+    """True if the lower half of every float32 value is zero."""
+    return not np.any(scale.view(np.uint32) & np.uint32(0xFFFF))
+
+
 def scale_leaf(scale: npt.NDArray[np.float32]) -> Leaf:
-    """The stream called `scale`: the upper halves of float32 values that are bfloat16 values."""
-    return Leaf("scale", (scale.view(np.uint32) >> np.uint32(16)).astype(np.uint16), 16, signed=False)
+    """The stream called `scale`: the upper halves of float32 values where those suffice, else all of them."""
+    words = np.ascontiguousarray(scale).ravel().view(np.uint32)
+    if is_bfloat16(words.view(np.float32)):
+        return Leaf("scale", (words >> np.uint32(16)).astype(np.uint16), 16, signed=False)
+    return Leaf("scale", words, 32, signed=False)
 
 
-def scales_of(leaves: Mapping[str, Array], size: int, where: str) -> npt.NDArray[np.float32]:
-    """The `size` scales in `leaves`, float32. Raises BadFile unless all are finite and positive."""
-    scale = (leaf_of(leaves, "scale", size).astype(np.uint32) << np.uint32(16)).view(np.float32)
+def scales_of(
+    leaves: Mapping[str, Array], size: int, where: str, whole: bool = False
+) -> npt.NDArray[np.float32]:
+    """The `size` scales in `leaves`, float32; `whole`: stored in 32 bits.
+
+    Raises BadFile unless all are finite and positive.
+    """
+    words = leaf_of(leaves, "scale", size).astype(np.uint32)
+    scale = (words if whole else words << np.uint32(16)).view(np.float32)
     if not np.all(np.isfinite(scale) & (scale > 0)):
         raise BadFile(where, "a scale that is not a positive number")
     return scale

@@ -19,10 +19,11 @@ from smidgen.formats.base import Format
 from smidgen.formats.codebook import INT8_MAX, Codebook, scale_for, snapped
 from smidgen.formats.dense import Dense
 from smidgen.formats.half import HALF_MAX, Half
+from smidgen.formats.imported import Imported
 from smidgen.formats.integer import Integer
 from smidgen.formats.lowrank import LowRank
+from smidgen.formats.scales import is_bfloat16
 from smidgen.formats.sparse import Sparse
-from smidgen.numerics import bfloat16_up
 
 
 class Twin(nn.Module):
@@ -64,6 +65,23 @@ class IntegerTwin(Twin):
         return self.fixed
 
     def freeze(self) -> Integer:
+        return self.fmt
+
+
+class ImportedTwin(Twin):
+    """Weights that another tool quantized: training leaves them as they are."""
+
+    fixed: Tensor
+
+    def __init__(self, fmt: Imported) -> None:
+        super().__init__()
+        self.fmt = fmt
+        self.register_buffer("fixed", torch.from_numpy(fmt.decode()))
+
+    def weight(self) -> Tensor:
+        return self.fixed
+
+    def freeze(self) -> Imported:
         return self.fmt
 
 
@@ -130,11 +148,12 @@ class AffineTwin(Twin):
         return grown
 
     def _stored_scale(self) -> Tensor:
-        """The step as the file will hold it: bfloat16, rounded up."""
-        return bfloat16_up_of(self._scale().detach().clamp_min(1e-9))
+        """The step as the file will hold it: bfloat16, rounded up, or float32 where it came as that."""
+        scale = self._scale().detach().clamp_min(1e-9)
+        return bfloat16_up_of(scale) if is_bfloat16(self.fmt.scale) else scale
 
     def freeze(self) -> Affine:
-        scale = bfloat16_up(np.maximum(self._scale().detach().cpu().numpy(), 1e-9))
+        scale = self._stored_scale().cpu().numpy()
         return requantized(replace(self.fmt, scale=scale), self.latent.detach().cpu().numpy())
 
 

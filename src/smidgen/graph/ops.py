@@ -308,6 +308,8 @@ OPS: Mapping[str, Op] = {
     # A body over the steps of a sequence: see graph/scan.py.
     "scan": Op(None, attrs=("body", "kind", "reverse")),
     "trees": Op(_trees, _TREES),
+    # Only while a model is loaded (load/grids.py): the real value, which the model rounds to this grid.
+    "on_grid": Op(_same, attrs=("scale", "zero", "bits"), elementwise=True),
     # A computation that could not be captured: runs in float through its source runtime.
     "island": Op(_island, attrs=("kind", "source", "payload", "shapes", "reason", "remedy")),
     # Between real numbers and integers

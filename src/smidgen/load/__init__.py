@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,7 +16,7 @@ from smidgen.load.named import is_name, named_object
 __all__ = ["load"]
 
 NEEDED = "a torch module, a scikit-learn estimator, an .onnx or a .pt2 file is needed"
-_PICKLES = (".pt", ".pth", ".bin", ".ckpt")
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _ESTIMATORS = (".joblib", ".pkl", ".pickle")
 
 
@@ -57,6 +57,10 @@ def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int
                 "Pass example_input, a batch [n, ...]",
             )
         return _loader("torch_export", "torch").load_module(source, example_input, batch_axes)  # type: ignore[no-any-return]
+    if isinstance(source, Mapping) and torch is not None and any(map(torch.is_tensor, source.values())):
+        found = f"{len(source)} tensors, a state dict, without the code that uses them"
+        remedy = "Build the module, call module.load_state_dict(...) and pass the module"
+        raise BadInput("model", found, NEEDED, remedy)
     found = f"an object of type {type(source).__name__}"
     raise BadInput("model", found, NEEDED)
 
@@ -74,7 +78,10 @@ def _load_file(path: Path, example_input: Any, batch_axes: Sequence[int] | int) 
         found = f"a {kind} file can run code when it is opened"
         remedy = "Write a function that loads it and pass package.module:function"
         raise BadInput(str(path), found, "smidgen never unpickles", remedy)
-    remedy = "Save it with torch.export.save(torch.export.export(model, (x,)), 'model.pt2')"
+    remedy = (
+        "It holds weights without code: load them into their module and pass that, or save it with "
+        "torch.export.save(torch.export.export(model, (x,)), 'model.pt2')"
+    )
     raise BadInput(
         str(path),
         f"a {kind or 'nameless'} file",

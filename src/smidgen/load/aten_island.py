@@ -15,6 +15,8 @@ from torch.fx import Node
 
 from smidgen.load.source import NotCaptured
 
+BRANCHING = ("cond", "while_loop")
+
 
 class IslandWriter:
     """Collects the steps of one island. `inputs`: the fx nodes that it reads as inputs, in order."""
@@ -48,6 +50,10 @@ class IslandWriter:
 
     def _step(self, node: Node) -> int:
         if node not in self._numbers:
+            if str(node.target) in BRANCHING:
+                self._steps.append([f"smidgen::{node.target}", self._branches(node), {}])
+                self._numbers[node] = len(self._steps) - 1
+                return self._numbers[node]
             if not isinstance(node.target, torch._ops.OpOverload):
                 raise NotCaptured(f"the operator {node.target} is not an ATen operator")
             args = [self._encode(a) for a in node.args]
@@ -55,6 +61,25 @@ class IslandWriter:
             self._steps.append([operator_name(node.target), args, kwargs])
             self._numbers[node] = len(self._steps) - 1
         return self._numbers[node]
+
+    def _branches(self, node: Node) -> list[Any]:
+        """The arguments of cond or while_loop: sub-graphs as programs of their own."""
+        modules = [a for a in node.args if isinstance(a, Node) and a.op == "get_attr"]
+        programs = {a: self._program(getattr(a.graph.owning_module, str(a.target))) for a in modules}
+        return [programs[a] if isinstance(a, Node) and a in programs else self._encode(a) for a in node.args]
+
+    def _program(self, module: torch.fx.GraphModule) -> dict[str, Any]:
+        """A sub-graph, whose inputs come as they are: {"steps": …, "outputs": …}."""
+        graph = module.graph
+        ports = [n for n in graph.nodes if n.op == "placeholder"]
+        stored = {n: getattr(module, str(n.target)) for n in graph.nodes if n.op == "get_attr"}
+        tensors = {n: t for n, t in stored.items() if isinstance(t, torch.Tensor)}
+        inner = IslandWriter(dict.fromkeys(ports), tensors, self._batches, lambda value: None)
+        inner.inputs = ports
+        (output,) = (n for n in graph.nodes if n.op == "output")
+        results = output.args[0]
+        outputs = inner._encode(list(results) if isinstance(results, (list, tuple)) else [results])
+        return {"program": {"steps": inner._steps, "outputs": outputs}}
 
     def _encode(self, argument: Any) -> Any:
         if isinstance(argument, Node):

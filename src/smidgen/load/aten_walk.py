@@ -26,17 +26,32 @@ from smidgen.load.aten_folded import (
     folded_product,
     turn_of,
 )
-from smidgen.load.aten_island import IslandWriter
+from smidgen.load.aten_island import BRANCHING, IslandWriter
 from smidgen.load.aten_moves import MOVES
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.aten_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.folded import Fold, folded_turn, folded_view
 from smidgen.load.fx_nodes import items, label, packet
 from smidgen.load.source import Constant, NotCaptured, Source
+from smidgen.load.torch_refusals import located
 
 _MOVES = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "permute", "t", "transpose", "view")
 _FILLS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
 _BROADCASTING = ("add", "sub", "mul", "rsub", "div", "where", "maximum", "minimum", *LOGIC_HANDLERS)
+
+
+def _is_random(node: Node) -> bool:
+    """Recurrent layers and attention are tagged as random too, for the dropout that evaluation leaves out."""
+    name = packet(node)
+    trained = name.endswith("dropout") and True in node.args[1:]
+    return trained or name.startswith(("rand", "bernoulli", "multinomial", "normal_", "uniform"))
+
+
+def _random(node: Node) -> BadInput:
+    name = packet(node)
+    remedy = "Pass training=self.training" if "dropout" in name else "Make it a fixed buffer, or an input"
+    found = f"{name}{located(node)} draws random numbers"
+    return BadInput(label(node), found, "the same input gives the same output", remedy)
 
 
 class Walk:
@@ -57,14 +72,19 @@ class Walk:
         self.names: dict[Node, str] = {}
         self.folds: dict[Node, Fold] = {}
         self.batch: Any = self._batch_size()
+        self.kept_outputs: list[int] = []
+        self._here: Node | None = None
 
     def run(self) -> Graph:
         for node in self.program.graph.nodes:
+            self._here = node
             if node.op == "placeholder":
                 self._placeholder(node)
             elif node.op == "call_function":
                 self._call(node)
-        return self.source.graph([self._output(node) for node in self._results()])
+        results = self._results()
+        self.kept_outputs = [i for i, node in enumerate(results) if node is not None]
+        return self.source.graph([self._output(results[i]) for i in self.kept_outputs])
 
     # Inputs and outputs
 
@@ -112,7 +132,8 @@ class Walk:
     def _output(self, node: Any) -> str:
         value = self.values.get(node) if isinstance(node, Node) else None
         if not isinstance(value, str):
-            found = f"output {node} is a constant, or none of its dimensions is the batch"
+            line = located(node) if isinstance(node, Node) else ""
+            found = f"output {node}{line} is a constant, or none of its dimensions is the batch"
             raise BadInput(self.where, found, "every output holds n samples", "Return only such tensors")
         return value
 
@@ -125,8 +146,13 @@ class Walk:
                 self.values[node] = self.values[whole][index]
             return
         value = node.meta.get("val")
+        if str(node.target) in BRANCHING:
+            self._island(node, NotCaptured("the data decide what runs", "Use torch.where"))
+            return
         if not isinstance(node.target, torch._ops.OpOverload) or isinstance(value, (int, torch.SymInt)):
             return
+        if _is_random(node):
+            raise _random(node)
         if value is None or self._fold(node) or self._fill(node):
             return
         try:
@@ -301,7 +327,7 @@ class Walk:
             [shape for shape in shapes if shape is not None],
             label(node),
             kind="aten",
-            source=f"aten.{packet(node)}",
+            source=f"aten.{packet(node)}" if packet(node) else f"torch.{node.target}",
             payload=payload,
             reason=why.reason,
             remedy=why.remedy,
@@ -324,7 +350,8 @@ class Walk:
         open_axes = [axis for axis, size in enumerate(value.shape) if hasattr(size, "node")]
         for axis in open_axes:
             if self._batches(value.shape[axis]) is None:
-                found = f"a dimension of size {value.shape[axis]}"
+                line = located(self._here) if self._here else ""
+                found = f"a dimension of size {value.shape[axis]}{line}"
                 raise BadInput(self.where, found, "only the batch may vary", "Fix all others")
         whole = len(open_axes) == 1 and self._batches(value.shape[open_axes[0]]) == 1
         return open_axes[0] if whole else None

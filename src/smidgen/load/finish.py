@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from smidgen.graph import Graph
 from smidgen.load.fuse import fuse
+from smidgen.load.grids import declared
 from smidgen.load.layout import simplify
 from smidgen.load.steps import read_final_states
 
@@ -15,7 +16,7 @@ def finish(graph: Graph, outputs: Sequence[str] = ()) -> Graph:
     """Remove inner transposes, merge what exporters split, give outputs the user's names, and check."""
     simplified = simplify(graph)
     with_states = read_final_states(simplified)
-    finished = fuse(simplified if with_states is simplified else simplify(with_states))
+    finished = declared(fuse(simplified if with_states is simplified else simplify(with_states)))
     for index, name in enumerate(outputs):
         finished = _named(finished, finished.outputs[index], name)
     finished.check()

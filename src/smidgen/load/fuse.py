@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
+from smidgen.formats import Affine, Format, Imported
 from smidgen.graph import Graph, Node
 
 
 def fuse(graph: Graph) -> Graph:
-    """`graph` with added biases and zero padding merged into the linear and conv nodes beside them."""
+    """`graph` with scales, added biases and zero padding merged into the layers beside them."""
+    for name in [node.name for node in graph.nodes if node.op == "mul_constant"]:
+        graph = _scale(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "add_constant"]:
         graph = _bias(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "transpose"]:
@@ -75,6 +79,34 @@ def _bias(graph: Graph, node: Node) -> Graph:
         return graph
     biased = replace(layer, params={**layer.params, "bias": node.params["constant"]})
     return graph.replace(layer.name, biased).replace(node.name).rename_value(node.output, layer.output)
+
+
+def _scale(graph: Graph, node: Node) -> Graph:
+    """(q @ x) * scale -> ((scale * q) @ x) for integer weights whose scale comes after the product."""
+    layer = _only_producer(graph, node, "linear", "conv")
+    if layer is None or "bias" in layer.params or len(graph.users(layer.params["weight"])) > 1:
+        return graph
+    name = layer.params["weight"]
+    scaled = _coarser(graph.weights[name], graph.weights[node.params["constant"]].decode())
+    if scaled is None:
+        return graph
+    return graph.with_weights({name: scaled}).replace(node.name).rename_value(node.output, layer.output)
+
+
+def _coarser(fmt: Format, factor: npt.NDArray[np.float32]) -> Format | None:
+    """Integers on a grid that is coarser by a positive factor a channel; None for other weights."""
+    if not isinstance(fmt, (Affine, Imported)) or not np.all(factor > 0):
+        return None
+    uniform = bool(np.all(factor == factor[0]))
+    if isinstance(fmt, Affine):
+        factor = factor[:1] if uniform and fmt.scale.size == 1 else factor
+        size = max(factor.size, fmt.scale.size)
+        zero = None if fmt.zero is None else np.broadcast_to(fmt.zero, (size,)).copy()
+        return replace(fmt, scale=(fmt.scale * factor).astype(np.float32), zero=zero)
+    column = (factor[:1] if uniform else factor).reshape(-1, *(1,) * (fmt.scale.ndim - 1))
+    scale = (fmt.scale * column).astype(np.float32)
+    zero16 = None if fmt.zero is None else np.broadcast_to(fmt.zero, scale.shape).copy()
+    return replace(fmt, scale=scale, zero=zero16)
 
 
 def _swap_padding(graph: Graph, transpose: Node) -> Graph:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Dense, Format
+from smidgen.formats import Affine, Dense, Format, Imported
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.names import unused
 from smidgen.graph.ops import ACTIVATIONS
@@ -83,7 +83,7 @@ class _Sweep:
             return View(view.base, tuple(view.perm[axis] for axis in node.attrs["perm"]))
         if node.op == "reshape":
             return self._reshape(node)
-        if node.op in ACTIVATIONS and view is not None:
+        if node.op in (*ACTIVATIONS, "on_grid") and view is not None:
             return replace(view, base=self._emit(node, [view.base]))
         if node.op in LAST_AXIS and view is not None and "mask" not in node.params:
             return self._last_axis(node, view)
@@ -130,8 +130,7 @@ class _Sweep:
         if isinstance(view, View) or tied:
             return self._plain(self._emit(node, [self._at(node.inputs[0])]))
         if node.op == "linear":
-            weight = np.empty_like(weights["weight"])
-            weight[:, view.order()] = weights["weight"]
+            weight = reordered(self.graph.weights[node.params["weight"]], view.order())
             return self._plain(self._emit(node, [view.base], {"weight": weight}))
         changed = {role: np.empty_like(vector) for role, vector in weights.items()}
         for role, vector in weights.items():
@@ -227,24 +226,37 @@ class _Sweep:
         return self._shaped[origin, shape]
 
     def _emit(
-        self, node: Node, inputs: Sequence[str], changed: Mapping[str, npt.NDArray[np.float32]] | None = None
+        self, node: Node, inputs: Sequence[str], changed: Mapping[str, npt.ArrayLike | Format] | None = None
     ) -> str:
         return self._append(replace(node, inputs=tuple(inputs)), changed)[0]
 
     def _append(
-        self, node: Node, changed: Mapping[str, npt.NDArray[np.float32]] | None = None
+        self, node: Node, changed: Mapping[str, npt.ArrayLike | Format] | None = None
     ) -> tuple[str, ...]:
         """Append a node with its weights, some of them changed."""
         params = {}
         for role, name in node.params.items():
             kept = changed is None or role not in changed
-            fmt: Format = self.graph.weights[name] if kept or changed is None else Dense(changed[role])
+            fmt = self.graph.weights[name] if kept or changed is None else changed[role]
             shared = len(self.graph.users(name)) > 1
             params[role] = self.new.weight(name if kept or not shared else unused(self._names, name), fmt)
         return self.new.append(replace(node, params=params))
 
     def _plain(self, name: str) -> View:
         return View(name, identity(len(self.new.shape(name))))
+
+
+def reordered(fmt: Format, order: npt.NDArray[np.int64]) -> Format:
+    """The weight [O, I] with its columns in other places: column j of the old one is order[j] of the new.
+
+    Integers that another tool stored stay what they are, unless blocks of columns share a scale.
+    """
+    back = np.argsort(order)
+    if isinstance(fmt, Affine):
+        return replace(fmt, symbols=fmt.symbols[:, back])
+    if isinstance(fmt, Imported) and fmt.scale.shape[1] == 1:
+        return replace(fmt, symbols=fmt.symbols[:, back])
+    return Dense(fmt.decode()[:, back])
 
 
 def identity(rank: int) -> Perm:

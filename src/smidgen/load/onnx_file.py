@@ -10,6 +10,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from smidgen.errors import BadInput
+from smidgen.load.onnx_integers import spelled_out
 
 OLDEST_OPSET = 11
 FREE_INITIALIZERS = 4  # the oldest file version whose weights need not be inputs too
@@ -38,7 +39,7 @@ def read_model(path: Path) -> Any:
         port.type.tensor_type.shape.SetInParent()  # unknown to runtimes, but the checker needs it
     try:
         onnx.checker.check_model(model)
-        return onnx.inliner.inline_local_functions(model) if model.functions else model
+        return spelled_out(onnx.inliner.inline_local_functions(model) if model.functions else model)
     except Exception as problem:
         raise BadInput(str(path), f"an invalid ONNX model ({_first_line(problem)})") from problem
 

@@ -12,6 +12,8 @@ from onnx.reference import ReferenceEvaluator
 
 from smidgen.numerics import Array
 
+OLDEST_WITH_GRIDS = 19
+
 
 def needs(node: Any) -> list[str]:
     """The names that a node reads, those that its subgraphs take from outside included."""
@@ -60,7 +62,18 @@ class Cutting:
             [onnx.ValueInfoProto(name=name) for name in outputs],
             [numpy_helper.from_array(np.asarray(a), name) for name, a in self._initializers.items()],
         )
-        return helper.make_model(graph, opset_imports=opsets)
+        return _runnable(helper.make_model(graph, opset_imports=opsets))
+
+
+def _runnable(model: Any) -> Any:
+    """The evaluator knows QuantizeLinear and DequantizeLinear from operator set 19 on."""
+    version = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
+    quantizes = any(node.op_type in ("QuantizeLinear", "DequantizeLinear") for node in model.graph.node)
+    if not quantizes or version >= OLDEST_WITH_GRIDS:
+        return model
+    for port in model.graph.output:
+        port.type.tensor_type.SetInParent()  # the converter wants a type, if an unknown one
+    return onnx.version_converter.convert_version(model, OLDEST_WITH_GRIDS)
 
 
 def fold(node: Any, constants: Mapping[str, Array], opsets: Sequence[Any]) -> list[Array]:

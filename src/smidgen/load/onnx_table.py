@@ -47,7 +47,8 @@ def _gemm(call: Call) -> str:
     if call.attrs.get("transA"):
         raise NotCaptured("a transposed batch", "Keep the batch first")
     weight, bias = call.needed(1), call.constant(2)
-    scaled = Constant(weight.array * call.attrs.get("alpha", 1.0), weight.name)
+    alpha = call.attrs.get("alpha", 1.0)
+    scaled = weight if alpha == 1.0 else Constant(weight.array * alpha, weight.name)
     if bias is not None:
         if bias.array.ndim > 1 and bias.array.shape[0] != 1:
             raise NotCaptured("a bias that differs between samples")

@@ -9,9 +9,11 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.errors import BadInput
+from smidgen.formats import Grid
 from smidgen.graph import Graph
 from smidgen.load.arrange import expand
 from smidgen.load.folded import Fold
+from smidgen.load.grids import ON_GRID, grid_attrs
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_elementwise import LOGIC_HANDLERS
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
@@ -19,14 +21,17 @@ from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, 
 from smidgen.load.onnx_island import Cutting, fold, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
+from smidgen.load.onnx_qdq import DEQUANTIZE, QUANTIZE, fold_grid, stored_grid, value_grid
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
+from smidgen.load.stored import StoredGrid
 from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 CAPTURED = frozenset({*HANDLERS, "Expand"})
 _BROADCASTING = ("Add", "Sub", "Mul", "Div", "Where", "Max", "Min", *LOGIC_HANDLERS)
+_SAME_NUMBERS = ("Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Cast")
 
 
 class Walk:
@@ -36,6 +41,8 @@ class Walk:
     first, the tensor in the file has the batch. `constants`: arrays known now; `of_batch`: those that
     depend on the batch size, as they would be for one sample more. A name in neither is deferred: the batch
     is not its first dimension, so that it can only live inside an island, which then holds its producer too.
+    `stored`: constants that were integers, with their names then. `coded`: integers in the file whose value
+    in the graph is what they stand for.
     """
 
     def __init__(
@@ -56,7 +63,11 @@ class Walk:
         self.of_batch: dict[str, Array] = {}
         self.folds: dict[str, Fold] = {}
         self.named: set[str] = set()
+        self.stored: dict[str, tuple[str, StoredGrid]] = {}
+        self.coded: dict[str, Grid] = {}
         self.producers: dict[str, Any] = {}
+        self.nodes = list(model.graph.node)
+        self.at = 0  # in `nodes`, the next one
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -67,8 +78,9 @@ class Walk:
             if port.name not in self.constants:
                 self.values[port.name] = self.source.input(port.name, self.shapes[port.name])
                 self.types[port.name] = port.type.tensor_type.elem_type
-        for node in graph.node:
-            self._node(node)
+        while self.at < len(self.nodes):
+            self.at += 1
+            self._node(self.nodes[self.at - 1])
         return self.source.graph([self._output(port.name) for port in graph.output])
 
     def _output(self, name: str) -> str:
@@ -79,12 +91,59 @@ class Walk:
 
     def _node(self, node: Any) -> None:
         self.producers.update({name: node for name in node.output if name})
-        if self._sizes(node) or self._fold(node):
+        if self._sizes(node) or self._fold(node) or self._branch(node):
             return
         try:
-            self._capture(node)
+            if node.op_type in (QUANTIZE, DEQUANTIZE):
+                self._on_grid(node)
+            else:
+                self._capture(node)
         except NotCaptured as why:
             self._island(node, why)
+
+    def _branch(self, node: Any) -> bool:
+        """If with a condition that is known: the nodes of its branch stand in its place."""
+        known = node.op_type == "If" and node.input[0] in self.constants
+        if not known or node.input[0] in self.of_batch:
+            return False
+        taken = "then_branch" if self.constants[node.input[0]].any() else "else_branch"
+        (branch,) = (a.g for a in node.attribute if a.name == taken)
+        self.constants.update({tensor.name: _array(tensor) for tensor in branch.initializer})
+        pairs = zip(branch.output, node.output, strict=True)
+        ends = [helper.make_node("Identity", [port.name], [name]) for port, name in pairs if name]
+        self.nodes[self.at : self.at] = [*branch.node, *ends]
+        return True
+
+    def _on_grid(self, node: Any) -> None:
+        """A value goes to the integers of a grid, or comes from there: the graph only notes the grid."""
+        given, made = node.input[0], node.output[0]
+        if given not in self.values:
+            raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
+        grid = value_grid(node, self.constants, self.types[given])
+        if node.op_type == DEQUANTIZE and given not in self.coded:
+            self._integer_input(given, grid)
+        if self.coded.get(given, grid) != grid:
+            raise NotCaptured("it reads integers of another grid", "Quantize again")
+        value = self.values[given]
+        if given not in self.coded:
+            value = self.source.op(ON_GRID, [value], _label(node), **grid_attrs(grid))
+        self.values[made] = value
+        self.types[made] = TensorProto.INT8 if node.op_type == QUANTIZE else TensorProto.FLOAT
+        if node.op_type == QUANTIZE:
+            self.coded[made] = grid
+        if axis := self.batch_axes.get(given):
+            self.batch_axes[made] = axis
+
+    def _integer_input(self, name: str, grid: Grid) -> None:
+        """An input that holds integers stands for real numbers, if everything reads it as those."""
+        readers = [node for node in self.nodes if name in needs(node)]
+        ports = {port.name for port in self.model.graph.input}
+        same = all(
+            node.op_type == DEQUANTIZE and value_grid(node, self.constants, self.types[name]) == grid
+            for node in readers
+        )
+        if name not in ports or not same:
+            raise NotCaptured("it reads integers that are computed", "Quantize with QuantizeLinear")
 
     def _sizes(self, node: Any) -> bool:
         """The shape of a value is known, but for the batch."""
@@ -106,6 +165,10 @@ class Walk:
         names = [name for name in node.output if name]
         opsets, more = self.model.opset_import, {**self.constants, **self.of_batch}
         try:
+            if node.op_type in (QUANTIZE, DEQUANTIZE):
+                self.constants[node.output[0]] = fold_grid(node, self.constants)
+                self._note_grid(node)
+                return True
             arrays = fold(node, self.constants, opsets)
             others = fold(node, more, opsets) if any(name in self.of_batch for name in read) else arrays
         except Exception as problem:
@@ -114,9 +177,18 @@ class Walk:
         self.constants.update(zip(names, arrays, strict=True))
         if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
             self.named.update(names)
+        self._note_grid(node)
         pairs = zip(names, arrays, others, strict=True)
         self.of_batch.update({name: b for name, a, b in pairs if not same_array(a, b)})
         return True
+
+    def _note_grid(self, node: Any) -> None:
+        """Where a folded constant was integers, and still has the same numbers."""
+        given, made = (node.input[0] if node.input else ""), node.output[0]
+        if node.op_type == DEQUANTIZE and (grid := stored_grid(node, self.constants)):
+            self.stored[made] = given.removesuffix("_quantized") if given in self.named else "", grid
+        elif node.op_type in _SAME_NUMBERS and given in self.stored:
+            self.stored[made] = self.stored[given]
 
     def _capture(self, node: Any) -> None:
         if node.domain not in ("", "ai.onnx") or node.op_type not in CAPTURED:
@@ -135,8 +207,13 @@ class Walk:
         several = [made] if isinstance(made, (str, Placed)) else list(made)
         if any(self._is_read(name) for name in node.output[len(several) :] if name):
             raise NotCaptured(f"{node.op_type} with more than one result")
+        grids = {self.coded.get(name) for name in node.input if name in self.values}
+        if len(grids) > 1:
+            raise NotCaptured("it combines integers of several grids", "Quantize to one grid first")
         for name, result in zip(node.output, several):
             value, axis = result if isinstance(result, Placed) else Placed(result, batch)
+            if (grid := next(iter(grids), None)) is not None:
+                self.coded[name] = grid
             self.values[name], self.types[name] = value, kind
             if axis:
                 self.batch_axes[name] = axis
@@ -189,7 +266,7 @@ class Walk:
             return int(TensorProto.BOOL)
         if node.op_type == "Where":
             kinds = kinds[1:]
-        if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
+        if node.op_type not in (*MOVE_HANDLERS, "MaxPool") and any(kind not in _FLOATS for kind in kinds):
             raise NotCaptured("arithmetic on integers", "Work on real numbers")
         return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
 
@@ -209,7 +286,7 @@ class Walk:
     def _expand(self, node: Any) -> str | Placed:
         """An expanded value whose readers broadcast anyway need not be expanded."""
         value, target = self.values.get(node.input[0]), self.constants.get(node.input[1])
-        readers = [n for n in self.model.graph.node if node.output[0] in n.input]
+        readers = [n for n in self.nodes if node.output[0] in n.input]
         if value is None or target is None or not readers:
             raise NotCaptured("the graph has no operator for Expand")
         full = np.broadcast_shapes(self._full_shape(node.input[0]), tuple(int(n) for n in target))
@@ -241,13 +318,14 @@ class Walk:
                 *RECURRENT_HANDLERS,
             ):
                 raise NotCaptured("it computes with the batch size", "Keep samples independent")
-            named = name in self.named and not name.startswith(("onnx::", "/"))
-            return Constant(self.constants[name], name if named else "")
+            shown, grid = self.stored.get(name, (name if name in self.named else "", None))
+            anonymous = shown.startswith(("onnx::", "/"))
+            return Constant(self.constants[name], "" if anonymous else shown, grid)
         raise NotCaptured("it reads a tensor without a batch dimension", "Keep samples independent")
 
     def _is_read(self, name: str) -> bool:
         graph = self.model.graph
-        return any(name in needs(node) for node in graph.node) or name in {p.name for p in graph.output}
+        return any(name in needs(node) for node in self.nodes) or name in {p.name for p in graph.output}
 
     def _island(self, node: Any, why: NotCaptured) -> None:
         fixed = {name: array for name, array in self.constants.items() if name not in self.of_batch}
@@ -321,7 +399,9 @@ class Walk:
         return tuple(shape)
 
     def _leads_with_batch(self, name: str) -> bool:
-        return name in self.values and not self.batch_axes.get(name) and name not in self.folds
+        if name in self.folds or name in self.coded:
+            return False
+        return name in self.values and not self.batch_axes.get(name)
 
 
 def _array(tensor: Any) -> Array:

@@ -18,6 +18,7 @@ from smidgen.formats import Integer
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.graph.build import each
 from smidgen.graph.names import unused
+from smidgen.load.stored import StoredGrid
 from smidgen.numerics import Array
 
 Pairs = Sequence[tuple[int, int]]
@@ -35,10 +36,14 @@ class NotCaptured(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Constant:
-    """A tensor known at load time; `name` is the user's (`conv1.weight`), empty for a computed one."""
+    """A tensor known at load time; `name` is the user's (`conv1.weight`), empty for a computed one.
+
+    `stored`: the grid that another tool put it on.
+    """
 
     array: Array
     name: str = ""
+    stored: StoredGrid | None = None
 
 
 Operand = str | Constant  # the name of a value of the graph, or a constant
@@ -89,7 +94,8 @@ class Source:
         while name in self._arrays and not same_array(self._arrays[name], stored):
             name, copy = f"{base}.{copy}", copy + 1
         self._arrays[name] = stored
-        return self.builder.weight(name, stored)
+        fmt = constant.stored.format(stored) if constant.stored else None
+        return self.builder.weight(name, stored if fmt is None else fmt)
 
     # Weighted operators
 

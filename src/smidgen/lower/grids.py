@@ -83,6 +83,13 @@ def grid_owners(graph: Graph) -> dict[str, str]:
     return owners
 
 
+def own_grid(graph: Graph, node: Node) -> Grid | None:
+    """The grid that an operator's rule makes, whatever is asked for; None where it makes any."""
+    if node.op == "softmax":
+        return FIXED["softmax"]
+    return graph.values[node.inputs[0]].grid if node.op in KEEPS_GRID else None
+
+
 def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[str, str]:
     body, states = body_of(node), states_of(node)
     inner = grid_owners(body)
@@ -154,18 +161,24 @@ def index_grid(rows: int) -> Grid:
 
 
 def with_grids(graph: Graph, grids: Mapping[str, Grid]) -> Graph:
-    """Declare grids: `grids` by owner, spread to all values that share them; fixed ones are filled in."""
-    return _spread(graph, grid_owners(graph), {**grids, **fixed_grids(graph)})
+    """Declare grids: `grids` by owner, spread to all values that share them; fixed ones are filled in.
+
+    What is declared already stays unless `grids` names it.
+    """
+    before = declared_grids(graph)
+    return _spread(graph, grid_owners(graph), {**fixed_grids(graph), **before, **grids}, before)
 
 
-def _spread(graph: Graph, owners: Mapping[str, str], grids: Mapping[str, Grid]) -> Graph:
+def _spread(
+    graph: Graph, owners: Mapping[str, str], grids: Mapping[str, Grid], before: Mapping[str, Grid]
+) -> Graph:
     changed = {
         name: replace(value, grid=grids[owners[name]])
         for name, value in graph.values.items()
-        if name in owners and owners[name] in grids
+        if owners.get(name) in grids and value.grid in (None, before.get(owners[name]))
     }
     nodes = tuple(
-        with_body(node, _spread(body_of(node), owners, grids)) if node.op == "scan" else node
+        with_body(node, _spread(body_of(node), owners, grids, before)) if node.op == "scan" else node
         for node in graph.nodes
     )
     return replace(graph.with_values(changed), nodes=nodes)

@@ -1,6 +1,7 @@
 """Float graph with declared grids -> integer graph: the only place where floats become integers.
 
-What has no integer rule runs in float between explicit dequantize and quantize nodes.
+What has no integer rule, or reads or makes a value without a grid, runs in float between explicit dequantize
+and quantize nodes.
 """
 
 from __future__ import annotations
@@ -11,18 +12,19 @@ from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import fused_activation
+from smidgen.lower.grids import fused_activation, own_grid
 from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
 
 ALL_RULES = {**RULES, **PRODUCT_RULES}
+WIDE_OUTSIDE = frozenset({"trees", "embedding", "reshape"})  # rules that take 16 bits outside a recurrence
 
 
 def lower(graph: Graph) -> Graph:
     """The integer graph of `graph`; without declared grids, the float graph in canonical form.
 
     Raises:
-        IllegalGraph: training is pending, only some values have grids, or an accumulator could overflow.
+        IllegalGraph: training is pending, or an accumulator could overflow.
     """
     if graph.pending:
         waiting = ", ".join(step.name for step in graph.pending)
@@ -48,25 +50,41 @@ def _lowered(low: Lowering) -> Graph:
     graph = low.source
     for name in graph.inputs:
         _declare(low, name)
-    fused = {act.name for node in graph.nodes if (act := fused_activation(graph, node))}
+    fused: set[str] = set()
     for node in graph.nodes:
         if node.name in fused:
             continue
         activation = fused_activation(graph, node)
         out = (activation or node).output
-        if node.op == "scan":
+        if node.op == "scan" and _has_grids(low, node):
             _scan(low, node)
-        elif _is_integer(node):
+        elif _is_integer(low, node, out):
             _declare(low, out)
-            ALL_RULES[node.op](low, node, out)
+            fused |= {activation.name} if activation else set()
+            _integer(low, node, out)
         else:
             _island(low, node)
     return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
 
 
+def _integer(low: Lowering, node: Node, out: str) -> None:
+    """The node's rule. What it makes on a grid of its own is requantized where the model asks for another."""
+    grid = low.grid(out)
+    own = own_grid(low.source, node)
+    if own is None or own == grid:
+        ALL_RULES[node.op](low, node, out)
+        return
+    inside = f"{out}.inside"
+    low.values[inside] = replace(low.values[out], grid=own, dtype=own.dtype)
+    low.source = low.source.with_values({inside: replace(low.source.values[out], grid=own)})
+    ALL_RULES[node.op](low, replace(node, name=inside, outputs=(inside,)), inside)
+    requantized(low, out, inside, grid)
+
+
 def _scan(low: Lowering, node: Node) -> None:
     """The body in integers; what enters, carries over or leaves on another grid is requantized there."""
-    inner = Lowering(body_of(node, low.source.weights), weights=low.weights, tables=low.tables)
+    body = body_of(node, low.source.weights)
+    inner = Lowering(body, weights=low.weights, tables=low.tables, in_body=True)
     body = _lowered(inner)
     kept, states = sequences_of(node), states_of(node)
     carried = [
@@ -89,34 +107,49 @@ def _scan(low: Lowering, node: Node) -> None:
 
 
 def _declare(low: Lowering, name: str) -> None:
+    """A value of the integer graph; without a grid it stays a real number."""
     value = low.source.values[name]
-    if value.grid is None:
-        raise IllegalGraph(
-            name, "this value has no grid", "all values of an integer graph have one", "Calibrate again"
-        )
-    low.values[name] = replace(value, dtype=value.grid.dtype)
+    low.values[name] = value if value.grid is None else replace(value, dtype=value.grid.dtype)
 
 
-def _is_integer(node: Node) -> bool:
-    """True when a rule exists; a pad with a nonzero constant has none."""
-    return node.op in ALL_RULES and not (node.op == "pad" and node.attrs["value"] != 0)
+def _has_grids(low: Lowering, node: Node) -> bool:
+    """Is the scan quantized, inside and outside?"""
+    body = body_of(node)
+    inside = (body.values[name].grid for name in (*body.inputs, *body.outputs))
+    return all(grid is not None for grid in inside) and all(
+        low.source.values[name].grid is not None for name in (*node.inputs, *node.outputs)
+    )
+
+
+def _is_integer(low: Lowering, node: Node, out: str) -> bool:
+    """True when a rule exists, and all it reads and makes is on grids that the rule takes."""
+    if node.op not in ALL_RULES or (node.op == "pad" and node.attrs["value"] != 0):
+        return False
+    grids = [low.source.values[name].grid for name in (*node.inputs, out)]
+    if any(grid is None for grid in grids):
+        return False
+    return low.in_body or node.op in WIDE_OUTSIDE or all(grid is None or grid.bits <= 8 for grid in grids)
 
 
 def _island(low: Lowering, node: Node) -> None:
-    """dequantize -> the float node -> quantize."""
+    """The float node: dequantize what it reads from a grid, quantize what it makes for one."""
     reals = []
     for name in node.inputs:
+        if low.source.values[name].grid is None:
+            reals.append(name)
+            continue
         real = f"{name}.real"
         if real not in low.values:
             low.values[real] = replace(low.source.values[name], grid=None, dtype="float32")
             low.nodes.append(Node(real, "dequantize", (name,), (real,)))
         reals.append(real)
-    outs = tuple(f"{name}.float" for name in node.outputs)
+    on_grid = [name for name in node.outputs if low.source.values[name].grid is not None]
+    outs = tuple(f"{name}.float" if name in on_grid else name for name in node.outputs)
     for name, out in zip(node.outputs, outs, strict=True):
         low.values[out] = replace(low.source.values[name], grid=None, dtype="float32")
     for weight in node.params.values():
         low.weights[weight] = low.source.weights[weight]
     low.nodes.append(replace(node, inputs=tuple(reals), outputs=outs))
-    for name, out in zip(node.outputs, outs, strict=True):
+    for name in on_grid:
         _declare(low, name)
-        low.nodes.append(Node(f"{name}.quantized", "quantize", (out,), (name,)))
+        low.nodes.append(Node(f"{name}.quantized", "quantize", (f"{name}.float",), (name,)))

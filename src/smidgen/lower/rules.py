@@ -41,6 +41,7 @@ class Lowering:
     values: dict[str, Value] = field(default_factory=dict)
     weights: dict[str, Format] = field(default_factory=dict)
     tables: dict[bytes, str] = field(default_factory=dict)  # contents -> weight, shared by all scopes
+    in_body: bool = False  # of a recurrence, where values may have 16 bits
 
     def grid(self, value: str) -> Grid:
         found = self.source.values[value].grid

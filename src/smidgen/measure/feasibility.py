@@ -12,7 +12,7 @@ from smidgen.formats import Affine, Grid
 from smidgen.graph import Graph
 from smidgen.lower import lower
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import grid_owners, wide_owners, with_grids
+from smidgen.lower.grids import declared_grids, fixed_grids, grid_owners, wide_owners, with_grids
 from smidgen.targets.target import Target
 
 BITS = 8
@@ -44,7 +44,8 @@ def as_int8(graph: Graph) -> Graph:
     }
     narrow = dict.fromkeys(grid_owners(plain).values(), Grid.from_range(-1.0, 1.0, BITS))
     wide = dict.fromkeys(wide_owners(plain), Grid.wide(1.0))
-    return lower(with_grids(plain.with_weights(weights), narrow | wide))
+    own = fixed_grids(plain) | declared_grids(plain)
+    return lower(with_grids(plain.with_weights(weights), narrow | wide | own))
 
 
 def _island_problem(name: str, attrs: Mapping[str, object]) -> Problem:

@@ -11,7 +11,7 @@ from smidgen.data.dataset import Dataset
 from smidgen.formats import Format, Sparse
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph, Node
-from smidgen.lower.grids import with_grids
+from smidgen.lower.grids import declared_grids, grid_owners, with_grids
 from smidgen.methods.step import Context
 from smidgen.probe.calibration import calibrate
 
@@ -29,9 +29,15 @@ def calibration_samples(step: str, ctx: Context, count: int) -> Dataset:
 
 
 def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: RangeRule, ctx: Context) -> Graph:
-    """`graph` (canonical, float) with a grid for every activation, calibrated on `samples`."""
+    """`graph` (canonical) with a grid for every activation: its own where it has one, else calibrated."""
+    kept = declared_grids(graph)
+    missing = set(grid_owners(graph).values()) - set(kept)
+    if kept:
+        ctx.notes.append(f"{len(kept)} activations have grids already, which stay")
+    if not missing:
+        return graph
     batches = (batch.x for batch in samples.batches(BATCH))
-    gridded = with_grids(graph, calibrate(graph, batches, bits, rule, ctx.seed))
+    gridded = with_grids(graph, {**calibrate(graph, batches, bits, rule, ctx.seed), **kept})
     ctx.notes.extend(note for node in gridded.nodes if (note := _merged_thresholds(gridded, node)))
     return gridded
 

@@ -61,9 +61,16 @@ class Range:
 
 
 def calibrate(
-    graph: Graph, batches: Iterable[Array], bits: int, rule: RangeRule = "minmax", seed: int = 0
+    graph: Graph,
+    batches: Iterable[Array | Sequence[Array]],
+    bits: int,
+    rule: RangeRule = "minmax",
+    seed: int = 0,
 ) -> dict[str, Grid]:
-    """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...]."""
+    """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...].
+
+    A batch is the first input, or one array for each: a stream's come from `run.stream.run_stream`.
+    """
     rng = np.random.default_rng(seed)
     wanted = set(grid_owners(graph).values()) - set(fixed_grids(graph))
     ranges = {name: Range() for name in sorted(wanted)}
@@ -75,9 +82,9 @@ def calibrate(
                 ranges[owner].update(array, rng)
 
     for batch in batches:
-        for name in graph.inputs[:1]:
+        for name, given in zip(graph.inputs, (batch,) if isinstance(batch, np.ndarray) else batch):
             if name in wanted:
-                ranges[name].update(batch, rng)
+                ranges[name].update(given, rng)
         run_float(graph, batch, watch)
     wide = wide_owners(graph)
     return {

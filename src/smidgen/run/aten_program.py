@@ -7,11 +7,15 @@
 An argument is a plain number, string, list, or a map with one tag:
     {"in": i}  {"step": i}  {"item": [i, k]}  {"batch": k}  {"tensor": [dtype, shape, bytes]}
     (k times the batch size)  {"torch": "float32" | "strided" | …}  {"device": "cpu"}
-Only operators of the dispatcher that change none of their arguments run.
+Only operators of the dispatcher that change none of their arguments run, and two more, whose arguments hold
+programs {"program": {"steps": …, "outputs": …}}: "smidgen::cond" (taken, yes, no, operands) and
+"smidgen::while_loop" (test, body, carried, others).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgpack
@@ -20,24 +24,53 @@ import numpy.typing as npt
 import torch
 
 MAX_STEPS = 10_000
+MAX_TURNS = 100_000  # of a loop whose end the data decide
 
 
 def run_program(payload: bytes, inputs: list[npt.NDArray[np.float32]]) -> list[npt.NDArray[Any]]:
     """Outputs of the program on arrays [n, ...]. Raises ValueError for a program that may not run."""
     program = msgpack.unpackb(payload)
-    if len(program["dtypes"]) != len(inputs) or len(program["steps"]) > MAX_STEPS:
-        raise ValueError(f"{len(inputs)} inputs and {len(program['steps'])} steps do not fit the program")
+    if len(program["dtypes"]) != len(inputs):
+        raise ValueError(f"{len(inputs)} inputs do not fit the program")
     tensors = [
         torch.tensor(x).to(_constant(dtype)) for x, dtype in zip(inputs, program["dtypes"], strict=True)
     ]
-    results: list[Any] = []
     with torch.no_grad():
-        for name, args, kwargs in program["steps"]:
-            call_args = [_decode(a, tensors, results) for a in args]
-            call_kwargs = {k: _decode(a, tensors, results) for k, a in kwargs.items()}
-            results.append(_operator(name)(*call_args, **call_kwargs))
-    outputs = [_decode(reference, tensors, results) for reference in program["outputs"]]
+        outputs = _run(program, tensors, tensors[0].shape[0])
     return [tensor.to(torch.float32).numpy() for tensor in outputs]
+
+
+def _run(program: dict[str, Any], inputs: Sequence[Any], batch: int) -> list[Any]:
+    """The outputs of a program, or of a branch of one."""
+    if len(program["steps"]) > MAX_STEPS:
+        raise ValueError(f"{len(program['steps'])} steps are too many")
+    decode, results = _Decoder(inputs, batch), list[Any]()
+    for name, args, kwargs in program["steps"]:
+        if name in _BRANCHING:
+            results.append(_BRANCHING[name](decode, results, *args))
+            continue
+        call_args = [decode(a, results) for a in args]
+        results.append(_operator(name)(*call_args, **{k: decode(a, results) for k, a in kwargs.items()}))
+    return [decode(reference, results) for reference in program["outputs"]]
+
+
+def _cond(decode: _Decoder, results: list[Any], taken: Any, yes: Any, no: Any, operands: Any) -> Any:
+    branch = yes if bool(decode(taken, results)) else no
+    return _run(branch["program"], decode(operands, results), decode.batch)
+
+
+def _while_loop(
+    decode: _Decoder, results: list[Any], test: Any, body: Any, carried: Any, more: Any = ()
+) -> Any:
+    values, fixed = decode(list(carried), results), decode(list(more), results)
+    for _ in range(MAX_TURNS):
+        if not bool(_run(test["program"], [*values, *fixed], decode.batch)[0]):
+            return values
+        values = _run(body["program"], [*values, *fixed], decode.batch)
+    raise ValueError(f"a loop of more than {MAX_TURNS} turns")
+
+
+_BRANCHING: dict[str, Callable[..., Any]] = {"smidgen::cond": _cond, "smidgen::while_loop": _while_loop}
 
 
 def _operator(name: str) -> Any:
@@ -54,20 +87,31 @@ def _operator(name: str) -> Any:
     return found
 
 
-def _decode(argument: Any, tensors: list[torch.Tensor], results: list[Any]) -> Any:
-    if isinstance(argument, list):
-        return [_decode(a, tensors, results) for a in argument]
-    if not isinstance(argument, dict):
-        return argument
-    ((tag, value),) = argument.items()
-    if tag == "in":
-        return tensors[value]
-    if tag == "step":
-        return results[value]
-    if tag == "item":
-        return results[value[0]][value[1]]
-    if tag == "batch":
-        return value * tensors[0].shape[0]
+@dataclass(frozen=True)
+class _Decoder:
+    """Arguments of one run: references become what the inputs and the steps so far hold."""
+
+    inputs: Sequence[Any]
+    batch: int
+
+    def __call__(self, argument: Any, results: list[Any]) -> Any:
+        if isinstance(argument, list):
+            return [self(a, results) for a in argument]
+        if not isinstance(argument, dict):
+            return argument
+        ((tag, value),) = argument.items()
+        if tag == "in":
+            return self.inputs[value]
+        if tag == "step":
+            return results[value]
+        if tag == "item":
+            return results[value[0]][value[1]]
+        if tag == "batch":
+            return value * self.batch
+        return _literal(tag, value)
+
+
+def _literal(tag: str, value: Any) -> Any:
     if tag == "tensor":
         dtype, shape, data = value
         flat = torch.frombuffer(bytearray(data), dtype=_constant(dtype)) if data else torch.empty(0)

@@ -65,6 +65,11 @@ class AffineQuantization(Step):
         samples = calibration_samples(self.name, ctx, self.samples)
         graph = canonical(graph)
         gridded = with_activation_grids(graph, samples, self.activation_bits, self.activation_rule, ctx)
+        names = weight_names(graph)
+        if kept := [name for name in names if graph.weights[name].integers() is not None]:
+            ctx.notes.append(
+                f"{self.name}: {len(kept)} of {len(names)} weights are integers already and stay"
+            )
         return gridded.with_weights(self._quantized(graph))
 
     def space(self, graph: Graph) -> Space:
