@@ -59,6 +59,9 @@ class Walk:
 
     def run(self) -> Graph:
         graph = self.model.graph
+        for sparse in graph.sparse_initializer:
+            found = "it is stored as a sparse tensor"
+            raise BadInput(f"weight {sparse.values.name}", found, "dense ones are read", "Store it dense")
         for tensor in graph.initializer:
             self.constants[tensor.name] = _array(tensor)
             self.named.add(tensor.name)
