@@ -13,6 +13,7 @@ from smidgen.graph import Graph
 from smidgen.load.arrange import expand
 from smidgen.load.folded import Fold
 from smidgen.load.onnx_call import Call, Placed
+from smidgen.load.onnx_elementwise import LOGIC_HANDLERS
 from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, turned
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
 from smidgen.load.onnx_moves import MOVE_HANDLERS
@@ -30,7 +31,7 @@ _RANDOM = (
     "Bernoulli",
     "Multinomial",
 )
-_BROADCASTING = ("Add", "Sub", "Mul", "Div")
+_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Where", "Max", "Min", *LOGIC_HANDLERS)
 
 
 class Walk:
@@ -188,6 +189,11 @@ class Walk:
             if target not in _FLOATS and kinds[0] in _FLOATS:
                 raise NotCaptured("a cast to integers", "Work on real numbers")
             return target
+        compared = node.op_type in LOGIC_HANDLERS and TensorProto.BOOL not in kinds
+        if compared or node.op_type in ("And", "Or", "Xor", "Not"):
+            return int(TensorProto.BOOL)
+        if node.op_type == "Where":
+            kinds = kinds[1:]
         if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
             raise NotCaptured("arithmetic on integers", "Work on real numbers")
         return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
