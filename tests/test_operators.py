@@ -141,7 +141,8 @@ def test_qdq_onnx_is_at_most_a_step_away(name: str, tmp_path: Path) -> None:
 def test_integers_stay_near_the_real_numbers(name: str) -> None:
     graph = integers_of(network(name))
     x, y = (graph.values[ends[0]].grid for ends in (graph.inputs, graph.outputs))
-    assert x and y
+    assert x
+    assert y
     real = inputs()
     found = y.dequantize(run_integer(graph, x.quantize(real).astype(np.int8)))
     expected = np.clip(

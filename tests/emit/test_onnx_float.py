@@ -15,12 +15,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from smidgen.emit.onnx_artifact import OnnxArtifact
 from smidgen.emit.onnx_float import FloatOnnxEmitter
-from smidgen.emit.onnx_real_ops import ACTIVATIONS, REAL_RULES
+from smidgen.emit.onnx_real_ops import REAL_RULES
 from smidgen.errors import Unsupported
-from smidgen.formats import Affine, Dense, LowRank, Sparse
+from smidgen.formats import Affine, Dense, Integer, LowRank, Sparse
 from smidgen.graph import Graph, GraphBuilder, Node
+from smidgen.graph.activations import DOMAINS
 from smidgen.graph.cells import GRU_GATES, LSTM_GATES, gru_cell, lstm_cell
-from smidgen.graph.ops import OPS
+from smidgen.graph.ops import ACTIVATIONS, OPS
 from smidgen.models import cnn1d, dscnn, lenet, mlp, mobilenet, resnet8
 from smidgen.run.float_ops import run_float
 from smidgen.targets import load_target
@@ -78,6 +79,17 @@ def recurrent(b: GraphBuilder, x: str, cell: str) -> str:
     return b.op("add", [sequence, last])
 
 
+MASK = np.tril(np.ones((6, 4), np.uint8), -1)  # nothing counts in its first row
+
+
+def defined(b: GraphBuilder, x: str, op: str) -> str:
+    """`x` where `op` has a value."""
+    if op not in (*DOMAINS, "reciprocal", "tan"):
+        return x
+    inside = b.op("mul_constant", [b.op("sigmoid", [x])], {"constant": np.full(4, 0.5)})
+    return b.op("add_constant", [inside], {"constant": np.full(4, 1.25 if op == "acosh" else 0.25)})
+
+
 STEPS: dict[str, Step] = {
     "linear": lambda b, x: b.linear(x, RNG.normal(size=(3, 4)), RNG.normal(size=3)),
     "linear without bias": lambda b, x: b.linear(x, RNG.normal(size=(3, 4))),
@@ -91,8 +103,16 @@ STEPS: dict[str, Step] = {
     "batch_norm": lambda b, x: batch_norm(b, x, RNG),
     "add_constant": lambda b, x: b.op("add_constant", [x], {"constant": RNG.normal(size=4)}),
     "mul_constant": lambda b, x: b.op("mul_constant", [x], {"constant": RNG.normal(size=4)}),
-    **{op: lambda b, x, op=op: b.op(op, [x]) for op in ACTIVATIONS},  # type: ignore[misc]
+    **{op: lambda b, x, op=op: b.op(op, [defined(b, x, op)]) for op in ACTIVATIONS},  # type: ignore[misc]
     "softmax": lambda b, x: b.op("softmax", [x]),
+    "softmax, masked": lambda b, x: b.op("softmax", [x], {"mask": Integer(MASK)}),
+    "normalize": lambda b, x: b.op("normalize", [x], axes=(2,), epsilon=1e-5, centered=True),
+    "normalize, not centred": lambda b, x: b.op("normalize", [x], axes=(0, 2), epsilon=1e-5, centered=False),
+    "constant": lambda b, x: b.op(
+        "add", [x, b.op("constant", [], {"value": np.linspace(-1, 2, 20).reshape(5, 1, 4)})]
+    ),
+    "reduce_max": lambda b, x: b.op("reduce_max", [x], axes=(0, 2), keepdims=True),
+    "reduce_max, axes dropped": lambda b, x: b.op("reduce_max", [x], axes=(1,), keepdims=False),
     "max_pool": lambda b, x: b.pool("max", x, (3, 2), 2, ((1, 1), (0, 1))),
     "max_pool, wide padding": lambda b, x: b.pool("max", x, 2, 1, 2),
     "avg_pool": lambda b, x: b.pool("avg", x, (3, 2), 2, ((1, 1), (0, 1))),
@@ -138,7 +158,9 @@ def test_every_real_operator_stands_in_the_test_above() -> None:
     real = {op for op in OPS if not op.startswith("q.")} - {"quantize", "dequantize", "island", "trees"}
     tried = {step.split(",")[0].split(" ")[0] for step in STEPS}
     assert tried == real
-    assert real - {"batch_norm", "add_constant", "mul_constant", "scan"} == set(REAL_RULES) - {"requantize"}
+    assert real - {"batch_norm", "add_constant", "mul_constant", "scan", "constant"} == set(REAL_RULES) - {
+        "requantize"
+    }
 
 
 @FEW

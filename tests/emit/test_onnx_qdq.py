@@ -50,8 +50,8 @@ def test_an_operator_is_within_one_step_of_the_exact_integers(
         x = b.conv(x, np.eye(4).reshape(4, 1, 1, 4))
     apart = steps_apart(integers_of(b.graph(STEPS[step](b, x))), tmp_path)
     # Behind the convolution an input may already be a step off, and softmax or a product makes more of it.
-    assert apart.max() <= (3 if behind_a_convolution else 1)
     # A recurrence reads its own roundings again at every step.
+    assert apart.max() <= (3 if behind_a_convolution else 2 if "scan" in step else 1)
     assert (apart > 0).mean() < (0.4 if "scan" in step else 0.1)
 
 

@@ -237,6 +237,22 @@ def test_operators_that_mix_channels_freeze_them(op: str) -> None:
     assert sizes(graph) == {"after.weight": 5}
 
 
+def test_a_constant_leaves_with_the_channels_that_it_is_added_to() -> None:
+    net = Net(shape=(3, 4))
+    hidden = net.linear(net.x, 8, name="hidden")
+    positions = net.b.op("constant", [], {"value": np.arange(24.0).reshape(3, 8)}, name="positions")
+    graph = net.b.graph(net.linear(net.relu(net.b.op("add", [hidden, positions])), 2))
+    (group,) = channel_groups(graph)
+    cut = list(group.units[2:5])
+    smaller = remove(graph, cut)
+    assert smaller.weights["positions.value"].shape == (3, 5)
+    stored = graph.weights["positions.value"].decode().copy()
+    stored[:, 2:5] = 0
+    muted = zeroed(graph.with_weights({"positions.value": Dense(stored)}), cut)
+    x = np.ones((2, 3, 4), np.float32)
+    np.testing.assert_allclose(run_float(smaller, x), run_float(muted, x), rtol=1e-5)
+
+
 def test_sequence_mixer_over_the_other_axis_freezes_what_it_can_not_follow() -> None:
     net = Net(shape=(5, 4))
     x = net.relu(net.linear(net.x, 6, name="channels"))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.run.native import native_plan
+from smidgen.run.reference import run_integer
 from tests.kernels import loops
 from tests.kernels.one_node import HI, LO, OUT_ZERO, one_node, random_int8, random_ratios, ratio_of
 
@@ -101,6 +102,34 @@ def test_softmax_equals_the_loop(shape, seed, largest) -> None:
     graph = one_node("q.softmax", [tuple(shape)], {"table": table})
     x = random_int8(rng, 2, *shape)
     np.testing.assert_array_equal(native_plan(graph).run(x), [loops.softmax(s, table) for s in x])
+
+
+@few
+@given(shapes, seeds, st.data())
+def test_masked_softmax_equals_softmax_of_what_is_kept(shape, seed, data) -> None:
+    rng = np.random.default_rng(seed)
+    table = np.sort(rng.integers(1, 65536, 256))[::-1].astype(np.uint16)
+    cut = data.draw(st.integers(0, len(shape) - 1))
+    mask = rng.integers(0, 2, [data.draw(st.sampled_from([1, n])) for n in shape[cut:]]).astype(np.uint8)
+    graph = one_node("q.softmax", [tuple(shape)], {"table": table, "mask": mask})
+    x = random_int8(rng, 2, *shape)
+    kept = np.broadcast_to(mask, x.shape) != 0
+    expected = np.full(x.shape, -128)
+    for row in np.ndindex(x.shape[:-1]):
+        if kept[row].any():
+            expected[row][kept[row]] = loops.softmax(x[row][kept[row]], table)
+    np.testing.assert_array_equal(native_plan(graph).run(x), expected)
+    np.testing.assert_array_equal(run_integer(graph, x), expected)
+
+
+@few
+@given(shapes, seeds, st.data())
+def test_maxima_equal_those_of_numpy(shape, seed, data) -> None:
+    axes = tuple(sorted(data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1, max_size=2))))
+    x = random_int8(np.random.default_rng(seed), 2, *shape)
+    graph = one_node("q.reduce_max", [tuple(shape)], {}, (OUT_ZERO,), axes=axes, keepdims=True)
+    expected = x.max(axis=tuple(axis + 1 for axis in axes), keepdims=True)
+    np.testing.assert_array_equal(native_plan(graph).run(x), expected)
 
 
 def test_softmax_of_65536_equal_classes_does_not_overflow() -> None:

@@ -193,7 +193,7 @@ class _Qdq:
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
 
     def _as_written(self, node: Node) -> Node:
-        """A difference is a sum whose second multiplier is negative; a product's factor is in its multiplier."""
+        """A difference is a sum with a negative multiplier; a product has its factor in its multiplier."""
         if node.op == "q.matmul":
             return replace(node, attrs={**node.attrs, "scale": self._factor(node)})
         if node.op == "q.add" and executable(self.graph.weights[node.params["multiplier"]])[1] < 0:

@@ -17,8 +17,8 @@ MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *PRODUCTS)
 def macs(graph: Graph) -> dict[str, int]:
     """Multiply-accumulates of each convolution, linear and matmul node by name, in graph order.
 
-    Real or integer. A scan has those of all its steps. Positions in the padding are counted, and so are zero weights: this is
-    what a dense kernel executes.
+    Real or integer; a scan has those of all its steps. Positions in the padding are counted, and so are
+    zero weights: this is what a dense kernel executes.
     """
     counted = ((node.name, _node_macs(graph, node)) for node in graph.nodes)
     return {name: count for name, count in counted if count}

@@ -174,7 +174,10 @@ def _island(
 def _normalize(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
-    """(x - mean) / sqrt(variance + epsilon) over `axes`; not `centered`: x / sqrt(mean of squares + epsilon)."""
+    """(x - mean) / sqrt(variance + epsilon) over `axes`.
+
+    Without `centered`: x / sqrt(mean of squares + epsilon).
+    """
     _mean({**attrs, "keepdims": True}, inputs, params)
     return (inputs[0],)
 

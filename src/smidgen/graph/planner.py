@@ -2,7 +2,7 @@
 
 A value that only reinterprets bytes (reshape) shares its source's buffer, an elementwise result may overwrite
 an operand that dies there, and buffers whose lifetimes do not overlap may reuse the same bytes. Graph inputs
-and outputs are the caller's buffers and take no arena, nor do constants, which are read where they are stored.
+and outputs are the caller's buffers and take no arena; nor do constants, which are read where they lie.
 
 Finding the smallest arena is NP-hard (dynamic storage allocation). Greedy placements are tried and the
 best is kept; on a chain the result is always the lower bound, the most bytes alive at any node.

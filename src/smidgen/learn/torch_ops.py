@@ -126,7 +126,7 @@ def _mul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
 
 def _matmul(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
     a, b = _aligned(x)
-    return (a * node.attrs["scale"]) @ b
+    return torch.matmul(a * float(node.attrs["scale"]), b)
 
 
 def _spread(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:

@@ -51,3 +51,32 @@ def hard_sigmoid(source: Source, x: str, alpha: float, beta: float, name: str) -
         return source.op("hardsigmoid", [x], name)
     line = source.shift(source.scale(x, alpha, f"{name}.slope"), beta, f"{name}.offset")
     return clamp(source, line, 0.0, 1.0, name)
+
+
+def softplus(source: Source, x: str, beta: float, name: str) -> str:
+    """log(1 + e^(beta x)) / beta."""
+    made = source.op("softplus", [source.scale(x, beta, f"{name}.in")], name)
+    return source.scale(made, 1 / beta, f"{name}.out")
+
+
+def elu(source: Source, x: str, alpha: float, scale: float, inner: float, name: str) -> str:
+    """scale * (x where it is positive, else alpha * (e^(inner x) - 1))."""
+    if alpha == inner == 1:
+        return source.scale(source.op("elu", [x], name), scale, f"{name}.scaled")
+    mirrored = source.op("relu", [source.scale(x, -1.0, f"{name}.mirror")], f"{name}.below")
+    bent = source.op("elu", [source.scale(mirrored, -inner, f"{name}.in")], f"{name}.bent")
+    part = source.scale(bent, alpha, f"{name}.part")
+    both = source.add(source.op("relu", [x], name), part, f"{name}.sum")
+    return source.scale(both, scale, f"{name}.scaled")
+
+
+def shrunk(source: Source, x: str, edge: float, bias: float, name: str) -> str:
+    """x - bias above `edge`, x + bias below -`edge`, else 0."""
+    if edge == bias:
+        above = source.op("relu", [source.shift(x, -edge, f"{name}.high")], f"{name}.above")
+        low = source.shift(source.scale(x, -1.0, f"{name}.mirror"), -edge, f"{name}.low")
+        return source.subtract(above, source.op("relu", [low], f"{name}.below"), name)
+    over = source.shift(source.op("abs", [x], f"{name}.size"), -edge, f"{name}.over")
+    towards = source.scale(source.op("sign", [x], f"{name}.sign"), bias, f"{name}.bias")
+    moved = source.subtract(x, towards, f"{name}.moved") if bias else x
+    return source.mul(moved, source.op("step", [over], f"{name}.outside"), name)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smidgen.load.activations import activation, clamp, leaky_relu, silu
+from smidgen.load.activations import leaky_relu
 from smidgen.load.arrange import pad_with_copies
 from smidgen.load.aten_arrange import ARRANGE_HANDLERS, ARRANGE_MOVES
 from smidgen.load.aten_call import Call, Handler
+from smidgen.load.aten_elementwise import ELEMENTWISE_HANDLERS
 from smidgen.load.aten_moves import MOVE_HANDLERS
+from smidgen.load.aten_normalize import NORMALIZE_HANDLERS, REDUCE_HANDLERS
 from smidgen.load.aten_products import PRODUCT_HANDLERS
 from smidgen.load.aten_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand
@@ -98,16 +99,6 @@ def _adaptive_pool(kind: str) -> Handler:
     return handle
 
 
-def _mean(call: Call) -> str:
-    return call.source.mean(call.x, call.axes(call.args.get("dim")), bool(call.args["keepdim"]), call.name)
-
-
-def _sum(call: Call) -> str:
-    axes = call.axes(call.args.get("dim"))
-    mean = call.source.mean(call.x, axes, bool(call.args["keepdim"]), f"{call.name}.mean")
-    return call.source.scale(mean, float(math.prod(call.source.shape(call.x)[a] for a in axes)), call.name)
-
-
 def _pad(call: Call) -> str:
     mode = call.text.get("mode", "constant")
     given, rank = call.args["pad"], call.source.rank(call.x)
@@ -140,35 +131,12 @@ def _mul(call: Call) -> str:
     return call.source.mul(call.operand("self"), call.operand("other"), call.name)
 
 
-def _div(call: Call) -> str:
-    divisor = call.operand("other")
-    if not isinstance(divisor, Constant) or "rounding_mode" in call.text or not np.all(divisor.array):
-        raise NotCaptured("division by a computed or zero value, or rounded", "Multiply instead")
-    return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
-
-
 def _neg(call: Call) -> str:
     return call.source.scale(call.x, -1.0, call.name)
 
 
-def _square(call: Call) -> str:
-    if call.args.get("exponent", 2) != 2:
-        raise NotCaptured(f"a power of {call.args['exponent']}")
-    return call.source.mul(call.x, call.x, call.name)
-
-
 def _softmax(call: Call) -> str:
     return call.source.softmax(call.x, call.axis(call.args["dim"]), call.name)
-
-
-def _clamp(low: str, high: str) -> Handler:
-    def handle(call: Call) -> str:
-        lo, hi = call.args.get(low), call.args.get(high)
-        if isinstance(lo, (str, Constant)) or isinstance(hi, (str, Constant)):
-            raise NotCaptured("clamping to a tensor")
-        return clamp(call.source, call.x, lo, hi, call.name)
-
-    return handle
 
 
 def _prelu(call: Call) -> str:
@@ -195,10 +163,6 @@ def _embedding(call: Call) -> str:
     if not isinstance(indices, str):
         raise NotCaptured("an operation on a constant")
     return call.source.embedding(indices, call.needed("weight"), call.name)
-
-
-def _function(op: str) -> Handler:
-    return lambda call: activation(call.source, op, call.x, call.name)
 
 
 def _times(call: Call, operand: Operand, factor: float) -> Operand:
@@ -232,23 +196,18 @@ HANDLERS: Mapping[str, Handler] = {
         ("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d"), _adaptive_pool("avg")
     ),
     **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), _adaptive_pool("max")),
-    "mean": _mean,
-    "sum": _sum,
+    **REDUCE_HANDLERS,
+    **NORMALIZE_HANDLERS,
     **dict.fromkeys(("pad", "constant_pad_nd"), _pad),
     "add": _add(1.0),
     "sub": _add(-1.0),
     "rsub": _reverse_subtract,
     "mul": _mul,
-    "div": _div,
     "neg": _neg,
-    **dict.fromkeys(("pow", "square"), _square),
     **dict.fromkeys(("softmax", "_softmax"), _softmax),
-    **dict.fromkeys(("clamp", "clamp_min", "clamp_max"), _clamp("min", "max")),
-    "hardtanh": _clamp("min_val", "max_val"),
-    **{name: _function(name) for name in ("relu", "relu6", "sigmoid", "tanh", "hardswish", "hardsigmoid")},
+    **ELEMENTWISE_HANDLERS,
     "leaky_relu": _leaky_relu,
     "prelu": _prelu,
-    "silu": lambda call: silu(call.source, call.x, call.name),
     **dict.fromkeys(_DROPOUTS, _dropout),
     **dict.fromkeys(_IDENTITIES, _same),
     **PRODUCT_HANDLERS,
@@ -261,10 +220,8 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *("linear", "mean", "sum", "add", "sub", "rsub", "mul", "div", "neg", "pow", "square"),
-        *("softmax", "_softmax", "clamp", "clamp_min", "clamp_max", "hardtanh", "relu", "relu6", "sigmoid"),
-        *("tanh", "hardswish", "hardsigmoid", "leaky_relu", "silu", "embedding"),
-        *(*_DROPOUTS, *_IDENTITIES, *ARRANGE_MOVES, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
-        *PRODUCT_HANDLERS,
+        *("linear", "add", "sub", "rsub", "mul", "neg", "softmax", "_softmax", "leaky_relu", "embedding"),
+        *(*PRODUCT_HANDLERS, *ELEMENTWISE_HANDLERS, *REDUCE_HANDLERS, *ARRANGE_MOVES),
+        *(*_DROPOUTS, *_IDENTITIES, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
     }
 )

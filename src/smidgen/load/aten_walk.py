@@ -16,6 +16,7 @@ from torch.fx import Node
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.aten_call import Call
+from smidgen.load.aten_elementwise import COMPARISONS, LOGIC_HANDLERS
 from smidgen.load.aten_folded import (
     PRODUCTS,
     TURNS,
@@ -35,7 +36,7 @@ from smidgen.load.source import Constant, NotCaptured, Source
 
 _MOVES = ("alias", "clone", "contiguous", "detach", "lift_fresh_copy", "permute", "t", "transpose", "view")
 _FILLS = {"zeros": 0.0, "zeros_like": 0.0, "new_zeros": 0.0, "ones": 1.0, "ones_like": 1.0, "new_ones": 1.0}
-_BROADCASTING = ("add", "sub", "mul", "rsub", "div")
+_BROADCASTING = ("add", "sub", "mul", "rsub", "div", "where", "maximum", "minimum", *LOGIC_HANDLERS)
 
 
 class Walk:
@@ -171,7 +172,7 @@ class Walk:
         if operator_name in ("expand", "expand_as") and self._read_broadcasting(node):
             self.values[node] = self.values[node.args[0]]  # type: ignore[index]
             return
-        if operator_name not in HANDLERS or not (first.is_floating_point() or operator_name in MOVES):
+        if operator_name not in HANDLERS or not _is_expressible(operator_name, node, first):
             raise NotCaptured(f"the graph has no operator for {operator_name}")
         if shape is None:
             raise NotCaptured("it mixes the batch with another dimension", "Keep samples independent")
@@ -365,3 +366,11 @@ class Walk:
             and any(n is not node and n.meta["val"].shape == shape for n in reader.all_input_nodes)
             for reader in node.users
         )
+
+
+def _is_expressible(operator_name: str, node: Node, made: torch.Tensor) -> bool:
+    """Real numbers, truth values out of comparisons and logic, or elements that only move."""
+    is_truth = made.dtype is torch.bool and operator_name in (*LOGIC_HANDLERS, "where", "masked_fill")
+    if is_truth and operator_name not in COMPARISONS:
+        is_truth = all(n.meta["val"].dtype is torch.bool for n in node.all_input_nodes)
+    return made.is_floating_point() or operator_name in MOVES or is_truth

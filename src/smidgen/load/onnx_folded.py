@@ -12,8 +12,10 @@ from smidgen.load.source import Constant, NotCaptured, Operand
 
 # Operators on single elements, or along an axis that they name.
 PLAIN = frozenset(
-    ("Add", "Sub", "Mul", "Div", "Neg", "Softmax", "MatMul", "Gemm", "Identity", "Cast", "Dropout")
-    + ("Relu", "Gelu", "Sigmoid", "Tanh", "Erf", "LayerNormalization")
+    {
+        *("Add", "Sub", "Mul", "Div", "Neg", "Softmax", "MatMul", "Gemm", "Identity", "Cast", "Dropout"),
+        *("Relu", "Gelu", "Sigmoid", "Tanh", "Erf", "LayerNormalization"),
+    }
 )
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from smidgen.load.activations import activation, clamp, hard_sigmoid, leaky_relu, silu
 from smidgen.load.arrange import pad_with_copies
 from smidgen.load.onnx_arrange import ARRANGE_HANDLERS
-from smidgen.load.onnx_call import Call, Handler, Placed
+from smidgen.load.onnx_call import Call, Handler
+from smidgen.load.onnx_elementwise import ELEMENTWISE_HANDLERS
 from smidgen.load.onnx_moves import MOVE_HANDLERS
+from smidgen.load.onnx_normalize import NORMALIZE_HANDLERS, REDUCE_HANDLERS
 from smidgen.load.onnx_products import PRODUCT_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.source import Constant, NotCaptured
@@ -90,61 +89,6 @@ def _global_max(call: Call) -> str:
     return call.source.pool("max", call.x, space, space, [(0, 0)] * len(space), call.name)
 
 
-def _reduce(call: Call) -> tuple[tuple[int, ...], bool] | None:
-    """(axes, keepdims), or None where nothing is to be reduced."""
-    axes = call.integers("axes", 1)
-    if not axes:
-        if call.attrs.get("noop_with_empty_axes"):
-            return None
-        raise NotCaptured("it reduces over the samples of a batch", "Name the axes to reduce")
-    return tuple(call.axis(a) for a in axes), bool(call.attrs.get("keepdims", 1))
-
-
-def _mean(call: Call) -> str | Placed:
-    found = _reduce(call)
-    if found is None:
-        return call.x
-    mean = call.source.mean(call.x, *found, call.name)
-    return mean if found[1] else call.without(found[0], mean)
-
-
-def _sum(call: Call) -> str | Placed:
-    found = _reduce(call)
-    if found is None:
-        return call.x
-    count = math.prod(call.source.shape(call.x)[axis] for axis in found[0])
-    mean = call.source.mean(call.x, *found, f"{call.name}.mean")
-    total = call.source.scale(mean, float(count), call.name)
-    return total if found[1] else call.without(found[0], total)
-
-
-def _clip(call: Call) -> str:
-    return clamp(call.source, call.x, call.scalar("min", 1), call.scalar("max", 2), call.name)
-
-
-def _hard_sigmoid(call: Call) -> str:
-    alpha, beta = call.attrs.get("alpha", 0.2), call.attrs.get("beta", 0.5)
-    return hard_sigmoid(call.source, call.x, alpha, beta, call.name)
-
-
-def _swish(call: Call) -> str:
-    """x * sigmoid(alpha x)."""
-    alpha = float(call.attrs.get("alpha", 1.0))
-    if alpha == 1.0:
-        return silu(call.source, call.x, call.name)
-    slope = call.source.scale(call.x, alpha, f"{call.name}.slope")
-    gate = call.source.op("sigmoid", [slope], f"{call.name}.gate")
-    return call.source.mul(call.x, gate, call.name)
-
-
-def _leaky_relu(call: Call) -> str:
-    return leaky_relu(call.source, call.x, Constant(np.array(call.attrs.get("alpha", 0.01))), call.name)
-
-
-def _prelu(call: Call) -> str:
-    return leaky_relu(call.source, call.x, call.needed(1), call.name)
-
-
 def _softmax(call: Call) -> str:
     old = call.opset < 13  # flattened all axes from `axis` on
     axis = call.axis(call.attrs.get("axis", 1 if old else -1))
@@ -171,24 +115,8 @@ def _mul(call: Call) -> str:
     return call.source.mul(call.operand(0), call.operand(1), call.name)
 
 
-def _div(call: Call) -> str:
-    divisor = call.operand(1)
-    if not isinstance(divisor, Constant):
-        raise NotCaptured("division by a computed value", "Multiply instead")
-    if not np.all(divisor.array):
-        raise NotCaptured("division by zero")
-    return call.source.mul(call.x, Constant(1.0 / divisor.array.astype(np.float64)), call.name)
-
-
 def _neg(call: Call) -> str:
     return call.source.scale(call.x, -1.0, call.name)
-
-
-def _power(call: Call) -> str:
-    exponent = call.needed(1).array
-    if exponent.size != 1 or exponent.item() != 2:
-        raise NotCaptured("a power other than the square")
-    return call.source.mul(call.x, call.x, call.name)
 
 
 def _pad(call: Call) -> str:
@@ -211,10 +139,6 @@ def _dropout(call: Call) -> str:
     return call.x
 
 
-def _function(op: str) -> Handler:
-    return lambda call: activation(call.source, op, call.x, call.name)
-
-
 def _each(call: Call, key: str) -> tuple[int, ...]:
     return tuple(call.attrs.get(key) or (1,) * len(call.space))
 
@@ -230,8 +154,6 @@ def _pads(call: Call, kernel: Sequence[int], stride: Sequence[int], dilation: Se
     return list(zip(flat[:rank], flat[rank:], strict=True))
 
 
-_ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
-
 HANDLERS: Mapping[str, Handler] = {
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
@@ -241,22 +163,15 @@ HANDLERS: Mapping[str, Handler] = {
     "AveragePool": _pool("avg"),
     "GlobalAveragePool": _global_mean,
     "GlobalMaxPool": _global_max,
-    "ReduceMean": _mean,
-    "ReduceSum": _sum,
-    **{name: _function(op) for name, op in _ACTIVATIONS.items()},
-    "Clip": _clip,
-    "HardSigmoid": _hard_sigmoid,
-    "LeakyRelu": _leaky_relu,
-    "PRelu": _prelu,
-    "Swish": _swish,
+    **REDUCE_HANDLERS,
+    **NORMALIZE_HANDLERS,
+    **ELEMENTWISE_HANDLERS,
     "Softmax": _softmax,
     "Add": _add,
     "Sum": _add,
     "Sub": _subtract,
     "Mul": _mul,
-    "Div": _div,
     "Neg": _neg,
-    "Pow": _power,
     "Pad": _pad,
     "Cast": lambda call: call.x,
     "Dropout": _dropout,
@@ -269,29 +184,7 @@ HANDLERS: Mapping[str, Handler] = {
 # Operators that mean the same for a sample wherever the batch is; the others want it first.
 BATCH_ANYWHERE = frozenset(
     {
-        *(
-            *PRODUCT_HANDLERS,
-            "Tile",
-            "ReduceMean",
-            "ReduceSum",
-            *_ACTIVATIONS,
-            "Clip",
-            "HardSigmoid",
-            "LeakyRelu",
-            "Swish",
-        ),
-        *(
-            "Add",
-            "Sum",
-            "Sub",
-            "Mul",
-            "Div",
-            "Neg",
-            "Pow",
-            "Cast",
-            "Dropout",
-            *MOVE_HANDLERS,
-            *RECURRENT_HANDLERS,
-        ),
+        *(*PRODUCT_HANDLERS, "Tile", "Add", "Sum", "Sub", "Mul", "Neg", "Cast", "Dropout"),
+        *(*ELEMENTWISE_HANDLERS, *REDUCE_HANDLERS, *MOVE_HANDLERS, *RECURRENT_HANDLERS),
     }
 )

@@ -13,6 +13,7 @@ from smidgen.graph import Graph
 from smidgen.load.arrange import expand
 from smidgen.load.folded import Fold
 from smidgen.load.onnx_call import Call, Placed
+from smidgen.load.onnx_elementwise import LOGIC_HANDLERS
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
 from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, turned
 from smidgen.load.onnx_island import Cutting, fold, needs
@@ -25,7 +26,7 @@ from smidgen.numerics import Array
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 CAPTURED = frozenset({*HANDLERS, "Expand"})
-_BROADCASTING = ("Add", "Sub", "Mul", "Div")
+_BROADCASTING = ("Add", "Sub", "Mul", "Div", "Where", "Max", "Min", *LOGIC_HANDLERS)
 
 
 class Walk:
@@ -56,6 +57,7 @@ class Walk:
         self.folds: dict[str, Fold] = {}
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
+        self.clipped = False  # an infinite constant has become a finite one
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -83,8 +85,13 @@ class Walk:
         self.producers.update({name: node for name in node.output if name})
         if self._sizes(node) or self._fold(node):
             return
+        infinite = any(not _finite(self.constants[name]) for name in node.input if name in self.constants)
+        if self.clipped and (node.op_type == "IsInf" or (infinite and node.op_type in LOGIC_HANDLERS)):
+            found = "it looks for infinity, which became the largest float32 in an operator before"
+            raise BadInput(_label(node), found, "the graph's constants are finite", "Mask with large numbers")
         try:
             self._capture(node)
+            self.clipped |= infinite
         except NotCaptured as why:
             self._island(node, why)
 
@@ -186,6 +193,11 @@ class Walk:
             if target not in _FLOATS and kinds[0] in _FLOATS:
                 raise NotCaptured("a cast to integers", "Work on real numbers")
             return target
+        compared = node.op_type in LOGIC_HANDLERS and TensorProto.BOOL not in kinds
+        if compared or node.op_type in ("And", "Or", "Xor", "Not"):
+            return int(TensorProto.BOOL)
+        if node.op_type == "Where":
+            kinds = kinds[1:]
         if node.op_type not in MOVE_HANDLERS and any(kind not in _FLOATS for kind in kinds):
             raise NotCaptured("arithmetic on integers", "Work on real numbers")
         return int(kinds[0]) if kinds else int(TensorProto.FLOAT)
@@ -328,6 +340,10 @@ def _array(tensor: Any) -> Array:
     except Exception as problem:  # whatever bytes and types the onnx package stumbles over
         found = f"it can't be read ({type(problem).__name__}: {problem})"
         raise BadInput(f"weight {tensor.name}", found, "", "Export the model again") from problem
+
+
+def _finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _attributes(node: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def _permuted(source: Source, terms: list[str], out: str, values: Sequence[Opera
 
 
 def _contracted(source: Source, terms: list[str], out: str, values: Sequence[Operand], name: str) -> str:
-    """Both operands as [shared..., own, summed] and [shared..., summed, own], their product in `out`'s order."""
+    """Both operands as [shared..., own, summed] and [shared..., summed, own], multiplied, in `out` order."""
     (first, second), (a, b) = terms, values
     summed = [c for c in first if c in second and c not in out]
     shared = [c for c in out if c in first and c in second]

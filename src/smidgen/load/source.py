@@ -167,11 +167,11 @@ class Source:
 
     def normalize(self, x: str, axes: Sequence[int], epsilon: float, name: str, centered: bool = True) -> str:
         """(x - mean) / sqrt(variance + epsilon); not `centered`: x / sqrt(mean of squares + epsilon)."""
-        attrs = {"axes": tuple(sorted(axes)), "epsilon": float(epsilon), "centered": centered}
-        return self.op("normalize", [x], name, **attrs)
+        over = tuple(sorted(axes))
+        return self.op("normalize", [x], name, axes=over, epsilon=float(epsilon), centered=centered)
 
     def softmax(self, x: str, axis: int, name: str, mask: Array | None = None) -> str:
-        """`mask` broadcasts to x: true for what counts. Scores that a constant masked get theirs by themselves."""
+        """`mask` broadcasts to x: true for what counts. Scores that a constant has masked bring theirs."""
         scores, kept = (x, mask) if mask is not None else self._masked.get(x, (x, None))
         params: dict[str, str] = {}
         if kept is not None and aligned(kept, self.rank(x)).any(axis=axis).all():
@@ -181,7 +181,7 @@ class Source:
         return self.axis_last(scores, axis, name, lambda v: self.op("softmax", [v], name, params))
 
     def fill(self, x: str, kept: Array, value: float, name: str) -> str:
-        """x where the constant `kept` (which broadcasts to x) is true, else `value`, which may be -infinity."""
+        """x where the constant `kept`, which broadcasts to x, is true, else `value` (perhaps -infinity)."""
         if np.isneginf(value):
             _check_rows(kept)
         limits = np.finfo(np.float32)
@@ -214,7 +214,7 @@ class Source:
         whole = (first, last, step) == (0, size, 1)
         return x if whole else self.op("slice", [x], name, axis=axis, start=first, stop=last, step=step)
 
-    def gather(self, x: str, axis: int, positions: Sequence[int], name: str) -> str:
+    def gather(self, x: str, axis: int, positions: npt.ArrayLike, name: str) -> str:
         """These positions of an axis, in their order; any may repeat, none be left."""
         size, found = self.shape(x)[axis], np.asarray(positions, np.int32)
         if not found.size or found.min() < 0 or found.max() >= size:
