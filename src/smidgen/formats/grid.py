@@ -52,7 +52,7 @@ class Grid:
 
         What was never seen to move would else get a scale that no multiplier reaches.
         """
-        exponent = math.frexp(float(reach) / 32767)[1]
+        exponent = math.frexp(float(reach) / 32767)[1] if reach else -21  # frexp gives zero the exponent 0
         return Grid(2.0 ** max(exponent, -21), 0, 16)
 
     def quantize(self, x: npt.ArrayLike) -> IntArray:

@@ -26,7 +26,8 @@ def _depth_to_space(call: Call) -> str:
 
 
 def _space_to_depth(call: Call) -> str:
-    return space_to_depth(call.source, call.x, int(call.attrs["blocksize"]), call.name, blocks_first=True)
+    blocks_first = call.text("mode", "DCR") == "DCR"
+    return space_to_depth(call.source, call.x, int(call.attrs["blocksize"]), call.name, blocks_first)
 
 
 def _resize(call: Call) -> str:

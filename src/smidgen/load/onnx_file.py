@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx.inliner
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from smidgen.errors import BadInput

@@ -45,7 +45,10 @@ def probe(model: Any, ports: Ports) -> list[Result]:
     _check(model, ports)
 
     def attempt(feed: Mapping[str, Array]) -> list[Result]:
-        return _compared(_run(model, feed), _run(model, {name: x[:1] for name, x in feed.items()}))
+        alone = [{name: x[i : i + 1] for name, x in feed.items()} for i in range(SAMPLES)]
+        several, (first, last) = _run(model, feed), [_run(model, one) for one in alone]
+        _compared([a[::-1] if a.ndim else a for a in several], last)
+        return _compared(several, first)
 
     return _attempts(attempt, ports)[0]
 

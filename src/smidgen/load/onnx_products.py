@@ -31,6 +31,8 @@ def _attention(call: Call) -> str:
     """[n, heads, T, D] each, or [n, T, heads * D]; a head of keys may serve several of queries."""
     if any(given is not None for given in call.inputs[4:]) or call.attrs.get("softcap"):
         raise NotCaptured("attention with a cache or capped scores", "Export it without them")
+    if any(call.attrs.get(f"{side}_window_size", -1) != -1 for side in ("left", "right")):
+        raise NotCaptured("attention within a window", "Use a mask")
     flat = call.source.rank(call.x) == 2
     counts = [int(call.attrs.get(f"{kind}_num_heads", 1)) for kind in ("q", "kv", "kv")]
     query, key, value = (_heads(call, i, counts[i]) if flat else call.value(i) for i in range(3))

@@ -68,9 +68,13 @@ class Walk:
         self.producers: dict[str, Any] = {}
         self.nodes = list(model.graph.node)
         self.at = 0  # in `nodes`, the next one
+        self.clipped = False  # an infinite constant has become a finite one
 
     def run(self) -> Graph:
         graph = self.model.graph
+        for sparse in graph.sparse_initializer:
+            found = "it is stored as a sparse tensor"
+            raise BadInput(f"weight {sparse.values.name}", found, "dense ones are read", "Store it dense")
         for tensor in graph.initializer:
             self.constants[tensor.name] = _array(tensor)
             self.named.add(tensor.name)
@@ -93,11 +97,16 @@ class Walk:
         self.producers.update({name: node for name in node.output if name})
         if self._sizes(node) or self._fold(node) or self._branch(node):
             return
+        infinite = any(not _finite(self.constants[name]) for name in node.input if name in self.constants)
+        if self.clipped and (node.op_type == "IsInf" or (infinite and node.op_type in LOGIC_HANDLERS)):
+            found = "it looks for infinity, which became the largest float32 in an operator before"
+            raise BadInput(_label(node), found, "the graph's constants are finite", "Mask with large numbers")
         try:
             if node.op_type in (QUANTIZE, DEQUANTIZE):
                 self._on_grid(node)
             else:
                 self._capture(node)
+            self.clipped |= infinite
         except NotCaptured as why:
             self._island(node, why)
 
@@ -411,6 +420,10 @@ def _array(tensor: Any) -> Array:
     except Exception as problem:  # whatever bytes and types the onnx package stumbles over
         found = f"it can't be read ({type(problem).__name__}: {problem})"
         raise BadInput(f"weight {tensor.name}", found, "", "Export the model again") from problem
+
+
+def _finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _attributes(node: Any) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def source_positions(size: int, out: int, scale: float, rule: str) -> Positions:
     """
     i = np.arange(out, dtype=np.float64)
     if rule == "align_corners":
-        return i * ((size - 1) / (out - 1)) if out > 1 else 0.0 * i
+        length = scale * size  # not rounded: where a scale makes a broken length, ONNX computes with that
+        return i * ((size - 1) / (length - 1)) if out > 1 else 0.0 * i
     if rule == "asymmetric":
         return i / scale
     if rule == "half_pixel" or (rule == "pytorch_half_pixel" and out > 1):

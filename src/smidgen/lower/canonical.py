@@ -23,10 +23,11 @@ Vector = npt.NDArray[np.float32]
 def canonical(graph: Graph) -> Graph:
     """The same function without batch_norm, add_constant and mul_constant nodes and structured weights."""
     graph = expand_structured(graph)
-    for node in graph.nodes:
+    for name in [node.name for node in graph.nodes]:
+        node = graph.node(name)  # what was folded before may have renamed its input
         if node.op == "scan":
             body = canonical(body_of(node, graph.weights))
-            graph = graph.with_weights(body.weights).replace(node.name, with_body(node, body))
+            graph = graph.with_weights(body.weights).replace(name, with_body(node, body))
         elif node.op in ("batch_norm", "add_constant", "mul_constant"):
             scale, shift = _scale_and_shift(graph, node)
             before = _foldable(graph, node)
