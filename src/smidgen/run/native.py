@@ -16,6 +16,7 @@ from smidgen.kernels import native
 from smidgen.lower.program import Call, Pointer, Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
+from smidgen.run.isa import chosen_isa
 from smidgen.run.rest import with_rest
 
 INT32_MAX = 2**31 - 1
@@ -129,9 +130,15 @@ def _bytes(arrays: Sequence[Array]) -> list[Array]:
 
 
 def load(name: str, code: npt.NDArray[np.int32], constants: npt.NDArray[np.uint8]) -> Any:
-    """The native plan of serialized code. Raises BadFile if it is corrupt: a plan never leaves its memory."""
+    """The native plan of serialized code, for the instruction set `chosen_isa`.
+
+    Raises:
+        BadFile: the code is corrupt: a plan never leaves its memory.
+        BadInput: SMIDGEN_ISA names an instruction set that is not there.
+    """
+    isa = chosen_isa()
     try:
-        return native().Plan(code, constants)
+        return native().Plan(code, constants, isa)
     except ValueError as problem:
         raise BadFile(name, f"the plan is refused ({problem})") from problem
 

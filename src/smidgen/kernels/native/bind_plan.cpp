@@ -78,12 +78,14 @@ std::vector<std::string> kernel_names() {
 
 void bind_plan(nb::module_ &m) {
     m.attr("PLAN_VERSION") = PLAN_VERSION;
+    m.def("supported_isas", &supported_isas, "Instruction sets of this processor, the slowest first.");
     m.def("kernel_names", &kernel_names, "Names of the kernels; a plan's code refers to them by index.");
     nb::class_<Plan>(m, "Plan")
         .def("__init__",
-             [](Plan *self, const Code &code, const Bytes &constants) {
-                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size());
+             [](Plan *self, const Code &code, const Bytes &constants, const std::string &isa) {
+                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size(), isa);
              })
+        .def("isas", &Plan::isas)
         .def("run", &run)
         .def("trace", &trace)
         .def("times", &times);
