@@ -71,6 +71,13 @@ SMG_INLINE smg_vec smg_spread(const smg_x *x) {
     return _mm256_set1_epi32(two);
 }
 
+/* Two taps of each of 8 channels. */
+SMG_INLINE smg_vec smg_taps_of(const smg_x *x, const size_t *taps) {
+    const __m128i first = _mm_loadu_si128((const __m128i *)(x + taps[0]));
+    const __m128i second = _mm_loadu_si128((const __m128i *)(x + taps[1]));
+    return _mm256_set_m128i(_mm_unpackhi_epi16(first, second), _mm_unpacklo_epi16(first, second));
+}
+
 SMG_INLINE smg_vec smg_multiply_add(smg_vec sum, smg_vec x, smg_vec w) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(x, w));
 }

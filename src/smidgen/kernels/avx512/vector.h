@@ -75,8 +75,23 @@ SMG_INLINE smg_vec smg_spread(const smg_x *x) {
     return _mm512_set1_epi32(four);
 }
 
+/* Four taps of each of 16 channels, in the order of lanes. */
+SMG_INLINE smg_vec smg_taps_of(const smg_x *x, const size_t *taps) {
+    static const uint8_t order[64] __attribute__((aligned(64))) = {
+        0, 16, 32, 48, 8,  24, 40, 56, 1, 17, 33, 49, 9,  25, 41, 57, 2, 18, 34, 50, 10, 26,
+        42, 58, 3,  19, 35, 51, 11, 27, 43, 59, 4,  20, 36, 52, 12, 28, 44, 60, 5,  21, 37, 53,
+        13, 29, 45, 61, 6,  22, 38, 54, 14, 30, 46, 62, 7,  23, 39, 55, 15, 31, 47, 63};
+    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(x + taps[0])));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(x + taps[1])), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(x + taps[2])), 2);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128((const __m128i *)(x + taps[3])), 3);
+    return _mm512_permutexvar_epi8(_mm512_load_si512(order), v);
+}
+
 SMG_INLINE smg_vec smg_multiply_add(smg_vec sum, smg_vec x, smg_vec w) {
-    return _mm512_dpbusd_epi32(sum, x, w);
+    /* Not the intrinsic: gcc 12 then copies and spills the sums in every turn of the inner loop. */
+    __asm__("vpdpbusd\t%2, %1, %0" : "+v"(sum) : "v"(x), "v"(w));
+    return sum;
 }
 
 static inline smg_bounds smg_make_bounds(int32_t lo, int32_t hi, int32_t zero_y) {

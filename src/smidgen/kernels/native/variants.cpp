@@ -4,11 +4,26 @@
 #include <stdexcept>
 
 #ifdef SMIDGEN_X86
-#define KERNELS(isa) &smg_q_linear_##isa, &smg_q_linear16_##isa, &smg_q_conv_##isa
+#define FOR_ALL_KERNELS(DO)                                                                                    \
+    DO(smg_q_linear)                                                                                           \
+    DO(smg_q_linear16)                                                                                         \
+    DO(smg_q_conv)                                                                                             \
+    DO(smg_q_depthwise)                                                                                        \
+    DO(smg_q_max_pool)                                                                                         \
+    DO(smg_q_avg_pool)                                                                                         \
+    DO(smg_q_mean)                                                                                             \
+    DO(smg_q_add)                                                                                              \
+    DO(smg_q_add16)                                                                                            \
+    DO(smg_q_mul)                                                                                              \
+    DO(smg_q_mul16)                                                                                            \
+    DO(smg_q_requantize)                                                                                       \
+    DO(smg_q_requantize16)                                                                                     \
+    DO(smg_q_table16)
 #define DECLARE(name) extern "C" const smg_variant name##_avx2, name##_avx512;
-DECLARE(smg_q_linear)
-DECLARE(smg_q_linear16)
-DECLARE(smg_q_conv)
+#define AVX2(name) &name##_avx2,
+#define AVX512(name) &name##_avx512,
+FOR_ALL_KERNELS(DECLARE)
+extern "C" const smg_variant smg_q_table_avx512;
 #endif
 
 namespace {
@@ -24,12 +39,12 @@ const std::vector<Isa> &isas() {
     static const std::vector<Isa> all = {
         {"ref", true, {}},
 #ifdef SMIDGEN_X86
-        {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), {KERNELS(avx2)}},
+        {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), {FOR_ALL_KERNELS(AVX2)}},
         {"avx512",
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
              __builtin_cpu_supports("avx512vnni"),
-         {KERNELS(avx512)}},
+         {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512}},
 #endif
     };
     return all;
