@@ -71,6 +71,15 @@ Call read_call(Reader &reader) {
     return call;
 }
 
+// A loop that moves through memory ends with it; one that stands still could run for years.
+bool moves(const CallBlock &block) {
+    for (const Call &call : block.calls)
+        for (const Pointer &p : call.pointers)
+            if (p.base != NONE && p.step != 0)
+                return true;
+    return false;
+}
+
 } // namespace
 
 Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes,
@@ -97,6 +106,9 @@ Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size
             vectorize(blocks_.back().calls.back(), isa);
         }
     }
+    for (const CallBlock &block : blocks_)
+        if (block.turns > 1 && !moves(block))
+            refuse("a loop of " + std::to_string(block.turns) + " turns moves no pointer");
     if (!reader.done())
         refuse("the program has unread code at its end");
     scratch_.reset(new Block[scratch_size_ / sizeof(Block) + 1]);
