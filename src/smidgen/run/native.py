@@ -17,6 +17,7 @@ from smidgen.lower.program import Call, Pointer, Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
 from smidgen.run.isa import chosen_isa
+from smidgen.run.loops import with_joined_products
 from smidgen.run.rest import with_rest
 
 INT32_MAX = 2**31 - 1
@@ -25,7 +26,7 @@ CONSTANT_ALIGNMENT_BYTES = 16
 
 def native_plan(graph: Graph) -> NativePlan:
     """Compile an integer graph into a plan. Raises Unsupported listing every node without a kernel."""
-    return NativePlan(graph, schedule(graph))
+    return NativePlan(graph, with_joined_products(schedule(graph)))
 
 
 class NativePlan:
