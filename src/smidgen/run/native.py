@@ -17,6 +17,8 @@ from smidgen.kernels import native
 from smidgen.lower.program import Call, Pointer, Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
+from smidgen.run.isa import chosen_isa
+from smidgen.run.loops import with_joined_products
 from smidgen.run.rest import with_rest
 
 INT32_MAX = 2**31 - 1
@@ -25,7 +27,7 @@ CONSTANT_ALIGNMENT_BYTES = 16
 
 def native_plan(graph: Graph) -> NativePlan:
     """Compile an integer graph into a plan. Raises Unsupported listing every node without a kernel."""
-    return NativePlan(graph, schedule(graph))
+    return NativePlan(graph, with_joined_products(schedule(graph)))
 
 
 class NativePlan:
@@ -40,6 +42,8 @@ class NativePlan:
         self.graph = graph
         self.program = program
         self._plan = load(program.name, *serialize(program))
+        self._inputs = [(port.shape, np.dtype(port.dtype)) for port in program.inputs]
+        self._results = [(port.shape, np.dtype(port.dtype)) for port in program.outputs]
 
     def run(self, x: Array | Sequence[Array]) -> Any:
         """Outputs [n, ...] for inputs [n, ...] of the ports' types; a tuple where there are several outputs.
@@ -52,7 +56,7 @@ class NativePlan:
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
         outputs = self._outputs(n)
-        self._plan.run(_bytes(inputs), _bytes(outputs), n)
+        self._plan.run(inputs, outputs, n)
         return outputs[0] if len(outputs) == 1 else outputs
 
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
@@ -60,7 +64,7 @@ class NativePlan:
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "a trace takes one")
-        written = self._plan.trace(_bytes(inputs), _bytes(self._outputs(1)))
+        written = self._plan.trace(inputs, self._outputs(1))
         by_node = {call.node: raw for call, raw in zip(self.program.calls, written, strict=True)}
         values = {name: a[0] for name, a in zip(self.graph.inputs, inputs, strict=True)}
         for node in self.graph.nodes:
@@ -94,17 +98,21 @@ class NativePlan:
         inputs = self._checked(x)
         if any(a.shape[0] != 1 for a in inputs):
             raise BadInput(self.graph.name, f"{inputs[0].shape[0]} samples", "layers are timed on one")
-        outputs = _bytes(self._outputs(1))
-        runs = np.array([self._plan.times(_bytes(inputs), outputs) for _ in range(repeats)])
+        outputs = self._outputs(1)
+        runs = np.array([self._plan.times(inputs, outputs) for _ in range(repeats)])
         found: dict[str, float] = {}
         for call, seconds in zip(self.program.calls, np.median(runs, axis=0), strict=True):
             found[call.node] = found.get(call.node, 0.0) + float(seconds)
         return found
 
     def _outputs(self, n: int) -> tuple[Array, ...]:
-        return tuple(np.empty((n, *port.shape), dtype=port.dtype) for port in self.program.outputs)
+        return tuple([np.empty((n, *shape), dtype) for shape, dtype in self._results])
 
     def _checked(self, x: Array | Sequence[Array]) -> tuple[Array, ...]:
+        if isinstance(x, np.ndarray) and len(self._inputs) == 1 and x.flags.c_contiguous:
+            ((shape, dtype),) = self._inputs
+            if x.dtype is dtype and x.ndim > 0 and x.shape[1:] == shape:  # the usual call: nothing to adapt
+                return (x,)
         arrays = with_rest(self.graph, (x,) if isinstance(x, np.ndarray) else tuple(x))
         ports = self.program.inputs
         if len(arrays) != len(ports):
@@ -125,18 +133,19 @@ def _checked(array: Array, port: Port, first: Array) -> Array:
     return np.ascontiguousarray(array)
 
 
-def _bytes(arrays: Sequence[Array]) -> list[Array]:
-    """The same memory as int8, which is what the plan takes whatever a port's type."""
-    return [array.view(np.int8) for array in arrays]
-
-
 # Serialization; the reader is kernels/native/plan.cpp.
 
 
 def load(name: str, code: npt.NDArray[np.int32], constants: npt.NDArray[np.uint8]) -> Any:
-    """The native plan of serialized code. Raises BadFile if it is corrupt: a plan never leaves its memory."""
+    """The native plan of serialized code, for the instruction set `chosen_isa`.
+
+    Raises:
+        BadFile: the code is corrupt: a plan never leaves its memory.
+        BadInput: SMIDGEN_ISA names an instruction set that is not there.
+    """
+    isa = chosen_isa()
     try:
-        return native().Plan(code, constants)
+        return native().Plan(code, constants, isa)
     except ValueError as problem:
         raise BadFile(name, f"the plan is refused ({problem})") from problem
 

@@ -15,34 +15,67 @@ namespace {
 
 using Code = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Inputs = std::vector<nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>>;
-using Outputs = std::vector<nb::ndarray<nb::c_contig, nb::device::cpu>>;
 
-template <class Byte, class Arrays>
-std::vector<Byte *> addresses(const Arrays &arrays, const std::vector<int32_t> &nbytes, size_t samples) {
-    if (arrays.size() != nbytes.size())
-        throw std::invalid_argument("the number of arrays does not fit the plan");
-    std::vector<Byte *> found;
-    for (size_t i = 0; i < arrays.size(); i++) {
-        if (arrays[i].nbytes() != samples * static_cast<size_t>(nbytes[i]))
-            throw std::invalid_argument("an array's size does not fit the plan");
-        found.push_back(static_cast<Byte *>(arrays[i].data()));
+// The memory of C-contiguous arrays, held while this lives. (Views through DLPack cost several times as much.)
+class Memory {
+  public:
+    // Throws std::invalid_argument unless array i has `samples` times `nbytes[i]` bytes, and whatever Python
+    // says about one whose memory can't be had.
+    Memory(nb::handle arrays, const std::vector<int32_t> &nbytes, size_t samples, int access)
+        : views_(nbytes.size()) {
+        const nb::object items = nb::steal(PySequence_Fast(arrays.ptr(), "arrays are needed"));
+        if (!items.is_valid())
+            nb::raise_python_error();
+        if (static_cast<size_t>(PySequence_Fast_GET_SIZE(items.ptr())) != nbytes.size())
+            throw std::invalid_argument("the number of arrays does not fit the plan");
+        for (; held_ < nbytes.size(); held_++) {
+            PyObject *array = PySequence_Fast_GET_ITEM(items.ptr(), static_cast<Py_ssize_t>(held_));
+            if (PyObject_GetBuffer(array, &views_[held_], access) != 0) {
+                release();
+                nb::raise_python_error();
+            }
+            if (static_cast<size_t>(views_[held_].len) != samples * static_cast<size_t>(nbytes[held_])) {
+                held_++;
+                release();
+                throw std::invalid_argument("an array's size does not fit the plan");
+            }
+        }
     }
-    return found;
-}
+    Memory(const Memory &) = delete;
+    Memory &operator=(const Memory &) = delete;
+    ~Memory() { release(); }
 
-void run(Plan &plan, const Inputs &inputs, const Outputs &outputs, size_t samples) {
-    const auto from = addresses<const uint8_t>(inputs, plan.input_bytes(), samples);
-    const auto to = addresses<uint8_t>(outputs, plan.output_bytes(), samples);
+    template <class Byte> std::vector<Byte *> addresses() const {
+        std::vector<Byte *> found;
+        for (const Py_buffer &view : views_)
+            found.push_back(static_cast<Byte *>(view.buf));
+        return found;
+    }
+
+  private:
+    void release() {
+        for (size_t i = 0; i < held_; i++)
+            PyBuffer_Release(&views_[i]);
+        held_ = 0;
+    }
+
+    std::vector<Py_buffer> views_;
+    size_t held_ = 0;
+};
+
+void run(Plan &plan, nb::handle inputs, nb::handle outputs, size_t samples) {
+    const Memory from(inputs, plan.input_bytes(), samples, PyBUF_SIMPLE);
+    const Memory to(outputs, plan.output_bytes(), samples, PyBUF_WRITABLE);
     const nb::gil_scoped_release released;
-    plan.run(from, to, samples);
+    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), samples);
 }
 
 // The bytes that each call wrote for one sample, in the order of the calls.
-nb::list trace(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
+nb::list trace(Plan &plan, nb::handle inputs, nb::handle outputs) {
+    const Memory from(inputs, plan.input_bytes(), 1, PyBUF_SIMPLE);
+    const Memory to(outputs, plan.output_bytes(), 1, PyBUF_WRITABLE);
     std::vector<std::string> written;
-    plan.run(addresses<const uint8_t>(inputs, plan.input_bytes(), 1),
-             addresses<uint8_t>(outputs, plan.output_bytes(), 1), 1,
+    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), 1,
              [&](const uint8_t *output, size_t nbytes) { written.emplace_back(output, output + nbytes); });
     nb::list result;
     for (const auto &bytes : written)
@@ -51,13 +84,13 @@ nb::list trace(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
 }
 
 // Seconds that each call took for one sample, in the order of the calls.
-std::vector<double> times(Plan &plan, const Inputs &inputs, const Outputs &outputs) {
+std::vector<double> times(Plan &plan, nb::handle inputs, nb::handle outputs) {
     using Clock = std::chrono::steady_clock;
-    const auto from = addresses<const uint8_t>(inputs, plan.input_bytes(), 1);
-    const auto to = addresses<uint8_t>(outputs, plan.output_bytes(), 1);
+    const Memory from(inputs, plan.input_bytes(), 1, PyBUF_SIMPLE);
+    const Memory to(outputs, plan.output_bytes(), 1, PyBUF_WRITABLE);
     std::vector<double> seconds;
     auto last = Clock::now();
-    plan.run(from, to, 1, [&](const uint8_t *, size_t) {
+    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), 1, [&](const uint8_t *, size_t) {
         const auto now = Clock::now();
         seconds.push_back(std::chrono::duration<double>(now - last).count());
         last = now;
@@ -78,12 +111,14 @@ std::vector<std::string> kernel_names() {
 
 void bind_plan(nb::module_ &m) {
     m.attr("PLAN_VERSION") = PLAN_VERSION;
+    m.def("supported_isas", &supported_isas, "Instruction sets of this processor, the slowest first.");
     m.def("kernel_names", &kernel_names, "Names of the kernels; a plan's code refers to them by index.");
     nb::class_<Plan>(m, "Plan")
         .def("__init__",
-             [](Plan *self, const Code &code, const Bytes &constants) {
-                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size());
+             [](Plan *self, const Code &code, const Bytes &constants, const std::string &isa) {
+                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size(), isa);
              })
+        .def("isas", &Plan::isas)
         .def("run", &run)
         .def("trace", &trace)
         .def("times", &times);

@@ -14,8 +14,13 @@
 #include <vector>
 
 #include "kernel_table.hpp"
+#include "variants.hpp"
 
 constexpr int32_t PLAN_VERSION = 2;
+
+struct alignas(64) Block {
+    uint8_t bytes[64];
+};
 
 struct Pointer {
     int32_t base, offset, nbytes, step;
@@ -23,6 +28,8 @@ struct Pointer {
 
 struct Call {
     const Kernel *kernel;
+    const smg_variant *variant; // runs instead of `kernel`, unless null
+    std::vector<Block> packed;  // what the variant made of its constants
     std::vector<int32_t> args;
     std::vector<Pointer> pointers;
     Pointer output; // the node's whole output: a concatenation takes several calls
@@ -35,8 +42,10 @@ struct CallBlock {
 
 class Plan {
   public:
-    // Throws std::invalid_argument for a program that is truncated or would leave its memory.
-    Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes);
+    // Runs kernels of `isa`. Throws std::invalid_argument for a program that is truncated or would leave its
+    // memory, or for an instruction set that is not there.
+    Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes,
+         const std::string &isa);
 
     using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
 
@@ -45,23 +54,28 @@ class Plan {
     void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
              size_t samples, const Watch &watch = {});
 
+    // The instruction set that each call's kernel is made for; "ref" for the portable one.
+    std::vector<std::string> isas() const;
+
     const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
     const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
 
   private:
-    struct alignas(64) Block {
-        uint8_t bytes[64];
-    };
-
     void check(size_t number, const Call &call, int32_t turns) const;
-    static void run(const Call &call, const std::vector<uint8_t *> &bases, int32_t turn);
+    void vectorize(Call &call, const std::string &isa);
+    void run(const Call &call, int32_t turn, int32_t samples) const;
+    void run_together(int32_t samples, const Watch &watch);
+    void reserve(size_t samples);
     int64_t base_bytes(int32_t base) const;
     void check_range(const Pointer &pointer, int32_t turns, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;
-    std::unique_ptr<Block[]> arena_;
+    std::unique_ptr<Block[]> arena_, scratch_;
     std::vector<Block> constants_;
-    size_t arena_size_, constant_size_;
+    size_t arena_size_, constant_size_, scratch_size_ = 0;
+    size_t arenas_ = 0; // samples that the memory at arena_ is for
     std::vector<CallBlock> blocks_;
+    std::vector<uint8_t *> bases_;   // during a run: where each base starts for the first sample,
+    std::vector<ptrdiff_t> strides_; // and how far it is to the next one
     std::mutex running_; // one arena: concurrent runs take turns
 };

@@ -1,0 +1,108 @@
+/* 8 values in order, as int32; scaled as doubles, in which every step is exact. */
+#ifndef SMIDGEN_FLAT_H
+#define SMIDGEN_FLAT_H
+
+#include "vector.h"
+
+typedef __m256d smg_real; /* half of a vector's lanes */
+typedef smg_bounds smg_range;
+
+static inline smg_range smg_make_range(int32_t lo, int32_t hi, int32_t zero) {
+    return smg_make_bounds(lo, hi, zero);
+}
+
+/* `n` (1..LANES) values from element `i` on, int16 where `wide`. */
+SMG_INLINE smg_vec smg_values(const void *x, int32_t wide, size_t i, int32_t n) {
+    if (wide) {
+        __m128i v = _mm_setzero_si128();
+        if (n < LANES)
+            __builtin_memcpy(&v, (const int16_t *)x + i, 2 * (size_t)n);
+        else
+            v = _mm_loadu_si128((const __m128i *)((const int16_t *)x + i));
+        return _mm256_cvtepi16_epi32(v);
+    }
+    int64_t v = 0;
+    if (n < LANES)
+        __builtin_memcpy(&v, (const int8_t *)x + i, (size_t)n);
+    else
+        __builtin_memcpy(&v, (const int8_t *)x + i, LANES);
+    return _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(v));
+}
+
+/* `v` fits the stored type. */
+SMG_INLINE void smg_put(void *y, int32_t wide, size_t i, int32_t n, smg_vec v) {
+    __m128i packed = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    if (wide) {
+        __builtin_memcpy((int16_t *)y + i, &packed, 2 * (size_t)(n < LANES ? n : LANES));
+        return;
+    }
+    packed = _mm_packs_epi16(packed, packed);
+    __builtin_memcpy((int8_t *)y + i, &packed, (size_t)(n < LANES ? n : LANES));
+}
+
+SMG_INLINE smg_vec smg_all(int32_t v) {
+    return _mm256_set1_epi32(v);
+}
+
+SMG_INLINE smg_vec smg_plus(smg_vec a, smg_vec b) {
+    return _mm256_add_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_difference(smg_vec a, smg_vec b) {
+    return _mm256_sub_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_product(smg_vec a, smg_vec b) {
+    return _mm256_mullo_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_shifted(smg_vec v, int32_t right) {
+    return _mm256_sra_epi32(v, _mm_cvtsi32_si128(right));
+}
+
+SMG_INLINE smg_vec smg_left(smg_vec v, int32_t bits) {
+    return _mm256_sll_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+SMG_INLINE smg_vec smg_masked(smg_vec v, int32_t mask) {
+    return _mm256_and_si256(v, smg_all(mask));
+}
+
+SMG_INLINE smg_vec smg_larger(smg_vec a, smg_vec b) {
+    return _mm256_max_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_clamped(smg_vec v, int32_t lo, int32_t hi) {
+    return _mm256_min_epi32(_mm256_max_epi32(v, smg_all(lo)), smg_all(hi));
+}
+
+SMG_INLINE smg_real smg_reals(double v) {
+    return _mm256_set1_pd(v);
+}
+
+SMG_INLINE smg_real smg_load_reals(const double *x) {
+    return _mm256_loadu_pd(x);
+}
+
+SMG_INLINE smg_real smg_half(smg_vec v, const int upper) {
+    return _mm256_cvtepi32_pd(upper ? _mm256_extracti128_si256(v, 1) : _mm256_castsi256_si128(v));
+}
+
+/* a * b + c */
+SMG_INLINE smg_real smg_affine(smg_real a, smg_real b, smg_real c) {
+    return _mm256_fmadd_pd(a, b, c);
+}
+
+/* The floors of both halves inside the range, and the zero point added. */
+SMG_INLINE smg_vec smg_floors(smg_real low, smg_real high, const smg_range *r) {
+    low = _mm256_min_pd(_mm256_max_pd(_mm256_floor_pd(low), r->lo), r->hi);
+    high = _mm256_min_pd(_mm256_max_pd(_mm256_floor_pd(high), r->lo), r->hi);
+    return smg_plus(_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low)), r->zero);
+}
+
+/* table[i] and table[i + 1], as the lower and upper 16 bits. */
+SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
+    return _mm256_i32gather_epi32((const int *)(const void *)table, index, 2);
+}
+
+#endif

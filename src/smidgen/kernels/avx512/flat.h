@@ -1,0 +1,105 @@
+/* 16 values in order, as int32; scaled as doubles, in which every step is exact. */
+#ifndef SMIDGEN_FLAT_H
+#define SMIDGEN_FLAT_H
+
+#include "vector.h"
+
+typedef __m512d smg_real; /* half of a vector's lanes */
+
+/* Bounds before the zero point is added. */
+typedef struct {
+    smg_real lo, hi;
+    smg_vec zero;
+} smg_range;
+
+static inline smg_range smg_make_range(int32_t lo, int32_t hi, int32_t zero) {
+    const smg_range r = {_mm512_set1_pd(lo - zero), _mm512_set1_pd(hi - zero), _mm512_set1_epi32(zero)};
+    return r;
+}
+
+static inline __mmask16 smg_first(int32_t n) {
+    return n < LANES ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff;
+}
+
+/* `n` (1..LANES) values from element `i` on, int16 where `wide`. */
+SMG_INLINE smg_vec smg_values(const void *x, int32_t wide, size_t i, int32_t n) {
+    if (wide)
+        return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(smg_first(n), (const int16_t *)x + i));
+    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(smg_first(n), (const int8_t *)x + i));
+}
+
+SMG_INLINE void smg_put(void *y, int32_t wide, size_t i, int32_t n, smg_vec v) {
+    if (wide)
+        _mm512_mask_cvtepi32_storeu_epi16((int16_t *)y + i, smg_first(n), v);
+    else
+        _mm512_mask_cvtepi32_storeu_epi8((int8_t *)y + i, smg_first(n), v);
+}
+
+SMG_INLINE smg_vec smg_all(int32_t v) {
+    return _mm512_set1_epi32(v);
+}
+
+SMG_INLINE smg_vec smg_plus(smg_vec a, smg_vec b) {
+    return _mm512_add_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_difference(smg_vec a, smg_vec b) {
+    return _mm512_sub_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_product(smg_vec a, smg_vec b) {
+    return _mm512_mullo_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_shifted(smg_vec v, int32_t right) {
+    return _mm512_sra_epi32(v, _mm_cvtsi32_si128(right));
+}
+
+SMG_INLINE smg_vec smg_left(smg_vec v, int32_t bits) {
+    return _mm512_sll_epi32(v, _mm_cvtsi32_si128(bits));
+}
+
+SMG_INLINE smg_vec smg_masked(smg_vec v, int32_t mask) {
+    return _mm512_and_si512(v, smg_all(mask));
+}
+
+SMG_INLINE smg_vec smg_larger(smg_vec a, smg_vec b) {
+    return _mm512_max_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_clamped(smg_vec v, int32_t lo, int32_t hi) {
+    return _mm512_min_epi32(_mm512_max_epi32(v, smg_all(lo)), smg_all(hi));
+}
+
+SMG_INLINE smg_real smg_reals(double v) {
+    return _mm512_set1_pd(v);
+}
+
+SMG_INLINE smg_real smg_load_reals(const double *x) {
+    return _mm512_loadu_pd(x);
+}
+
+SMG_INLINE smg_real smg_half(smg_vec v, const int upper) {
+    return _mm512_cvtepi32_pd(upper ? _mm512_extracti32x8_epi32(v, 1) : _mm512_castsi512_si256(v));
+}
+
+/* a * b + c */
+SMG_INLINE smg_real smg_affine(smg_real a, smg_real b, smg_real c) {
+    return _mm512_fmadd_pd(a, b, c);
+}
+
+/* The floors of both halves inside the range, and the zero point added. */
+SMG_INLINE smg_vec smg_floors(smg_real low, smg_real high, const smg_range *r) {
+    const int down = _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC;
+    low = _mm512_min_pd(_mm512_max_pd(low, r->lo), r->hi);
+    high = _mm512_min_pd(_mm512_max_pd(high, r->lo), r->hi);
+    const __m512i v = _mm512_castsi256_si512(_mm512_cvt_roundpd_epi32(low, down));
+    return smg_plus(_mm512_inserti32x8(v, _mm512_cvt_roundpd_epi32(high, down), 1), r->zero);
+}
+
+/* table[i] and table[i + 1], as the lower and upper 16 bits. */
+SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
+    return _mm512_i32gather_epi32(index, table, 2);
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* Linear layers: smg_q_linear and smg_q_linear16, rows of all samples together. */
+#ifndef SMIDGEN_LINEAR_H
+#define SMIDGEN_LINEAR_H
+
+#include "gemm.h"
+
+enum { LINEAR_ROWS = 12 }; /* rows converted at a time */
+
+static smg_window linear_window(const smg_q_linear_args *a) {
+    const smg_window w = {1, 1, a->in, 0, 0};
+    return w;
+}
+
+static size_t linear_packed(const void *args) {
+    const smg_q_linear_args *a = args;
+    const smg_window w = linear_window(a);
+    return smg_gemm_bytes(&w, a->out);
+}
+
+static size_t linear_row(const smg_q_linear_args *a) {
+    return smg_rounded((size_t)a->in, 64);
+}
+
+static size_t linear_scratch(const void *args) {
+    return (linear_row(args) * LINEAR_ROWS + 64) * sizeof(smg_x);
+}
+
+static void linear_pack(const void *args, void *const *pointers, void *packed) {
+    const smg_q_linear_args *a = args;
+    const smg_window w = linear_window(a);
+    const smg_layer layer = {pointers[1],    pointers[2], pointers[3], pointers[4],
+                             a->per_channel, a->zero_x,   a->zero_y};
+    smg_pack_gemm(&w, &layer, a->out, packed);
+}
+
+/* Rows `first` .. `first + n - 1` of all samples one after the other; they lie in one sample. */
+SMG_INLINE void linear_rows(const smg_q_linear_args *a, const smg_job *job, const smg_gemm *g, int32_t first,
+                            int32_t n, const int wide) {
+    smg_x *x = job->scratch;
+    for (int32_t i = 0; i < n; i++)
+        smg_convert((const int8_t *)smg_at(job, 0, (first + i) / a->rows) +
+                        (size_t)((first + i) % a->rows) * a->in,
+                    (size_t)a->in, a->zero_x, x + i * g->x_step);
+    int8_t *y = (int8_t *)smg_at(job, 5, first / a->rows) + (size_t)(first % a->rows) * a->out * (wide ? 2 : 1);
+    smg_run_gemm(n, wide, g, x, y);
+}
+
+SMG_INLINE void linear_run(const smg_q_linear_args *a, const smg_job *job, const int wide) {
+    const smg_channels *channels = job->packed;
+    smg_gemm g = {linear_window(a),
+                  channels,
+                  (const smg_w *)(channels + smg_blocks(a->out)),
+                  a->out,
+                  linear_row(a),
+                  (size_t)a->out,
+                  smg_make_bounds(a->lo, a->hi, a->zero_y)};
+    /* One row a sample: the rows of y are as far apart as the samples. Else samples take turns. */
+    const int32_t all = a->rows * job->samples, limit = a->rows == 1 ? all : a->rows;
+    if (a->rows == 1)
+        g.y_step = (size_t)job->strides[5] / (wide ? 2 : 1);
+    for (int32_t r = 0; r < all;) {
+        const int32_t left = limit - r % limit, n = left < LINEAR_ROWS ? left : LINEAR_ROWS;
+        linear_rows(a, job, &g, r, n, wide);
+        r += n;
+    }
+}
+
+static void linear_run8(const void *args, const smg_job *job) {
+    linear_run(args, job, 0);
+}
+
+static void linear_run16(const void *args, const smg_job *job) {
+    linear_run(args, job, 1); /* the same fields as smg_q_linear_args */
+}
+
+const smg_variant SIMD(smg_q_linear) = {"smg_q_linear", ISA, linear_packed, linear_scratch, linear_pack,
+                                        linear_run8};
+const smg_variant SIMD(smg_q_linear16) = {"smg_q_linear16", ISA, linear_packed, linear_scratch, linear_pack,
+                                          linear_run16};
+
+#endif
