@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smidgen.codec.files import read_bytes, write_atomic
 from smidgen.codec.graph_lists import GraphLister
 from smidgen.codec.graph_reader import read_graph
 from smidgen.codec.plain import expect, pack, unpack
@@ -19,6 +18,7 @@ from smidgen.codec.sections import STRUCTURE_EXPANSION, Sections, join_sections,
 from smidgen.codec.store import Budget, StoreWriter, read_weights
 from smidgen.codec.streams import MAX_DECODED_BYTES, needs_context
 from smidgen.errors import BadFile, BadInput
+from smidgen.files import read_bytes, write_whole
 from smidgen.graph import Graph
 from smidgen.graph.scan import SCANS
 
@@ -54,7 +54,7 @@ def write_smg(path: str | Path, graphs: Sequence[Graph], metadata: Mapping[str, 
         IllegalGraph: a graph breaks a rule.
         BadInput: there is no graph, an attribute can't be stored, or the path can't be written.
     """
-    return write_atomic(Path(path), pack_smg(graphs, metadata))
+    return write_whole(Path(path), pack_smg(graphs, metadata))
 
 
 def read_smg(path: str | Path, max_decoded_bytes: int = MAX_DECODED_BYTES) -> SmgFile:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.codec.container import take_apart
-from smidgen.codec.files import read_bytes
 from smidgen.codec.graph_reader import read_graph
 from smidgen.codec.store import Budget, Numbering, read_weights, weight_streams
 from smidgen.codec.streams import MAX_DECODED_BYTES, coder_name, decode_stream, read_header
 from smidgen.errors import BadFile
+from smidgen.files import read_bytes
 from smidgen.formats import Format, Leaf
 from smidgen.graph import Graph
 from smidgen.numerics import Array
