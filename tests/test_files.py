@@ -45,7 +45,9 @@ def test_the_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
 
 
 @given(st.integers(0, 5000))
-def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path_factory: pytest.TempPathFactory, room: int) -> None:
+def test_a_disk_that_fills_up_leaves_the_old_file(
+    tmp_path_factory: pytest.TempPathFactory, room: int
+) -> None:
     folder = tmp_path_factory.mktemp("full")
     path = folder / "file"
     path.write_bytes(b"old")

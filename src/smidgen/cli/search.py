@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from smidgen.api import Compressed
     from smidgen.data.dataset import Splits
     from smidgen.graph import Graph
-    from smidgen.methods import Recipe
     from smidgen.targets.target import Target
 
 SOURCE = typer.Argument(
@@ -215,9 +214,10 @@ def apply(
     from smidgen.cli.progress import Live
     from smidgen.lower import artifact_class, lower
     from smidgen.methods import Context
+    from smidgen.methods.recipe import read_recipe
     from smidgen.targets import load_target
 
-    device, steps = load_target(target), _read_recipe(recipe)
+    device, steps = load_target(target), read_recipe(recipe)
     require_packages(device)
     with Live(Console(stderr=True)) as live:
         subject = api.prepare(source, data, out, None, live.step, metric, loss)
@@ -232,18 +232,6 @@ def apply(
     _print_measurements(lowered, files[0], subject.data, device, console)
     written = ", ".join(path.name for path in files)
     console.print(f"{out}/: {written} ({artifact_class(lowered)})", highlight=False, markup=False)
-
-
-def _read_recipe(path: Path) -> Recipe:
-    from smidgen.errors import BadInput
-    from smidgen.methods import Recipe
-
-    try:
-        return Recipe.from_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
-        remedy = "See smidgen methods for the steps"
-        raise BadInput(str(path), f"it can't be read ({why})", "a recipe file is needed", remedy) from problem
 
 
 def _require_fit(graph: Graph, device: Target) -> None:
