@@ -10,6 +10,8 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from smidgen.limits import decoded_bytes_limit
+from smidgen.load.onnx_limits import FOLDED_TIMES, check_growth
 from smidgen.numerics import Array
 
 
@@ -64,10 +66,11 @@ class Cutting:
 
 
 def fold(node: Any, constants: Mapping[str, Array], opsets: Sequence[Any]) -> list[Array]:
-    """The outputs of a node that reads only constants."""
+    """The outputs of a node of constants. Raises ValueError if they are far larger than those."""
     cutting = Cutting(lambda name: False, constants, {})
     cutting.add(node)
     model = cutting.model([name for name in node.output if name], opsets, {})
+    check_growth(model, sum(constants[name].nbytes for name in needs(node)))
     return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, {})]
 
 
@@ -78,6 +81,7 @@ def infer(model: Any, ports: Mapping[str, tuple[int, Sequence[int]]]) -> list[tu
     known = [pair for pair in found if pair is not None]
     if len(known) == len(found):
         return known
+    check_growth(inferred, decoded_bytes_limit() // FOLDED_TIMES)
     feed = {
         name: np.zeros(shape, helper.tensor_dtype_to_np_dtype(kind)) for name, (kind, shape) in ports.items()
     }

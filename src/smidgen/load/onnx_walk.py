@@ -12,11 +12,13 @@ from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_island import Cutting, fold, infer, needs
+from smidgen.load.onnx_limits import FOLDED_BYTES, FOLDED_TIMES, declared_bytes
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.numerics import Array
+from smidgen.units import format_bytes
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _RANDOM = (
@@ -57,6 +59,9 @@ class Walk:
         self.of_batch: dict[str, Array] = {}
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
+        self.folded_bytes = 0
+        stored = sum(declared_bytes(tensor) for tensor in model.graph.initializer)
+        self.most_folded_bytes = 2 * FOLDED_BYTES + FOLDED_TIMES * stored
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -112,6 +117,10 @@ class Walk:
             first = (str(problem).splitlines() or [type(problem).__name__])[0]
             raise BadInput(_label(node), f"{node.op_type} of constants fails ({first})") from problem
         self.constants.update(zip(names, arrays, strict=True))
+        self.folded_bytes += sum(array.nbytes for array in arrays)
+        if self.folded_bytes > self.most_folded_bytes:
+            found = f"constants computed while loading take {format_bytes(self.folded_bytes)}"
+            raise BadInput(self.where, found, f"{format_bytes(self.most_folded_bytes)} are allowed")
         if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
             self.named.update(names)
         pairs = zip(names, arrays, others, strict=True)

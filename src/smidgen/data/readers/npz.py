@@ -85,9 +85,9 @@ def _check_members(members: list[zipfile.ZipInfo], source: str) -> None:
         raise BadInput(source, f"two arrays are called {twice[0].removesuffix(END)!r}", "names are unique")
     for info in members:
         if info.compress_type not in PACKINGS:
-            packing = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))
+            found = f"{info.filename} is packed by method {info.compress_type}"
             remedy = "Write it with numpy.savez or numpy.savez_compressed"
-            raise BadInput(source, f"{info.filename} is packed by {packing}", "deflate is read", remedy)
+            raise BadInput(source, found, "0 (stored) and 8 (deflate) are read", remedy)
     declared, allowed = sum(info.file_size for info in members), decoded_bytes_limit()
     if declared > allowed:
         found, most = format_bytes(declared), format_bytes(allowed)

@@ -169,7 +169,8 @@ def _cells(files: Sequence[Path], columns: Columns, rest: dict[str, list[Any]]) 
 def _batches(file: Path, names: Sequence[str]) -> Iterator[Any]:
     """Record batches. Raises BadInput where the data are damaged."""
     sizes = sizes_of(file)
-    rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(sizes.dictionary_bytes, 1)))  # each may repeat the largest
+    # Each row may repeat the largest value.
+    rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(sizes.dictionary_bytes, 1)))
     opened, count = open_table(file), 0
     try:
         for batch in opened.iter_batches(batch_size=rows, columns=list(names)):

@@ -1,7 +1,7 @@
-"""What a Parquet file says of its sizes, added up before anything is unpacked.
+"""The sizes that a Parquet file declares, added up before anything is unpacked.
 
-What the footer says are claims; pyarrow allocates what each page's own header says, so that a small file could
-take any amount of memory. Both are read here: pyarrow's own view of damaged columns can end the process.
+What the footer says are claims; pyarrow allocates what each page's own header says, so that a small file
+could take any amount of memory. Both are read here, as pyarrow's view of damaged columns can end the process.
 Ref: https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift
 """
 
