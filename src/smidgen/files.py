@@ -111,7 +111,7 @@ def read_bytes(path: Path, max_bytes: int | None = None) -> bytes:
 
     Raises BadFile if it is longer, can't be read, or is no regular file (a pipe may never end).
     """
-    allowed = decoded_bytes_limit() if max_bytes is None else max_bytes
+    allowed = decoded_bytes_limit(max_bytes)
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             found = os.fstat(file.fileno())

@@ -11,7 +11,9 @@ VARIABLE = "SMIDGEN_MAX_DECODED"
 LIMIT = f"If you trust it, raise the limit: {VARIABLE}=8GB"
 
 
-def decoded_bytes_limit() -> int:
-    """The limit in bytes, from the environment or 4 GB. Raises BadInput for a value that is no size."""
+def decoded_bytes_limit(asked: int | None = None) -> int:
+    """The limit in bytes: `asked`, else from the environment, else 4 GB. Raises BadInput for no size."""
+    if asked is not None:
+        return asked
     given = os.environ.get(VARIABLE)
     return DEFAULT_BYTES if not given else parse_bytes(given, VARIABLE)

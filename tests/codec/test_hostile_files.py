@@ -242,7 +242,7 @@ def test_a_group_larger_than_its_row_expands_no_further_than_the_row() -> None:
 
 
 def test_the_size_limit_is_the_callers() -> None:
-    with pytest.raises(BadFile, match="max_decoded_bytes"):
+    with pytest.raises(BadFile, match="SMIDGEN_MAX_DECODED"):
         unpack_smg(sound(), 64 * 1200)
 
 
