@@ -5,8 +5,8 @@
 
 Cases are opened in a process of their own, which reports each before and after; one that says nothing for
 5 seconds hangs, one that is gone has crashed. Both are recorded with the number that makes the case again
-(`tests.fuzz.harness.seeded`). Memory is the growth of the process's peak over what it had before the case, after
-the packages were imported and sound files were opened.
+(`tests.fuzz.harness.seeded`). Memory is the growth of the process's peak over what it had before the case,
+after the packages were imported and some files were opened.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def page(records: Record) -> str:
         "# Hostile files",
         "",
         "Every case must be opened, or refused with a SmidgenError; within 5 s, without a crash, and with at",
-        "most 64 MB more than the process had before it. A case is a sound file with bits flipped, cut, spliced",
-        "or with fields edited, checksums made right again (`tests/fuzz/`).",
+        "most 64 MB more than the process had before it. A case is a sound file with bits flipped, parts cut",
+        "or spliced, or fields edited, checksums made right again (`tests/fuzz/`).",
         "",
         "| kind | cases | opened | refused by | faults | slowest | peak memory |",
         "|---|---|---|---|---|---|---|",

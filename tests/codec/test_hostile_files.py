@@ -131,7 +131,7 @@ INNER = [*SCAN, 4, 1, 0]
         (set_at([*SCAN, 5, "kind"], [1]), "kind is a tuple"),
         (set_at([*SCAN, 5, "reverse"], 1), "reverse is a int"),
         (set_at([*SCAN, 4, 0, 1, 1], [3]), r"total1: add on \[3\], \[2\]"),
-        (set_at([*GRAPH, 1, 0, 1], [2**20, 2**20, 2]), "too large"),
+        (set_at([*GRAPH, 1, 0, 1], [2**20, 2**20, 2]), "fewer than 2,147,483,648 elements"),
         (set_at([*SCAN, 4, 2], []), "0 outputs of the body for 1 states"),
         (set_at([*SCAN, 4, 2], [9]), "output value number 9"),
         (set_at([*SCAN, 4, 0], []), "scan1: input value number 0"),

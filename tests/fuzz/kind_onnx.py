@@ -1,9 +1,10 @@
-"""ONNX: bytes, and fields of the parsed model: numbers, names, types, and parts removed, repeated or moved."""
+"""ONNX: bytes, and fields of the parsed model: numbers, names, types; parts removed, repeated or moved."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -119,10 +120,8 @@ def _set(put: Callable[[Any], None], field: Any, rng: Random, names: list[Any]) 
         rng.randbytes(rng.randrange(64)),
     ]
     for value in rng.sample(values, len(values)):
-        try:
+        with suppress(TypeError, ValueError):
             return put(value)
-        except (TypeError, ValueError):
-            continue
 
 
 def use(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`.smg`: bytes with their checksum made right again, entries of the structure, streams with right lengths."""
+"""`.smg`: bytes with their checksum made right again, entries of the structure, streams."""
 
 from __future__ import annotations
 

@@ -11,10 +11,40 @@ from tests.fuzz.mutations import damaged
 SUFFIX = ".toml"
 SOUND = tuple(path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.toml")))
 VALUES = (
-    "nan", "inf", "-inf", "1e999", "0", "-1", "9223372036854775808", "9" * 5000, "true", '""', "''", '"""', "[]",
-    "{}", "[" * 2000, "{a=" * 2000, '"\\u0000"', '"ü"', "1979-05-27", "0x", "1_", '"host"', '"microcontroller"',
-    '"../../x"', '"cortex_m4; rm"', '"%s%n"', "'" * 3, "2.5", "1e3", "a.b.c = 1", "[[a]]", "\t", "\r",
-)  # fmt: skip
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "0",
+    "-1",
+    "9223372036854775808",
+    "9" * 5000,
+    "true",
+    '""',
+    "''",
+    '"""',
+    "[]",
+    "{}",
+    "[" * 2000,
+    "{a=" * 2000,
+    '"\\u0000"',
+    '"ü"',
+    "1979-05-27",
+    "0x",
+    "1_",
+    '"host"',
+    '"microcontroller"',
+    '"../../x"',
+    '"cortex_m4; rm"',
+    '"%s%n"',
+    "'" * 3,
+    "2.5",
+    "1e3",
+    "a.b.c = 1",
+    "[[a]]",
+    "\t",
+    "\r",
+)
 
 
 def case(rng: Random) -> bytes:

@@ -18,6 +18,8 @@ from smidgen.graph.ops import OPS
 from smidgen.graph.scan import SCANS, body_of, fitted, scan_shapes, walk, with_body
 
 Attrs = Mapping[str, Any]
+# What code that reads attributes may raise for those of a file from anyone.
+UNSUITABLE = (IllegalGraph, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 MOST_ELEMENTS = 2**31  # of one value, per sample: what no device holds is a mistake or an attack
 
 
