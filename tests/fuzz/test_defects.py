@@ -23,6 +23,7 @@ from smidgen.graph import GraphBuilder
 from smidgen.load import load
 from smidgen.methods.recipe import read_recipe
 from smidgen.targets.registry import load_target
+from tests.cli.messages import is_documented
 from tests.load.onnx_models import constant, floats, integers, model, op
 
 MODEST_BYTES = 24 << 20
@@ -37,6 +38,7 @@ def refusal(use: Callable[[Path], object], path: Path) -> str:
         assert tracemalloc.get_traced_memory()[1] < MODEST_BYTES
     finally:
         tracemalloc.stop()
+    assert is_documented(str(caught.value)), f"docs/TROUBLESHOOTING.md does not explain: {caught.value}"
     return str(caught.value)
 
 
@@ -49,9 +51,15 @@ def refusal(use: Callable[[Path], object], path: Path) -> str:
         (b"[" * 5000, "nested too deep"),
         (b"- quantize.affine: &a {bits: 4}\n- tune.fit: *a", "aliases are not read"),
         (b"- quantize.affine: {bits: 4, bits: 8}", "bits is given twice"),
-        (b"- quantize.affine: {bits: four}", "bits: Input should be a valid integer"),
-        (b"- quantize.affine: {bits: true}", "bits: Input should be a valid integer"),
-        (b"- tune.fit: {lr: .nan}", "lr: Input should be a finite number"),
+        (
+            b"- quantize.affine: {bits: four}",
+            "the setting bits does not fit (Input should be a valid integer",
+        ),
+        (
+            b"- quantize.affine: {bits: true}",
+            "the setting bits does not fit (Input should be a valid integer",
+        ),
+        (b"- tune.fit: {lr: .nan}", "the setting lr does not fit (Input should be a finite number"),
         (b"- !!python/object/apply:os.system [id]", "not YAML"),
         (b"- ..recipe: {}", "unknown step '..recipe'"),
         (b"- quantize.affine: {bits: 4}\xff", "not UTF-8"),

@@ -154,7 +154,9 @@ def _parse(entry: Any) -> Step:
         return cls(**given)
     except ValidationError as problem:
         first = problem.errors()[0]
-        raise BadInput(f"recipe step {name}", f"{first['loc'][0]}: {first['msg']}") from problem
+        raise BadInput(
+            f"recipe step {name}", f"the setting {first['loc'][0]} does not fit ({first['msg']})"
+        ) from problem
     except (TypeError, ValueError) as problem:
         raise BadInput(f"recipe step {name}", str(problem)) from problem
 
