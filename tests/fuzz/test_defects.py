@@ -53,11 +53,11 @@ def refusal(use: Callable[[Path], object], path: Path) -> str:
         (b"- quantize.affine: {bits: 4, bits: 8}", "bits is given twice"),
         (
             b"- quantize.affine: {bits: four}",
-            "the setting bits does not fit (Input should be a valid integer",
+            "the setting bits does not fit (Input should be a valid int",
         ),
         (
             b"- quantize.affine: {bits: true}",
-            "the setting bits does not fit (Input should be a valid integer",
+            "the setting bits does not fit (Input should be a valid int",
         ),
         (b"- tune.fit: {lr: .nan}", "the setting lr does not fit (Input should be a finite number"),
         (b"- !!python/object/apply:os.system [id]", "not YAML"),
