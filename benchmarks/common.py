@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from rich.progress import track
 
+from smidgen.files import write_whole
 from smidgen.report.environment import cpu_name
-from smidgen.report.model import write_whole
 from smidgen.tasks.task import Task
 
 T = TypeVar("T")

@@ -23,6 +23,7 @@ from benchmarks.common import RESULTS, dense_file, dense_runs, identity_of
 from smidgen.api import network
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
 from smidgen.graph.cost import macs
 from smidgen.learn.fit import float_logits
 from smidgen.lower import lower
@@ -30,7 +31,6 @@ from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.step import Context
 from smidgen.models.layers import parameter_count
 from smidgen.report.environment import cpu_name
-from smidgen.report.model import write_whole
 from smidgen.tasks import Task, load_task
 
 SEEDS = (0, 1, 2)

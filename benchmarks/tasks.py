@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.common import dense_runs, identity_of
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
 from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
 from smidgen.models import linear
@@ -128,7 +129,6 @@ def main(names: list[str]) -> None:
     path = RESULTS / "tasks.json"
     old = json.loads(path.read_text())["tasks"] if path.exists() else []
     rows = {row["task"]: row for row in old}
-    RESULTS.mkdir(exist_ok=True)
     for name in names or task_names():
         rows[name] = measure(load_task(name))
         results = {
@@ -138,8 +138,8 @@ def main(names: list[str]) -> None:
             "seeds": list(SEEDS),
             "tasks": [rows[done] for done in sorted(rows)],
         }
-        path.write_text(json.dumps(results, indent=1) + "\n")
-        (RESULTS / "tasks.md").write_text(page(results))
+        write_whole(path, json.dumps(results, indent=1) + "\n")
+        write_whole(RESULTS / "tasks.md", page(results))
 
 
 if __name__ == "__main__":

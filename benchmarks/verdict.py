@@ -26,13 +26,13 @@ from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Splits
 from smidgen.emit.smg import SmgArtifact
 from smidgen.errors import MissingExtra
+from smidgen.files import write_whole
 from smidgen.graph import Graph
 from smidgen.learn.fit import FitSettings, fit
 from smidgen.lower import lower
 from smidgen.measure.accuracy import predict
 from smidgen.methods.step import Context
 from smidgen.methods.tune.fit import Fit
-from smidgen.report.model import write_whole
 from smidgen.search.verdict import Corner, Runs, Verdict, judge
 from smidgen.tasks.task import Task, load_task
 

@@ -20,12 +20,12 @@ import numpy as np
 from benchmarks.common import progress, write_results
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
 from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
 from smidgen.lower import lower
 from smidgen.measure.accuracy import predict
 from smidgen.methods import Context, Recipe
-from smidgen.report.model import write_whole
 from smidgen.run.native import native_plan
 from smidgen.search.paired import t_interval
 from smidgen.tasks import load_task

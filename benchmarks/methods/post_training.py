@@ -25,6 +25,7 @@ import torch
 
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
 from smidgen.graph import Graph
 from smidgen.learn.fit import FitSettings, fit, float_logits
 from smidgen.lower import lower
@@ -35,7 +36,6 @@ from smidgen.methods.quantize.equalize import Equalize
 from smidgen.methods.quantize.mixed import MixedPrecision
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
-from smidgen.report.model import write_whole
 from smidgen.run.native import NativePlan, native_plan
 from smidgen.tasks.task import load_task
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ import numpy as np
 import torch
 
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
 from smidgen.formats import Sparse
 from smidgen.graph import Graph
 from smidgen.learn.fit import FitSettings, fit, float_logits
@@ -115,15 +115,9 @@ def run(tasks: list[str], path: Path) -> Runs:
             runs[f"{name}/{seed}/dense"] = {"test": accuracy(dense, data.test), "rows": len(data.train)}
             for key, step in todo.items():
                 runs[key] = measure(dense, step, data, setup, seed)
-                store(path, json.dumps(runs, indent=1) + "\n")
+                write_whole(path, json.dumps(runs, indent=1) + "\n")
                 print(key, f"{runs[key]['test']:.1f}%", runs[key]["kept"], flush=True)
     return runs
-
-
-def store(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def over_seeds(runs: Runs, task: str, what: str, field: str = "test") -> list[float]:
@@ -204,7 +198,7 @@ def main(tasks: list[str]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     runs = run(tasks, RESULTS / "prune.json")
     done = [task for task in SETUPS if all(f"{task}/{seed}/dense" in runs for seed in SEEDS)]
-    store(RESULTS / "prune.md", page(runs, done))
+    write_whole(RESULTS / "prune.md", page(runs, done))
 
 
 if __name__ == "__main__":

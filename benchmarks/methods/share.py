@@ -24,6 +24,7 @@ import torch
 from benchmarks.common import RESULTS
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Splits
+from smidgen.files import write_whole
 from smidgen.formats import Dense, Integer
 from smidgen.graph import Graph
 from smidgen.learn.fit import FitSettings, fit, float_logits
@@ -36,7 +37,6 @@ from smidgen.methods.step import Context, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models import mlp
 from smidgen.report.environment import cpu_name
-from smidgen.report.model import write_whole
 from smidgen.run.native import native_plan
 from smidgen.tasks.task import load_task
 

@@ -29,6 +29,10 @@ class BadInput(SmidgenError):
     exit_code = 3
 
 
+class Unwritable(BadInput):
+    """A file or folder can't be written: the disk is full, permission is missing, something is in the way."""
+
+
 class IllegalGraph(SmidgenError):
     """A graph breaks a rule: an unknown value, a shape that does not fit, a cycle."""
 

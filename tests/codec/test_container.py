@@ -214,9 +214,10 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(
     assert path.read_bytes() == b"old"
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="missing"):
-        write_smg(tmp_path / "missing" / "model.smg", [float_network()])
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(BadInput, match="taken"):
+        write_smg(tmp_path / "taken" / "model.smg", [float_network()])
 
 
 def test_a_file_that_does_not_exist_is_a_bad_file(tmp_path: Path) -> None:

@@ -31,14 +31,15 @@ def test_a_failure_half_way_leaves_the_older_result_and_no_litter(
 ) -> None:
     folder = tmp_path / "out"
     write_folder(folder, {"marker": "1"}, "marker")
-    rename = os.rename
+    rename, refused = os.rename, [folder]
 
-    def fail_on_new(source: Path, destination: Path) -> None:
-        if Path(source).name == "new":
+    def fail_once(source: Path, destination: Path) -> None:
+        if destination in refused:
+            refused.remove(destination)
             raise OSError("disk full")
         rename(source, destination)
 
-    monkeypatch.setattr(os, "rename", fail_on_new)
+    monkeypatch.setattr(os, "rename", fail_once)
     with pytest.raises(BadInput, match="disk full"):
         write_folder(folder, {"marker": "2"}, "marker")
     assert (folder / "marker").read_text() == "1"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smidgen.files import appearing, remove, write_whole, writing
 from smidgen.graph import Graph
 
 if TYPE_CHECKING:
@@ -26,20 +26,17 @@ def write_outputs(document: Report, result: Result, device: Target, examples: Da
     from smidgen.report.html import write_html
     from smidgen.report.image import write_image
     from smidgen.report.model import write_report
-    from smidgen.search.run_folder import TEMPORARY
 
     write_report(document, folder / "report.json")
     write_html(document, folder / "report.html")
     if document.points:
         write_image(document, folder / "frontier.png")
-    final, temporary = folder / CHOSEN, folder / f"{TEMPORARY}{CHOSEN}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    if result.chosen is not None:
-        graph = read_smg(result.chosen.artifact / FILE_NAME).graph
-        write_artifact(graph, result.chosen.candidate.recipe, device, examples, temporary)
-    shutil.rmtree(final, ignore_errors=True)
-    if temporary.exists():
-        temporary.rename(final)
+    if result.chosen is None:
+        remove(folder / CHOSEN)
+        return
+    graph = read_smg(result.chosen.artifact / FILE_NAME).graph
+    with writing(folder / CHOSEN), appearing(folder / CHOSEN) as unfinished:
+        write_artifact(graph, result.chosen.candidate.recipe, device, examples, unfinished)
 
 
 def write_artifact(
@@ -59,7 +56,7 @@ def write_artifact(
     host = load_target("generic-c")
     golden_inputs = quantized_inputs(graph, examples.head(GOLDEN_SAMPLES).x)
     files = [*SmgEmitter().emit(graph, host, folder).files, folder / "recipe.yaml"]
-    files[-1].write_text(recipe.to_yaml(), encoding="utf-8")
+    write_whole(files[-1], recipe.to_yaml())
     if graph.is_integer:
         from smidgen.codec.golden import golden_of, write_golden
 

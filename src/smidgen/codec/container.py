@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smidgen.codec.files import read_bytes, write_atomic
 from smidgen.codec.graph_lists import GraphLister
 from smidgen.codec.graph_reader import read_graph
 from smidgen.codec.plain import expect, pack, unpack
 from smidgen.codec.sections import STRUCTURE_EXPANSION, Sections, join_sections, split_sections
 from smidgen.codec.store import Budget, StoreWriter, read_weights
-from smidgen.codec.streams import MAX_DECODED_BYTES, needs_context
+from smidgen.codec.streams import needs_context
 from smidgen.errors import BadFile, BadInput
+from smidgen.files import read_bytes, write_whole
 from smidgen.graph import Graph
 from smidgen.graph.scan import SCANS
+from smidgen.limits import decoded_bytes_limit
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,12 @@ def write_smg(path: str | Path, graphs: Sequence[Graph], metadata: Mapping[str, 
         IllegalGraph: a graph breaks a rule.
         BadInput: there is no graph, an attribute can't be stored, or the path can't be written.
     """
-    return write_atomic(Path(path), pack_smg(graphs, metadata))
+    return write_whole(Path(path), pack_smg(graphs, metadata))
 
 
-def read_smg(path: str | Path, max_decoded_bytes: int = MAX_DECODED_BYTES) -> SmgFile:
-    """Read a file from anyone: sizes are checked before memory is taken.
+def read_smg(path: str | Path, max_decoded_bytes: int | None = None) -> SmgFile:
+    """Read a file from anyone: sizes are checked before memory is taken, at most `max_decoded_bytes` (None:
+    the user's limit).
 
     Raises:
         BadFile: the file is missing, truncated, corrupt, hostile, newer than this version, or too large.
@@ -109,17 +111,19 @@ def _readable_lists(graph: Graph, store: StoreWriter) -> list[Any]:
     return lists
 
 
-def unpack_smg(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> SmgFile:
+def unpack_smg(data: bytes, max_decoded_bytes: int | None = None) -> SmgFile:
     """The graphs of a file's bytes. Raises BadFile."""
-    contents = take_apart(data, max_decoded_bytes)
-    weights = read_weights(contents.weights, contents.streams, Budget(max_decoded_bytes))
+    allowed = decoded_bytes_limit(max_decoded_bytes)
+    contents = take_apart(data, allowed)
+    weights = read_weights(contents.weights, contents.streams, Budget(allowed))
     graphs = tuple(read_graph(lists, weights) for lists in contents.graphs)
     return SmgFile(graphs, contents.metadata)
 
 
-def take_apart(data: bytes, max_decoded_bytes: int = MAX_DECODED_BYTES) -> Contents:
+def take_apart(data: bytes, max_decoded_bytes: int | None = None) -> Contents:
     """The parts of a file, its weights still coded. Raises BadFile."""
-    sections = split_sections(data, max_decoded_bytes // STRUCTURE_EXPANSION)
+    allowed = decoded_bytes_limit(max_decoded_bytes)
+    sections = split_sections(data, allowed // STRUCTURE_EXPANSION)
     parts = expect(unpack(sections.structure, "structure"), list, "the structure")
     if len(parts) != 4:
         raise BadFile("structure", f"{len(parts)} parts", "there are 4")

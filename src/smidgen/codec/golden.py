@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from smidgen.codec.files import read_bytes, write_atomic
 from smidgen.codec.plain import LONGEST, expect, pack, pair, unpack
 from smidgen.codec.streams import decode_stream, encode_stream, read_header
 from smidgen.errors import BadFile, BadInput, Mismatch
+from smidgen.files import read_bytes, write_whole
 from smidgen.formats import Leaf
 from smidgen.graph import Graph
 from smidgen.numerics import Array
@@ -63,7 +63,7 @@ def write_golden(path: str | Path, golden: Golden) -> int:
     where = str(path)
     inputs, outputs = ([_stored(array, where) for array in part] for part in (golden.inputs, golden.outputs))
     body = MAGIC + bytes([VERSION]) + zlib.compress(pack([inputs, outputs, dict(golden.layers)], where), 9)
-    return write_atomic(Path(path), body + zlib.crc32(body).to_bytes(CRC_BYTES, "little"))
+    return write_whole(Path(path), body + zlib.crc32(body).to_bytes(CRC_BYTES, "little"))
 
 
 def read_golden(path: str | Path, max_decoded_bytes: int = MAX_GOLDEN_BYTES) -> Golden:

@@ -11,16 +11,15 @@ from typing import Any
 from smidgen.codec.graph_lists import DTYPES, default_weight_name
 from smidgen.codec.plain import LONGEST, entry, expect, from_plain, pair
 from smidgen.codec.store import Numbering
-from smidgen.errors import BadFile, IllegalGraph
+from smidgen.errors import BadFile
 from smidgen.formats import Format, Grid
 from smidgen.graph import Graph, Node, Value
+from smidgen.graph.core import MOST_ELEMENTS, UNSUITABLE
 from smidgen.graph.ops import OPS
 from smidgen.graph.scan import SCANS, body_of, with_body
 
-MOST_ELEMENTS = 2**31
 GRID_BITS = range(1, 33)
 DEEPEST_SCANS = 2  # every level is checked once more for each level above
-UNSUITABLE = (IllegalGraph, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
 
 
 def read_graph(lists: Any, store: Sequence[Format]) -> Graph:

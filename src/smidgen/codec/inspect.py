@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.codec.container import take_apart
-from smidgen.codec.files import read_bytes
 from smidgen.codec.graph_reader import read_graph
 from smidgen.codec.store import Budget, Numbering, read_weights, weight_streams
-from smidgen.codec.streams import MAX_DECODED_BYTES, coder_name, decode_stream, read_header
+from smidgen.codec.streams import coder_name, decode_stream, read_header
 from smidgen.errors import BadFile
+from smidgen.files import read_bytes
 from smidgen.formats import Format, Leaf
 from smidgen.graph import Graph
+from smidgen.limits import decoded_bytes_limit
 from smidgen.numerics import Array
 
 FLOAT32_BYTES = 4
@@ -79,11 +80,12 @@ class FileReport:
     graphs: tuple[str, ...]
 
 
-def inspect_smg(path: str | Path, max_decoded_bytes: int = MAX_DECODED_BYTES) -> FileReport:
+def inspect_smg(path: str | Path, max_decoded_bytes: int | None = None) -> FileReport:
     """Where the bytes of a file go. Raises BadFile as `read_smg` does."""
-    data = read_bytes(Path(path), max_decoded_bytes)
+    allowed = decoded_bytes_limit(max_decoded_bytes)
+    data = read_bytes(Path(path), allowed)
     try:
-        return _report(data, max_decoded_bytes)
+        return _report(data, allowed)
     except BadFile as problem:
         raise BadFile(
             f"{path}: {problem.where}", problem.found, problem.expected, problem.remedy

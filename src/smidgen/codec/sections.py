@@ -20,6 +20,7 @@ import msgpack
 
 from smidgen.codec.varint import read_varint, write_varint
 from smidgen.errors import BadFile
+from smidgen.limits import LIMIT
 from smidgen.numerics import NUMERICS_VERSION
 
 MAGIC = b"\x8aSMG"
@@ -104,9 +105,7 @@ def split_sections(data: bytes, max_structure_bytes: int) -> Sections:
             raise BadFile("file", f"it requires the feature {name!r}", "", "Update smidgen to read it")
     if max(stored_bytes, inflated_bytes) > max_structure_bytes:
         size = max(stored_bytes, inflated_bytes)
-        raise BadFile(
-            "structure", f"{size} bytes", f"{max_structure_bytes} are allowed", "Raise max_decoded_bytes"
-        )
+        raise BadFile("structure", f"{size} bytes", f"{max_structure_bytes} are allowed", LIMIT)
     stored = data[at : at + stored_bytes]
     structure = _inflate(stored, inflated_bytes) if inflated_bytes else stored
     return Sections(features, structure, data[at + stored_bytes : -CRC_BYTES], at + CRC_BYTES, stored_bytes)

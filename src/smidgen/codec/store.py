@@ -11,6 +11,7 @@ from smidgen.codec.plain import entry, expect, pack, pair
 from smidgen.codec.streams import decode_stream, encode_stream, read_header
 from smidgen.errors import BadFile, BadInput
 from smidgen.formats import Format, from_parts, to_parts
+from smidgen.limits import LIMIT
 from smidgen.numerics import Array
 
 DECODED_BYTES_A_WEIGHT = 4
@@ -102,7 +103,7 @@ class Budget:
         """Raise BadFile if `nbytes` more are too many."""
         if nbytes > self.left_bytes:
             allowed = f"only {self.left_bytes} more are allowed"
-            raise BadFile(what, f"it decodes to {nbytes} bytes", allowed, "Raise max_decoded_bytes")
+            raise BadFile(what, f"it decodes to {nbytes} bytes", allowed, LIMIT)
         self.left_bytes -= nbytes
 
 

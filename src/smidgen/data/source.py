@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 import urllib.request
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -12,6 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 
 from smidgen.errors import BadFile, BadInput
+from smidgen.files import appearing
 
 DOWNLOAD_TIMEOUT_S = 30
 _BLOCK_BYTES = 1 << 20
@@ -63,7 +63,6 @@ def fetch(file: RemoteFile) -> Path:
         return found
     destination = cache_folder() / file.name
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
         _download(file, destination)
     except (OSError, HTTPException) as problem:  # URLError and time-outs are OSErrors
         if isinstance(problem, HTTPError):
@@ -109,15 +108,11 @@ def verify(path: Path, sha256: str) -> None:
 
 def _download(file: RemoteFile, destination: Path) -> None:
     """Into a temporary neighbour first: an interrupted or wrong download never bears the final name."""
-    handle, temporary = tempfile.mkstemp(dir=destination.parent, prefix=file.name)
-    try:
+    with appearing(destination) as unfinished:
         with (
-            os.fdopen(handle, "wb") as out,
+            unfinished.open("xb") as out,
             urllib.request.urlopen(file.url, timeout=DOWNLOAD_TIMEOUT_S) as source,
         ):
             while block := source.read(_BLOCK_BYTES):
                 out.write(block)
-        verify(Path(temporary), file.sha256)
-        os.replace(temporary, destination)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        verify(unfinished, file.sha256)

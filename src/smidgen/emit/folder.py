@@ -1,13 +1,12 @@
-"""Writes a folder of text files in one step, so that nobody ever sees half of it."""
+"""Writes a folder of text files in one step and overwrites nothing of the user's."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from smidgen.errors import BadInput
+from smidgen.files import write_files, writing
 
 
 def write_folder(folder: Path, files: Mapping[str, str], marker: str) -> None:
@@ -16,34 +15,15 @@ def write_folder(folder: Path, files: Mapping[str, str], marker: str) -> None:
     A folder that holds the file `marker` is an older result and is replaced whole; an empty one is filled.
 
     Raises:
-        BadInput: `folder` holds something else, or can't be written.
+        BadInput: `folder` holds something else.
+        Unwritable: the disk is full, permission is missing, or a file is in the way.
     """
-    if folder.exists() and not (folder / marker).is_file() and (folder.is_file() or any(folder.iterdir())):
-        found = "something that smidgen did not write is there"
-        raise BadInput(str(folder), found, "it is not overwritten", "Name another folder")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-            new = Path(scratch) / "new"
-            for name, text in files.items():
-                path = new / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8", newline="\n")
-            _exchange(folder, new, Path(scratch) / "old")
-    except OSError as problem:
-        raise BadInput(
-            str(folder), f"it can't be written ({problem})", "", "Name another folder"
-        ) from problem
+    with writing(folder):
+        if folder.exists() and not (folder / marker).is_file() and not _is_empty(folder):
+            found = "something that smidgen did not write is there"
+            raise BadInput(str(folder), found, "it is not overwritten", "Name another folder")
+    write_files(folder, files)
 
 
-def _exchange(folder: Path, new: Path, old: Path) -> None:
-    """Put `new` in the place of `folder`, or leave `folder` as it was."""
-    if not folder.exists():
-        os.rename(new, folder)
-        return
-    os.rename(folder, old)
-    try:
-        os.rename(new, folder)
-    except OSError:
-        os.rename(old, folder)
-        raise
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 
 from smidgen.emit.emitter import Artifact, Problem
 from smidgen.errors import BadFile, BadInput, MissingExtra
+from smidgen.files import write_whole
 from smidgen.numerics import Array
 from smidgen.targets.target import Target
 
@@ -59,11 +59,9 @@ class OnnxArtifact(Artifact):
 
 
 def save(model: Any, folder: Path) -> OnnxArtifact:
-    """Write an `onnx.ModelProto` as `folder/model.onnx`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path, unfinished = folder / FILE_NAME, folder / f".{FILE_NAME}.{os.getpid()}"
-    unfinished.write_bytes(model.SerializeToString(deterministic=True))
-    unfinished.replace(path)
+    """Write an `onnx.ModelProto` as `folder/model.onnx`, whole or not at all. Raises Unwritable."""
+    path = folder / FILE_NAME
+    write_whole(path, model.SerializeToString(deterministic=True))
     return OnnxArtifact(path)
 
 

@@ -40,7 +40,6 @@ class SmgEmitter(Emitter):
     def emit(self, graph: Graph, target: Target, folder: Path) -> SmgArtifact:
         """Write `folder/model.smg`, whole or not at all. Raises Unsupported, naming every problem."""
         self.require(graph, target)
-        folder.mkdir(parents=True, exist_ok=True)
         write_smg(folder / FILE_NAME, [graph])
         return SmgArtifact(folder / FILE_NAME)
 

@@ -18,6 +18,9 @@ from smidgen.graph.ops import OPS
 from smidgen.graph.scan import SCANS, body_of, fitted, scan_shapes, walk, with_body
 
 Attrs = Mapping[str, Any]
+# What code that reads attributes may raise for those of a file from anyone.
+UNSUITABLE = (IllegalGraph, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+MOST_ELEMENTS = 2**31  # of one value, per sample: what no device holds is a mistake or an attack
 
 
 def frozen(mapping: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
@@ -195,6 +198,7 @@ class Graph:
                         "Call inferred() after an edit that changes shapes",
                     )
                 known.add(name)
+        _check_sizes(self)
         for name in self.outputs:
             if name not in known:
                 raise IllegalGraph(
@@ -232,6 +236,16 @@ def _infer(
     except (ValueError, IndexError) as problem:
         shapes = ", ".join(str(list(s)) for s in inputs)
         raise IllegalGraph(node.name, f"{node.op} on {shapes}", str(problem)) from problem
+
+
+def _check_sizes(graph: Graph) -> None:
+    for name, value in graph.values.items():
+        if not 0 <= value.size < MOST_ELEMENTS:
+            raise IllegalGraph(
+                name,
+                f"a value of shape {list(value.shape)}",
+                f"values have fewer than {MOST_ELEMENTS:,} elements",
+            )
 
 
 def _check_names(graph: Graph) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from onnx import TensorProto
 
 from smidgen.errors import BadInput, SmidgenError
 from smidgen.graph import Graph
+from smidgen.graph.core import MOST_ELEMENTS
 from smidgen.load.finish import finish
 from smidgen.load.onnx_file import read_model
 from smidgen.load.onnx_walk import Walk
@@ -20,6 +22,18 @@ PROBE = 61  # stands for a batch size that the file leaves open: a prime that la
 
 def load_onnx(path: Path, example: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
     """Load an `.onnx` file. `example` fixes dimensions, other than the batch, that the file leaves open."""
+    try:
+        return _load(path, example, batch_axes)
+    except SmidgenError:
+        raise
+    except Exception as problem:  # files from anyone: whatever the checker let pass stumbles later
+        why = next(iter(str(problem).splitlines()), "")
+        found = f"it can't be loaded ({type(problem).__name__}: {why})"
+        remedy = "Check it with onnx.checker and onnx.shape_inference, and report it if they accept it"
+        raise BadInput(str(path), found, "", remedy) from problem
+
+
+def _load(path: Path, example: Any, batch_axes: Sequence[int] | int) -> Graph:
     model = read_model(path)
     ports = [p for p in model.graph.input if p.name not in {t.name for t in model.graph.initializer}]
     if not ports:
@@ -83,6 +97,8 @@ def _sample_shape(port: Any, example: Any, axis: int) -> tuple[int, ...]:
     if 0 in open_sizes:
         found = f"its shape {[n or '?' for n in sizes]} is open beyond the batch"
         raise BadInput(where, found, "sizes must be fixed", "Pass example_input, a batch [n, ...]")
+    if min(open_sizes, default=0) < 0 or math.prod(open_sizes) >= MOST_ELEMENTS:
+        raise BadInput(where, f"its shape is {sizes}", f"a sample has fewer than {MOST_ELEMENTS:,} elements")
     return tuple(open_sizes)
 
 

@@ -11,7 +11,9 @@ import onnx.inliner
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from smidgen.errors import BadInput
+from smidgen.files import read_bytes
 from smidgen.load.onnx_integers import spelled_out
+from smidgen.load.onnx_limits import check_declared, check_functions, declared_bytes
 
 OLDEST_OPSET = 11
 FREE_INITIALIZERS = 4  # the oldest file version whose weights need not be inputs too
@@ -24,13 +26,16 @@ def read_model(path: Path) -> Any:
         BadInput: not ONNX, invalid, an operator set outside 11 to the installed onnx's newest, or weights
             in a file outside the model's folder.
     """
+    data = read_bytes(path)
     try:
-        model = onnx.load(str(path), load_external_data=False)
+        model = onnx.load_model_from_string(data)
     except Exception as problem:
         raise BadInput(str(path), f"not an ONNX model ({_first_line(problem)})") from problem
     if not model.graph.output:
         raise BadInput(str(path), "not an ONNX model (it has no outputs)")
     _check_opset(path, model)
+    check_declared(path, list(_tensors(model.graph)))
+    check_functions(path, model)
     for tensor in _tensors(model.graph):
         if uses_external_data(tensor):
             _load_external(path, tensor)
@@ -78,6 +83,11 @@ def _load_external(path: Path, tensor: Any) -> None:
             f"the weight {tensor.name} is stored in {location!r}",
             "weights must lie in the model's own folder",
         )
+    needed, here = declared_bytes(tensor), target.stat().st_size if target.is_file() else 0
+    length = next((entry.value for entry in tensor.external_data if entry.key == "length"), "")
+    if target.is_file() and (needed > here or (length and length != str(needed))):
+        found = f"the weight {tensor.name} takes {needed} bytes, {length or here} of {location!r} are named"
+        raise BadInput(str(path), found, "", "Export the model again")
     if not target.is_file():
         raise BadInput(
             str(path), f"the weight file {location!r} does not exist", "", "Put it beside the model"

@@ -10,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from smidgen.load.onnx_limits import check_growth
 from smidgen.numerics import Array
 
 OLDEST_WITH_GRIDS = 19
@@ -77,8 +78,9 @@ def _runnable(model: Any) -> Any:
 
 
 def fold(node: Any, constants: Mapping[str, Array], opsets: Sequence[Any]) -> list[Array]:
-    """The outputs of a node that reads only constants."""
+    """The outputs of a node of constants. Raises ValueError if they are far larger than those."""
     cutting = Cutting(lambda name: False, constants, {})
     cutting.add(node)
     model = cutting.model([name for name in node.output if name], opsets, {})
+    check_growth(model, sum(constants[name].nbytes for name in needs(node)))
     return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, {})]

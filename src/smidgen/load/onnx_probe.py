@@ -10,6 +10,7 @@ import numpy.typing as npt
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from smidgen.load.onnx_limits import check_sizes
 from smidgen.load.source import NotCaptured
 from smidgen.numerics import Array
 
@@ -83,10 +84,18 @@ def _attempted(attempt: Callable[[Mapping[str, Array]], list[Result]], feed: Map
     except NotCaptured:
         raise
     except Exception as failure:
-        return (str(failure).splitlines() or [type(failure).__name__])[0]
+        return _first_line(failure)
+
+
+def _first_line(problem: Exception) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0]
 
 
 def _check(model: Any, ports: Ports) -> None:
+    try:
+        check_sizes(model)
+    except ValueError as problem:
+        raise NotCaptured(f"onnx can't run it ({_first_line(problem)})") from problem
     for node in model.graph.node:
         _check_repeatable(node)
         _check_exact(node, ports)

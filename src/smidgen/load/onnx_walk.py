@@ -19,6 +19,7 @@ from smidgen.load.onnx_elementwise import LOGIC_HANDLERS
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
 from smidgen.load.onnx_folded import FoldedCall, plain, reshaped, target_shape, turned
 from smidgen.load.onnx_island import Cutting, fold, needs
+from smidgen.load.onnx_limits import FOLDED_BYTES, FOLDED_TIMES, declared_bytes
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
 from smidgen.load.onnx_qdq import DEQUANTIZE, QUANTIZE, fold_grid, stored_grid, value_grid
@@ -27,6 +28,7 @@ from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.load.stored import StoredGrid
 from smidgen.numerics import Array
+from smidgen.units import format_bytes
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 CAPTURED = frozenset({*HANDLERS, "Expand"})
@@ -69,6 +71,9 @@ class Walk:
         self.nodes = list(model.graph.node)
         self.at = 0  # in `nodes`, the next one
         self.clipped = False  # an infinite constant has become a finite one
+        self.folded_bytes = 0
+        stored = sum(declared_bytes(tensor) for tensor in model.graph.initializer)
+        self.most_folded_bytes = 2 * FOLDED_BYTES + FOLDED_TIMES * stored
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -184,6 +189,10 @@ class Walk:
             first = (str(problem).splitlines() or [type(problem).__name__])[0]
             raise BadInput(_label(node), f"{node.op_type} of constants fails ({first})") from problem
         self.constants.update(zip(names, arrays, strict=True))
+        self.folded_bytes += sum(array.nbytes for array in arrays)
+        if self.folded_bytes > self.most_folded_bytes:
+            found = f"constants computed while loading take {format_bytes(self.folded_bytes)}"
+            raise BadInput(self.where, found, f"{format_bytes(self.most_folded_bytes)} are allowed")
         if node.op_type in ("Constant", "Identity", "Cast", "Transpose"):
             self.named.update(names)
         self._note_grid(node)

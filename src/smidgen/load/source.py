@@ -134,7 +134,8 @@ class Source:
 
     def batch_norm(self, x: str, statistics: Mapping[str, Constant | None], epsilon: float, name: str) -> str:
         """`statistics`: gamma, beta (None: 1 and 0), mean, variance, each [C]."""
-        channels = self.shape(x)[0]
+        mean = statistics["mean"]  # its length, and not the claimed shape, is backed by the file
+        channels = 0 if mean is None else mean.array.size
         params = {}
         for role in ("gamma", "beta", "mean", "variance"):
             constant = statistics[role]

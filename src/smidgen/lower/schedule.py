@@ -12,7 +12,7 @@ from dataclasses import replace
 from smidgen.errors import Unsupported
 from smidgen.formats import Format, Grid
 from smidgen.graph import Graph, Node
-from smidgen.graph.core import Value
+from smidgen.graph.core import UNSUITABLE, Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.calls import RULES
 from smidgen.lower.decode import decode_calls, worth_expanding
@@ -105,7 +105,10 @@ def node_calls(site: CallSite) -> list[Call]:
     for names, able in ((site.node.inputs, READ_INT16), (site.node.outputs, MAKE_INT16)):
         if op not in able and any(values[name].dtype != "int8" for name in names):
             raise site.refuse("a value has 16 bits", f"{op} has kernels for 8")
-    return ALL_RULES[op](site)
+    try:
+        return ALL_RULES[op](site)
+    except UNSUITABLE as problem:  # of a file from anyone: shapes fit, but a padding has three ends
+        raise site.refuse("its attributes do not fit", str(problem)) from problem
 
 
 def _port(graph: Graph, name: str) -> Port:

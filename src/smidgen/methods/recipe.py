@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
+import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from smidgen.errors import BadInput
+from smidgen.errors import BadFile, BadInput
+from smidgen.files import read_bytes
 from smidgen.graph import Graph
 from smidgen.methods.step import Context, Stage, Step
+from smidgen.methods.yaml_text import read_yaml
+
+MAX_FILE_BYTES = 1 << 20
+_NAME = re.compile(r"[a-z]+\.[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,7 @@ class Recipe:
     @staticmethod
     def from_yaml(text: str) -> Recipe:
         """Parse a recipe. Raises BadInput naming the entry that is wrong."""
-        try:
-            entries = yaml.safe_load(text)
-        except yaml.YAMLError as problem:
-            raise BadInput("recipe", f"not YAML ({str(problem).splitlines()[0]})") from problem
+        entries = read_yaml(text, "recipe")
         if not isinstance(entries, list):
             raise BadInput("recipe", f"a {type(entries).__name__}", "a list of steps is needed")
         return Recipe(tuple(_parse(entry) for entry in entries))
@@ -68,13 +74,12 @@ class Recipe:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """The recipe in a YAML file. Raises BadInput."""
+    """The recipe in a YAML file. Raises BadFile if the file can't be read, else as `Recipe.from_yaml`."""
+    data = read_bytes(path, MAX_FILE_BYTES)
     try:
-        return Recipe.from_yaml(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as problem:
-        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
-        remedy = "See smidgen methods for the steps"
-        raise BadInput(str(path), f"it can't be read ({why})", "a recipe file is needed", remedy) from problem
+        return Recipe.from_yaml(data.decode("utf-8"))
+    except UnicodeDecodeError as problem:
+        raise BadFile(str(path), "it is not UTF-8 text", "a recipe file is needed") from problem
 
 
 def describe(step: Step) -> str:
@@ -89,13 +94,14 @@ def describe(step: Step) -> str:
 
 def step_class(name: str) -> type[Step]:
     """The step called `<family>.<name>`. Raises BadInput listing the known ones."""
+    unknown = BadInput("recipe", f"unknown step {reprlib.repr(name)}", f"known: {', '.join(step_names())}")
+    if not _NAME.fullmatch(name):
+        raise unknown
     try:
         module = importlib.import_module(f"smidgen.methods.{name}")
     except ModuleNotFoundError as missing:
         if missing.name and missing.name.startswith("smidgen"):
-            raise BadInput(
-                "recipe", f"unknown step {name!r}", f"known: {', '.join(step_names())}"
-            ) from missing
+            raise unknown from missing
         raise
     found = [
         item
@@ -103,7 +109,7 @@ def step_class(name: str) -> type[Step]:
         if isinstance(item, type) and issubclass(item, Step) and item.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise BadInput("recipe", f"unknown step {name!r}", f"known: {', '.join(step_names())}")
+        raise unknown
     return found[0]
 
 
@@ -128,15 +134,39 @@ def _parse(entry: Any) -> Step:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, Mapping) or len(entry) != 1:
-        raise BadInput("recipe", f"entry {entry!r}", "each entry is one step: {name: {setting: value}}")
+        raise BadInput(
+            "recipe", f"entry {reprlib.repr(entry)}", "each entry is one step: {name: {setting: value}}"
+        )
     ((name, settings),) = entry.items()
     cls = step_class(str(name))
     settings = settings or {}
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
     if not isinstance(settings, Mapping) or (unknown := [k for k in settings if k not in known]):
-        found = f"setting {unknown[0]!r}" if isinstance(settings, Mapping) else f"settings {settings!r}"
+        found = (
+            f"setting {reprlib.repr(unknown[0])}"
+            if isinstance(settings, Mapping)
+            else f"settings {reprlib.repr(settings)}"
+        )
         raise BadInput(f"recipe step {name}", found, f"it takes {', '.join(known) or 'no settings'}")
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
     try:
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        _settings_of(cls).model_validate(given)
+        return cls(**given)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        raise BadInput(
+            f"recipe step {name}", f"the setting {first['loc'][0]} does not fit ({first['msg']})"
+        ) from problem
     except (TypeError, ValueError) as problem:
         raise BadInput(f"recipe step {name}", str(problem)) from problem
+
+
+@functools.cache
+def _settings_of(cls: type[Step]) -> type[BaseModel]:
+    """Checks that every setting has the type that the class declares; 1 is a real number, true is none."""
+    types = get_type_hints(cls)
+    declared: dict[str, Any] = {
+        f.name: (types[f.name], f.default)
+        for f in fields(cls)  # type: ignore[arg-type]
+    }
+    return create_model(cls.__name__, __config__=ConfigDict(strict=True, allow_inf_nan=False), **declared)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.data.metrics import Metric
+from smidgen.files import write_whole
 from smidgen.probe.layers import THRESHOLD_DB, LayerMatch, Matches
 from smidgen.report.charts import Spec
 from smidgen.report.html import assembled
 from smidgen.report.labels import metric_label
 from smidgen.report.markup import Markup, join, tag
-from smidgen.report.model import write_whole
 from smidgen.report.sections import code_block
 from smidgen.report.tables import Cell, table
 from smidgen.search.fixes import Fix

@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 
 from smidgen.errors import MissingExtra
+from smidgen.files import write_whole
 from smidgen.report.charts import Spec, frontier_chart
 from smidgen.report.labels import cost_label
 from smidgen.report.markup import Markup, script_json, tag
-from smidgen.report.model import Report, write_whole
+from smidgen.report.model import Report
 from smidgen.report.sections import (
     candidates,
     dropped,

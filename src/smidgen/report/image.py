@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from smidgen.errors import BadInput, MissingExtra
+from smidgen.files import write_whole
 from smidgen.report.charts import frontier_chart
-from smidgen.report.model import Report, write_whole
+from smidgen.report.model import Report
 from smidgen.report.theme import DARK, LIGHT
 
 THEMES = {"light": replace(LIGHT, background="#ffffff"), "dark": replace(DARK, background="#12161d")}

@@ -8,7 +8,6 @@ it was obtained.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smidgen.errors import BadFile
+from smidgen.files import write_whole
 from smidgen.measurement import How, Measurement
 
 SCHEMA_VERSION = 1  # raise when a reader of the old version would misread the new one
@@ -225,11 +225,3 @@ def read_report(path: Path) -> Report:
 
 def _version(data: object) -> object:
     return data.get("schema_version") if isinstance(data, Mapping) else None
-
-
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".tmp-{os.getpid()}-{path.name}")
-    unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    unfinished.replace(path)

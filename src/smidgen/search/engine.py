@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from smidgen.data.metrics import ACCURACY, Metric
-from smidgen.errors import MissingExtra
+from smidgen.errors import MissingExtra, Unwritable
 from smidgen.search.clock import Clock
 from smidgen.search.outcome import Array, Candidate, Evaluated, Failed, Outcome, Point, Rejected
 from smidgen.search.paired import Clusters
@@ -226,7 +226,7 @@ class Search:
         try:
             reason = self._evaluator.precheck(candidate)
             outcome = self._build(key, candidate) if reason is None else Rejected(key, candidate, reason)
-        except (MissingExtra, OSError):
+        except (MissingExtra, Unwritable, OSError):
             raise  # the machine's trouble, not the candidate's
         except Exception as problem:
             # A method that fails on this network must not end the search; the report lists it.
@@ -249,7 +249,7 @@ class Search:
         """The point with one more seed. A recipe that fails with one of the seeds is not to be relied on."""
         try:
             return self._with_seed(point, seed)
-        except (MissingExtra, OSError):
+        except (MissingExtra, Unwritable, OSError):
             raise
         except Exception as problem:
             reason = f"seed {seed}: {type(problem).__name__}: {problem}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -9,10 +10,11 @@ from typing import Any, cast
 import numpy as np
 
 from smidgen.errors import BadFile
+from smidgen.files import TEMPORARY, write_whole
 from smidgen.measurement import Measurement
 from smidgen.methods.recipe import Recipe
 from smidgen.search.outcome import Candidate, Evaluated, Failed, Kind, Outcome, Point, Rejected
-from smidgen.search.run_folder import TEMPORARY, read_json, write_json
+from smidgen.search.run_folder import read_json, write_json
 
 EVALUATED = "evaluated.json"
 OUTCOME = "outcome.json"
@@ -21,7 +23,9 @@ TEST = "test.json"
 
 def write_evaluated(folder: Path, run: Evaluated, name: str = EVALUATED) -> None:
     """Add a seed's record to its folder; predictions go into `<name>.npy` beside it."""
-    np.save(folder / f"{name}.npy", run.predictions, allow_pickle=False)
+    predictions = io.BytesIO()  # NumPy's own writing to a full disk fails without saying so
+    np.save(predictions, run.predictions, allow_pickle=False)
+    write_whole(folder / f"{name}.npy", predictions.getvalue())
     record = {
         "seed": run.seed,
         "accuracy": run.accuracy,

@@ -13,16 +13,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from smidgen.errors import BadFile, BadInput
+from smidgen.files import FULL_DISK, TEMPORARY, appearing, remove, unwritable, write_whole
 
-TEMPORARY = ".tmp-"
 SCHEMA = 1
 
 
@@ -35,14 +33,17 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder. Raises BadInput if another process does; the lock of a killed one is gone."""
+        """Hold the folder; the lock of a killed process is gone.
+
+        Raises:
+            BadInput: another process holds it.
+            Unwritable: it can't be written, or the disk became full: what was completed is intact.
+        """
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
             handle = (self.path / "lock").open("w")
         except OSError as problem:
-            raise BadInput(
-                str(self.path), f"can't be written ({problem.strerror})", "", "Choose another --out"
-            ) from problem
+            raise unwritable(self.path, problem) from problem
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -54,7 +55,12 @@ class RunFolder:
                     "Wait for it or choose another --out",
                 ) from busy
             self._sweep()
-            yield
+            try:
+                yield
+            except OSError as problem:
+                if problem.errno not in FULL_DISK:
+                    raise
+                raise unwritable(self.path, problem) from problem
 
     def claim(self, settings: Mapping[str, Any]) -> bool:
         """Bind the folder to `settings`; True if it was bound to the same ones before (a resumed run).
@@ -85,25 +91,14 @@ class RunFolder:
     @contextmanager
     def appearing(self, final: Path) -> Iterator[Path]:
         """A temporary folder that becomes `final` when the block succeeds and vanishes when it does not."""
-        final.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.trials / f"{TEMPORARY}{final.parent.name}-{final.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        try:
-            yield temporary
-            if final.exists():
-                shutil.rmtree(final)
-            temporary.rename(final)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with appearing(final) as unfinished:
+            unfinished.mkdir()
+            yield unfinished
 
     def _sweep(self) -> None:
         """Remove what a killed process left unfinished."""
         for left in self.path.rglob(f"{TEMPORARY}*"):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            remove(left)
 
 
 def digest(settings: Mapping[str, Any]) -> str:
@@ -112,14 +107,8 @@ def digest(settings: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write atomically and durably: a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY}{path.name}")
-    with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(data, handle, indent=1, sort_keys=True)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+    """Write a record, whole and durably. Raises Unwritable."""
+    write_whole(path, json.dumps(data, indent=1, sort_keys=True))
 
 
 def read_json(path: Path) -> dict[str, Any]:

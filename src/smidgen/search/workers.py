@@ -29,10 +29,10 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Protocol
 
 from smidgen.errors import BadInput, SmidgenError
+from smidgen.files import TEMPORARY
 from smidgen.methods.step import silent
 from smidgen.search.outcome import Array, Candidate, Evaluated, Point
 from smidgen.search.paired import Clusters
-from smidgen.search.run_folder import TEMPORARY
 
 MOST_BY_DEFAULT = 4
 SERVE = "from smidgen.search.workers import serve; serve()"

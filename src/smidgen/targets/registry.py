@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from smidgen.errors import BadInput
+from smidgen.files import read_bytes
 from smidgen.targets.target import Target
 
 if sys.version_info >= (3, 11):
@@ -35,22 +37,23 @@ def load_target(name_or_path: str | Path) -> Target:
     if asked in target_names():
         return _parse(FOLDER / f"{asked}.toml", asked)
     path = Path(name_or_path)
-    if path.suffix != ".toml" or not path.is_file():
+    if path.suffix != ".toml" or not os.path.exists(path):
         raise _unusable(asked, "no such target", "Name one of them, or give the path of a .toml file")
     return _parse(path, asked)
 
 
 def _parse(path: Path, asked: str) -> Target:
     fix = "Correct the file"
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise _unusable(asked, f"the file is over {MAX_FILE_BYTES} bytes", fix)
+    data = read_bytes(path, MAX_FILE_BYTES)
     try:
-        fields: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        fields: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         return Target.model_validate(fields)
     except ValidationError as problem:
         found = "; ".join(_sentence(error["loc"], error["msg"]) for error in problem.errors())
         raise _unusable(asked, f"not a target description: {found}", fix) from problem
-    except (OSError, ValueError) as problem:  # unreadable, not UTF-8 or not TOML
+    except RecursionError as problem:
+        raise _unusable(asked, "it is nested too deep", fix) from problem
+    except (ValueError, TypeError, LookupError) as problem:  # not UTF-8 or not TOML
         raise _unusable(asked, f"not readable as TOML ({problem})", fix) from problem
 
 

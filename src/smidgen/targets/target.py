@@ -19,7 +19,7 @@ class Target(BaseModel):
     makes the same device with another part's memory.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(pattern=NAME, max_length=64)
     description: str = ""

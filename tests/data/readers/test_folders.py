@@ -216,7 +216,7 @@ def test_a_loop_of_links_is_no_trap(tmp_path: Path) -> None:
 def test_more_than_the_allowed_memory_is_refused_before_it_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smidgen.data.readers.media.MAX_TOTAL_BYTES", 1000)
+    monkeypatch.setenv("SMIDGEN_MAX_DECODED", "1000")
     with pytest.raises(BadInput, match=r"16 samples of shape 8×6×3 take .* of memory"):
         load_user_data(str(photos(tmp_path / "p")))
 

@@ -143,7 +143,7 @@ def test_a_folder_without_training_files_is_refused(tmp_path: Path) -> None:
 def test_a_table_that_takes_too_much_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smidgen.data.readers.parquet.MAX_TOTAL_BYTES", 100)
+    monkeypatch.setenv("SMIDGEN_MAX_DECODED", "100")
     with pytest.raises(BadInput, match="of memory, but 100 B are allowed"):
         load_user_data(saved(tmp_path / "d.parquet", NUMBERS))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadInput
+from smidgen.limits import LIMIT, decoded_bytes_limit
 from smidgen.units import format_bytes
 
 Floats = npt.NDArray[np.float32]
@@ -16,7 +17,6 @@ Blob = bytes | Path
 Decode = Callable[[str, Blob], Floats]  # (how errors call it, contents) -> one sample
 
 MAX_ITEM_BYTES = 256 << 20  # of one encoded file
-MAX_TOTAL_BYTES = 4 << 30  # of everything decoded
 
 
 def stack(items: Iterable[tuple[str, Blob]], count: int, decode: Decode, where: str, remedy: str) -> Floats:
@@ -51,10 +51,10 @@ def check_size(name: str, blob: Blob) -> None:
 
 def _room(count: int, sample: Floats, where: str) -> Floats:
     needed = count * sample.nbytes
-    if needed > MAX_TOTAL_BYTES:
+    allowed = decoded_bytes_limit()
+    if needed > allowed:
         found = f"{count:,} samples of shape {_show(sample.shape)} take {format_bytes(needed)} of memory"
-        allowed = f"{format_bytes(MAX_TOTAL_BYTES)} are allowed"
-        raise BadInput(where, found, allowed, "Give fewer or smaller samples")
+        raise BadInput(where, found, f"{format_bytes(allowed)} are allowed", LIMIT)
     return np.empty((count, *sample.shape), np.float32)
 
 

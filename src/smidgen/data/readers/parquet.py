@@ -13,12 +13,13 @@ from smidgen.data.readers import images, recordings
 from smidgen.data.readers.class_folders import PARTS
 from smidgen.data.readers.columns import Columns, choose_columns
 from smidgen.data.readers.labels import encode, targets_of
-from smidgen.data.readers.media import MAX_TOTAL_BYTES, Blob, stack
+from smidgen.data.readers.media import Blob, stack
+from smidgen.data.readers.parquet_sizes import sizes_of
 from smidgen.data.readers.request import Found, Request
 from smidgen.errors import BadInput, MissingExtra
-from smidgen.units import format_bytes
 
 BATCH_ROWS = 64  # encoded files of so many rows are in memory at once
+BATCH_BYTES = 64 << 20
 Array = npt.NDArray[Any]
 Raw = dict[str, Any]  # one part: x, and as they are in the file y, groups, split
 
@@ -89,20 +90,13 @@ def open_table(file: Path) -> Any:
         import pyarrow.parquet as pq
     except ImportError as missing:
         raise MissingExtra("reading Parquet", "pyarrow", "data") from missing
+    sizes_of(file)
     try:
-        opened = pq.ParquetFile(file)
-        groups = (opened.metadata.row_group(i) for i in range(opened.metadata.num_row_groups))
-        claimed = sum(group.total_byte_size for group in groups)
+        return pq.ParquetFile(file)
     except Exception as problem:  # damaged footers raise all kinds
         raise BadInput(
             str(file), f"not a readable Parquet file ({problem})", "", "Write it again"
         ) from problem
-    if claimed > MAX_TOTAL_BYTES:
-        found, allowed = format_bytes(claimed), format_bytes(MAX_TOTAL_BYTES)
-        raise BadInput(
-            str(file), f"it takes {found} of memory", f"{allowed} are allowed", "Give a smaller sample"
-        )
-    return opened
 
 
 def _media(
@@ -174,13 +168,21 @@ def _cells(files: Sequence[Path], columns: Columns, rest: dict[str, list[Any]]) 
 
 def _batches(file: Path, names: Sequence[str]) -> Iterator[Any]:
     """Record batches. Raises BadInput where the data are damaged."""
-    opened = open_table(file)
+    sizes = sizes_of(file)
+    # Each row may repeat the largest value.
+    rows = max(1, min(BATCH_ROWS, BATCH_BYTES // max(sizes.dictionary_bytes, 1)))
+    opened, count = open_table(file), 0
     try:
-        yield from opened.iter_batches(batch_size=BATCH_ROWS, columns=list(names))
+        for batch in opened.iter_batches(batch_size=rows, columns=list(names)):
+            count += batch.num_rows
+            if count <= sizes.rows:
+                yield batch
     except (OSError, ValueError, MemoryError) as problem:  # pyarrow's errors are of these kinds
         if isinstance(problem, BadInput):
             raise
         raise BadInput(str(file), f"its data can't be read ({problem})", "", "Write it again") from problem
+    if count != sizes.rows:
+        raise BadInput(str(file), f"it has {count} rows", f"{sizes.rows} are declared", "Write it again")
 
 
 def _values(batch: Any, name: str, file: Path) -> Array:
