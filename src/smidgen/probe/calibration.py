@@ -94,7 +94,7 @@ def batch_size(graph: Graph) -> int:
 
 
 def _layer_bytes(graph: Graph, node: Node) -> int:
-    """Float32 bytes of a layer's inputs and outputs for a sample, and of windows that a convolution unrolls."""
+    """Float32 bytes of a layer's inputs and outputs for a sample, and of unrolled windows."""
     ports = [graph.values[name].size for name in (*node.inputs, *node.outputs) if name in graph.values]
     unrolled = 0
     if node.op == "conv" and node.output in graph.values:

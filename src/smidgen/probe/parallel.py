@@ -20,7 +20,7 @@ def thread_count() -> int:
 
 
 def ordered_map(function: Callable[[T], U], items: Iterable[T], threads: int) -> Iterator[U]:
-    """`map` on several threads, in order; at most `threads` items are in flight, so that a stream stays one."""
+    """`map` on several threads, in order; at most `threads` items are in flight: a stream stays one."""
     source, waiting = iter(items), deque[Future[U]]()
     with ThreadPoolExecutor(threads) as pool:
         try:

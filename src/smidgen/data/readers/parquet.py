@@ -15,6 +15,7 @@ from smidgen.data.readers.columns import Columns, choose_columns
 from smidgen.data.readers.labels import encode, targets_of
 from smidgen.data.readers.media import MAX_TOTAL_BYTES, Blob, stack
 from smidgen.data.readers.request import Found, Request
+from smidgen.data.rows import Inputs
 from smidgen.errors import BadInput, MissingExtra
 from smidgen.units import format_bytes
 
@@ -45,7 +46,7 @@ def _found(
     parts: Mapping[str, Raw],
     columns: Columns,
     hint: tuple[str, ...],
-    finish: Callable[[Array], Array],
+    finish: Callable[[Array], Inputs],
     request: Request,
 ) -> Found:
     """Numbers for labels and groups, the same in all parts, and the parts' arrays under their names."""
@@ -107,7 +108,7 @@ def open_table(file: Path) -> Any:
 
 def _media(
     request: Request, columns: Columns
-) -> tuple[Callable[[str, Blob], Array] | None, Callable[[Array], Array], str]:
+) -> tuple[Callable[[str, Blob], Array] | None, Callable[[Array], Inputs], str]:
     """How a cell becomes a sample (None: numbers), how all are laid out, what helps if they differ."""
     if columns.kind == "image":
         request.allow("image", "label", "group", "split", "resize", "channels", "layout")
