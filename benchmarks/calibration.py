@@ -25,8 +25,8 @@ HOW = (
     "`quantize.affine` on EfficientNet-Lite0 (4.65 M parameters, 224×224), calibrated on images that stream "
     "from a folder of JPEG files (CIFAR-10, upscaled). `before`: resident memory with network and list of "
     "files loaded; `peak`: the highest of the whole process. `int8, s` is the step: decoding, running the "
-    "float network in NumPy, statistics, quantizing weights. Wall time on a shared machine, {threads} threads; "
-    "CPU seconds are what the process used. A row in json has the memory curve, MB every half second."
+    "float network in NumPy, statistics, quantizing weights. Wall time, {threads} threads, on a shared "
+    "machine; CPU seconds are what the process used. A row in json has the memory curve, MB every half second."
 )
 
 

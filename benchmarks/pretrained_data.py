@@ -25,14 +25,14 @@ def cifar10_rows(split: str, count: int) -> list[tuple[bytes, int]]:
 
 
 def upscaled_cifar10(split: str, count: int) -> Floats:
-    """[n, 3, 224, 224] in 0..1. Out of the domain of a network for ImageNet: blurred, 32×32 pixels of detail."""
+    """[n, 3, 224, 224] in 0..1. Out of the domain of a network for ImageNet: 32×32 pixels of detail."""
     return np.stack(
         [_planes(_open(content).resize((SIZE, SIZE))) for content, _ in cifar10_rows(split, count)]
     )
 
 
 def labelled_photographs() -> tuple[Floats, Labels]:
-    """foolbox's 20 images of ImageNet classes [20, 3, 224, 224] in 0..1: short side to 256, centre cut out."""
+    """foolbox's 20 images of ImageNet classes [20, 3, 224, 224] in 0..1: 256 wide, centre cut."""
     files = sorted((package("foolbox") / "data").glob("imagenet_*.jpg"))
     images, labels = [], [int(file.stem.rpartition("_")[2]) for file in files]
     for file in files:

@@ -37,11 +37,19 @@ class Range:
 
     def update(self, x: Array, rng: np.random.Generator) -> None:
         flat = np.asarray(x, dtype=np.float32).ravel()
+        lo, hi = float(flat.min()), float(flat.max())
+        if not np.isfinite(hi - lo):
+            flat = flat[np.isfinite(flat)]  # where a function has no value, integers saturate
+            if not flat.size:
+                return
+            lo, hi = float(flat.min()), float(flat.max())
         kept = flat if flat.size <= RESERVOIR else rng.choice(flat, RESERVOIR, replace=False)
-        self.merge(Range(float(flat.min()), float(flat.max()), flat.size, kept), rng)
+        self.merge(Range(lo, hi, flat.size, kept), rng)
 
     def merge(self, other: Range, rng: np.random.Generator) -> None:
         """Take in what another one has seen."""
+        if not other.seen:
+            return
         self.lo, self.hi = min(self.lo, other.lo), max(self.hi, other.hi)
         # Old and new entries keep shares proportional to how much data each stands for.
         share = self.seen / (self.seen + other.seen)
