@@ -26,7 +26,7 @@ HOW = (
     "from a folder of JPEG files (CIFAR-10, upscaled). `before`: resident memory with network and list of "
     "files loaded; `peak`: the highest of the whole process. `int8, s` is the step: decoding, running the "
     "float network in NumPy, statistics, quantizing weights. Wall time, {threads} threads, on a shared "
-    "machine; CPU seconds are what the process used. A row in json has the memory curve, MB every half second."
+    "machine; CPU seconds are what the process used. The memory curve (MB every half second) is in the json."
 )
 
 

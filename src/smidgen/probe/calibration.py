@@ -59,10 +59,12 @@ class Range:
 
     def wide_grid(self) -> Grid:
         """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
-        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)))
+        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0)
 
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
+        if not self.seen:
+            return Grid.from_range(0.0, 0.0, bits)
         if rule == "minmax" or self.lo == self.hi:
             return Grid.from_range(self.lo, self.hi, bits)
         row = np.concatenate([self.sample, np.array([self.lo, self.hi], np.float32)])[None, :]
