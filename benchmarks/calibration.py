@@ -39,8 +39,8 @@ def write_images(folder: Path, count: int) -> None:
     from benchmarks.pretrained_data import cifar10_rows
 
     for part, split, rows in (("train", "train", count), ("val", "test", 10), ("test", "test", 10)):
-        for number, (content, label) in enumerate(cifar10_rows(split, rows)):
-            home = folder / part / str(label)
+        for number, (content, _) in enumerate(cifar10_rows(split, rows)):
+            home = folder / part / "ab"[number % 2]  # classes that play no part here
             home.mkdir(parents=True, exist_ok=True)
             image = (
                 Image.open(io.BytesIO(content)).convert("RGB").resize((224, 224), Image.Resampling.BICUBIC)

@@ -63,12 +63,16 @@ def _unsqueeze(call: Call) -> Placed:
     shape = [1 if axis in new else next(sizes) for axis in range(rank) if axis != batch]
     return Placed(call.source.reshape(call.x, shape, call.name), batch)
 
+WHOLE = 2**31 - 1  # exporters write this or more as the end of a slice that ends where its axis does
+
 
 def _slice(call: Call) -> str:
     starts, ends = call.integers("starts", 1) or (), call.integers("ends", 2) or ()
     axes, steps = call.integers("axes", 3), call.integers("steps", 4)
     made, numbers = call.x, range(len(starts)) if axes is None else axes
     for axis, start, end, step in zip(numbers, starts, ends, steps or (1,) * len(starts), strict=True):
+        if (start, step) == (0, 1) and end >= WHOLE:
+            continue  # of any axis, the batch too
         name = f"{call.name}.{axis}" if len(starts) > 1 else call.name
         made = call.source.slice(made, call.axis(axis), start, end, step, name)
     return made

@@ -23,7 +23,8 @@ Vector = npt.NDArray[np.float32]
 def canonical(graph: Graph) -> Graph:
     """The same function without batch_norm, add_constant and mul_constant nodes and structured weights."""
     graph = expand_structured(graph)
-    for node in graph.nodes:
+    for name in [node.name for node in graph.nodes]:
+        node = graph.node(name)  # as it is by now: what it reads may have been renamed by a fold
         if node.op == "scan":
             body = canonical(body_of(node, graph.weights))
             graph = graph.with_weights(body.weights).replace(node.name, with_body(node, body))

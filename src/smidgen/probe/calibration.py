@@ -21,6 +21,8 @@ from smidgen.numerics import Array
 from smidgen.probe.parallel import ordered_map, thread_count
 from smidgen.run.float_ops import run_float
 
+Batch = Array | tuple[Array, ...]
+
 RESERVOIR = 8192
 MAX_BATCH = 64
 BATCH_BYTES = 128 << 20  # of activations and unrolled windows, about, of one layer
@@ -73,18 +75,18 @@ class Range:
 
 
 def calibrate(
-    graph: Graph, batches: Iterable[Array], bits: int, rule: RangeRule = "minmax", seed: int = 0
+    graph: Graph, batches: Iterable[Batch], bits: int, rule: RangeRule = "minmax", seed: int = 0
 ) -> dict[str, Grid]:
     """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...].
 
-    Batches run on several threads (`thread_count`) and are read no faster than they run; the result does not
+    A batch of a graph with several inputs is a tuple of arrays; inputs that it leaves out start at rest. Batches run on several threads (`thread_count`) and are read no faster than they run; the result does not
     depend on the number of threads.
     """
     wanted = set(grid_owners(graph).values()) - set(fixed_grids(graph))
     ranges = {name: Range() for name in sorted(wanted)}
     rng = np.random.default_rng(seed)
 
-    def look(numbered: tuple[int, Array]) -> dict[str, Range]:
+    def look(numbered: tuple[int, Batch]) -> dict[str, Range]:
         number, batch = numbered
         return _ranges_of(graph, batch, wanted, np.random.default_rng((seed, number)))
 
@@ -114,7 +116,7 @@ def _layer_bytes(graph: Graph, node: Node) -> int:
     return 4 * (sum(ports) + unrolled)
 
 
-def _ranges_of(graph: Graph, batch: Array, wanted: set[str], rng: np.random.Generator) -> dict[str, Range]:
+def _ranges_of(graph: Graph, batch: Batch, wanted: set[str], rng: np.random.Generator) -> dict[str, Range]:
     """What the wanted values take on one batch."""
     found: dict[str, Range] = {}
     carried = carried_states(graph)
@@ -124,8 +126,8 @@ def _ranges_of(graph: Graph, batch: Array, wanted: set[str], rng: np.random.Gene
             if (owner := carried.get(name, name)) in wanted:
                 found.setdefault(owner, Range()).update(array, rng)
 
-    for name in graph.inputs[:1]:
+    for name, array in zip(graph.inputs, (batch,) if isinstance(batch, np.ndarray) else batch):
         if name in wanted:
-            found.setdefault(name, Range()).update(batch, rng)
+            found.setdefault(name, Range()).update(array, rng)
     run_float(graph, batch, watch)
     return found

@@ -36,13 +36,20 @@ def executable_weights(graph: Graph) -> dict[str, Array]:
 
 def run_integer(graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None) -> Array:
     """The first output of a lowered graph for inputs [n, ...] of its input types (int8 where quantized)."""
+    return run_integer_all(graph, x, watch)[0]
+
+
+def run_integer_all(
+    graph: Graph, x: Array | Sequence[Array], watch: Watch | None = None
+) -> tuple[Array, ...]:
+    """All outputs of a lowered graph, in their order; otherwise like `run_integer`."""
     weights = executable_weights(graph)
     inputs = [x] if isinstance(x, np.ndarray) else list(x)
     typed = [
         np.asarray(a).astype(graph.values[name].dtype, casting="same_kind")
         for name, a in zip(graph.inputs, inputs)
     ]
-    return interpret_chunks(graph, typed, FUNCTIONS, weights.__getitem__, watch)[0]
+    return interpret_chunks(graph, typed, FUNCTIONS, weights.__getitem__, watch)
 
 
 def layer_checksums(graph: Graph, x: Array | Sequence[Array]) -> dict[str, int]:
