@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.common import RESULTS, progress, write_results
 
-COUNTS = (16, 64, 256, 1024)
+COUNTS = (64, 256, 1024)
 HOW = (
     "`quantize.affine` on EfficientNet-Lite0 (4.65 M parameters, 224×224), calibrated on images that stream "
     "from a folder of JPEG files (CIFAR-10, upscaled). `before`: resident memory with network and list of "
@@ -96,15 +96,11 @@ def stored() -> dict[int, dict[str, Any]]:
     return {row["samples"]: {**row, "curve": found["curves"][str(row["samples"])]} for row in found["rows"]}
 
 
-def row_of(count: int) -> dict[str, Any]:
-    """Prepared here, measured in a fresh process."""
-    from benchmarks.pretrained_models import efficientnet
-    from smidgen.codec.container import write_smg
-
+def row_of(network: Path, count: int) -> dict[str, Any]:
+    """Images are written here; what is measured is a fresh process."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder, network = Path(scratch) / "images", Path(scratch) / "network.smg"
+        folder = Path(scratch) / "images"
         write_images(folder, count)
-        write_smg(network, [efficientnet().graph])
         command = [sys.executable, "-m", "benchmarks.calibration", "--measure", str(folder), str(network)]
         made = subprocess.run([*command, str(count)], check=True, stdout=subprocess.PIPE, text=True)
     return dict(json.loads(made.stdout))
@@ -119,14 +115,23 @@ def main() -> None:
         folder, network, count = asked.measure
         print(json.dumps(measure(Path(folder), Path(network), int(count))))
         return
+    from benchmarks.pretrained_models import efficientnet
+    from smidgen.codec.container import write_smg
+
     rows = {} if asked.again else stored()
-    for count in progress([n for n in COUNTS if n not in rows], "calibration"):
-        rows[count] = row_of(count)
-        ordered = [rows[n] for n in sorted(rows)]
-        table = [{key: cell for key, cell in row.items() if key != "curve"} for row in ordered]
-        how = HOW.format(threads=ordered[0]["threads"])
-        curves = {str(row["samples"]): row["curve"] for row in ordered}
-        write_results("calibration", "Calibration at scale", table, how, curves=curves)
+    with tempfile.TemporaryDirectory() as scratch:
+        network = Path(scratch) / "network.smg"
+        write_smg(network, [efficientnet().graph])
+        for count in progress([n for n in COUNTS if n not in rows], "calibration"):
+            rows[count] = row_of(network, count)
+            write_rows([rows[n] for n in sorted(rows)])
+
+
+def write_rows(rows: list[dict[str, Any]]) -> None:
+    table = [{key: cell for key, cell in row.items() if key != "curve"} for row in rows]
+    curves = {str(row["samples"]): row["curve"] for row in rows}
+    how = HOW.format(threads=rows[0]["threads"])
+    write_results("calibration", "Calibration at scale", table, how, curves=curves)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A network as `.smg` files: int8 (`quantize.affine`) and 4-bit weights (`quantize.weights`), written and read."""
+"""A network as `.smg` files, written and read again: int8, and 4-bit weights (`quantize.weights`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WEIGHT_ONLY = WeightQuantization(4, "group", "mse", group_size=16, depthwise_bit
 
 @dataclass(frozen=True)
 class Form:
-    """An artifact: real outputs for real inputs, its size, what runs it, and in which languages it can be had."""
+    """An artifact: real outputs for real inputs, size, what runs it, in which languages it can be had."""
 
     run: Callable[[Arrays], Arrays]
     nbytes: int
@@ -44,7 +44,7 @@ class Form:
 
 
 def int8(network: Pretrained, batches: Iterable[Batch]) -> Form:
-    """All weights and activations in 8 bits, calibrated on `batches` (of tuples where there are several inputs)."""
+    """All weights and activations in 8 bits, calibrated on `batches` (tuples if there are several inputs)."""
     graph = canonical(network.graph)
     gridded = with_grids(graph, calibrate(graph, batches, 8))
     weights = quantized_weights(graph, dict.fromkeys(weight_names(graph), 8), Affine.fit)

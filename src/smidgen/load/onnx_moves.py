@@ -63,6 +63,7 @@ def _unsqueeze(call: Call) -> Placed:
     shape = [1 if axis in new else next(sizes) for axis in range(rank) if axis != batch]
     return Placed(call.source.reshape(call.x, shape, call.name), batch)
 
+
 WHOLE = 2**31 - 1  # exporters write this or more as the end of a slice that ends where its axis does
 
 

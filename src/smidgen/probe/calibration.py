@@ -79,7 +79,8 @@ def calibrate(
 ) -> dict[str, Grid]:
     """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...].
 
-    A batch of a graph with several inputs is a tuple of arrays; inputs that it leaves out start at rest. Batches run on several threads (`thread_count`) and are read no faster than they run; the result does not
+    A batch of a graph with several inputs is a tuple of arrays; inputs that it leaves out start at rest.
+    Batches run on several threads (`thread_count`) and are read no faster than they run; the result does not
     depend on the number of threads.
     """
     wanted = set(grid_owners(graph).values()) - set(fixed_grids(graph))
