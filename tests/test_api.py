@@ -211,7 +211,8 @@ def test_without_data_the_original_s_outputs_on_random_inputs_are_the_targets(tm
 def test_data_in_another_layout_are_refused_with_both_shapes(tmp_path: Path) -> None:
     data = digits()
     parts = [
-        replace(part, x=part.x.transpose(0, 3, 1, 2)) for part in (data.train, data.validation, data.test)
+        replace(part, inputs=part.x.transpose(0, 3, 1, 2))
+        for part in (data.train, data.validation, data.test)
     ]
     with pytest.raises(BadInput, match=r"shape \[1, 8, 8\], but the model takes \[8, 8, 1\]"):
         prepare(small_cnn(), Splits(*parts, classes=10), tmp_path)

@@ -146,3 +146,16 @@ def test_four_bit_activations_stay_in_their_range() -> None:
     run_integer(lowered, source.quantize(x).astype(np.int8), lambda node, y: seen.extend(y))
     assert min(int(y.min()) for y in seen) >= -8
     assert max(int(y.max()) for y in seen) <= 7
+
+
+def test_constants_one_behind_the_other_fold_into_one_layer() -> None:
+    b = GraphBuilder("scaled")
+    x = b.input("x", (5, 4))
+    constants = np.random.default_rng(0).normal(size=(4, 4)).astype(np.float32)
+    for op, constant in zip(("mul", "add", "mul", "add"), constants):
+        x = b.op(f"{op}_constant", [x], {"constant": constant})
+    folded = canonical(b.graph([x]))
+    assert [node.op for node in folded.nodes] == ["conv"]
+    sample = np.random.default_rng(1).normal(size=(3, 5, 4)).astype(np.float32)
+    expected = (sample * constants[0] + constants[1]) * constants[2] + constants[3]
+    np.testing.assert_allclose(run_float(folded, sample), expected, atol=1e-6)

@@ -89,7 +89,7 @@ def _user_subject(source: Any, data: Any, example_input: Any, metric: str, loss:
     else:
         splits = _asked(_splits(data, graph), metric, loss)
     if graph is None:
-        graph = load(source, splits.train.x[:EXAMPLE_ROWS])
+        graph = load(source, splits.train.head(EXAMPLE_ROWS).x)
     _check_fit(graph, splits)
     name = Path(source).stem if isinstance(source, str) else graph.name
     return Subject(graph, splits, name, Fit(epochs=EPOCHS), caveats=NO_DATA if splits.synthetic else "")
@@ -146,7 +146,7 @@ def _check_inputs(graph: Graph) -> None:
 def _check_fit(graph: Graph, splits: Splits) -> None:
     """Samples have the shape that the network takes, and there is an output for every class."""
     _check_inputs(graph)
-    expected, found = graph.values[graph.inputs[0]].shape, splits.train.x.shape[1:]
+    expected, found = graph.values[graph.inputs[0]].shape, splits.train.inputs.shape[1:]
     if found != expected:
         raise BadInput(
             "data",

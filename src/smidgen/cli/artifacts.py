@@ -1,4 +1,4 @@
-"""What can be done with a model or an artifact: inspect, check, verify, export, measure."""
+"""What can be done with a model or an artifact: check, verify, export, measure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from smidgen.cli.inspection import inspect, model_graph
 
-    from smidgen.codec.inspect import FileReport
+if TYPE_CHECKING:
     from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
     from smidgen.measure.agreement import Agreement
@@ -19,64 +18,6 @@ if TYPE_CHECKING:
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
 MISMATCH_INPUTS = 200
-
-
-def inspect(
-    file: Path = FILE,
-    weight: str | None = typer.Option(None, "--weight", "-w", help="Print this weight's values."),
-) -> None:
-    """Show what is in a file: every weight, its format, and where the bytes go.
-
-    Examples:
-
-      smidgen inspect chosen/model.smg
-
-      smidgen inspect chosen/model.smg --weight conv1.weight
-    """
-    from rich.console import Console
-
-    from smidgen.codec.container import read_smg
-    from smidgen.codec.inspect import inspect_smg
-
-    console = Console()
-    if weight is not None:
-        console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
-    else:
-        _print_weights(inspect_smg(file), str(file), console)
-
-
-def _print_weights(found: FileReport, title: str, console: Console) -> None:
-    from smidgen.cli.tables import table
-
-    sizes = ("float32", "packed", "coded")
-    made = table(f"{title}, sizes in bytes", "weight", "format", "shape", "coder", *sizes, right=sizes)
-    for row in found.weights:
-        made.add_row(
-            ", ".join(row.names),
-            row.label if any(map(str.isdigit, row.label)) else f"{row.label}{row.bits}",
-            "x".join(map(str, row.shape)),
-            "+".join(dict.fromkeys(leaf.coder for leaf in row.leaves)),
-            *(f"{n:,}" for n in (row.float32_bytes, row.packed_bytes, row.coded_bytes)),
-        )
-    console.print(made)
-    console.print(
-        f"{found.file_bytes:,} bytes = {found.stream_bytes:,} weights + {found.structure_bytes:,} structure "
-        f"+ {found.header_bytes:,} header",
-        highlight=False,
-    )
-
-
-def _weight_text(graph: Graph, name: str) -> str:
-    import numpy as np
-
-    from smidgen.errors import BadInput
-
-    if name not in graph.weights:
-        raise BadInput("weight", f"there is no {name!r}", f"the file has {', '.join(graph.weights)}")
-    fmt = graph.weights[name]
-    return (
-        f"{name}: {fmt.label} {list(fmt.shape)}\n{np.array2string(fmt.decode(), threshold=200, precision=5)}"
-    )
 
 
 def check(
@@ -102,7 +43,7 @@ def check(
     from smidgen.targets import load_target
 
     device, console = load_target(target), Console()
-    problems = problems_of(_model_graph(model), device, budget_for(device, budget).limits())
+    problems = problems_of(model_graph(model), device, budget_for(device, budget).limits())
     if not problems:
         console.print(
             f"{model}: nothing stands in the way on {device.name}",
@@ -116,16 +57,6 @@ def check(
         made.add_row(problem.node, problem.reason, problem.remedy)
     console.print(made)
     raise typer.Exit(4)
-
-
-def _model_graph(model: str) -> Graph:
-    from smidgen.codec.container import read_smg
-    from smidgen.load import load
-    from smidgen.tasks.task import is_task, load_task
-
-    if is_task(model):
-        return load_task(model).model()
-    return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
 
 
 def verify(
@@ -233,7 +164,7 @@ def export(
     }
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
-    graph = _model_graph(str(file))
+    graph = model_graph(str(file))
     artifact = emitters[form].emit(graph, load_target(target), folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
     if form == "qdq" and graph.is_integer:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.data.rows import Inputs, Rows
 from smidgen.data.split import hold_out, split
 from smidgen.errors import BadInput
 
@@ -72,7 +73,9 @@ def _dataset(arrays: Mapping[str, Any], x: str, y: str, groups: str, where: str)
     return Dataset(inputs, labels, owners)
 
 
-def _inputs(given: Any, where: str) -> npt.NDArray[np.float32]:
+def _inputs(given: Any, where: str) -> Inputs:
+    if isinstance(given, Rows):
+        return given
     array = _array(given, where)
     if array.dtype.kind not in "fiub":
         raise BadInput(where, f"inputs are {array.dtype}", "real numbers are needed")

@@ -1,4 +1,4 @@
-"""In-memory data sets and their splits. Inputs are float32, channels last, per-sample shape without batch."""
+"""Data sets and their splits. Inputs are float32, channels last, per-sample shape without batch."""
 
 from __future__ import annotations
 
@@ -11,29 +11,35 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.augment import Augmentation
+from smidgen.data.rows import Inputs, Rows
 from smidgen.errors import BadInput
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`x` float32 [n, ...]; `y` int64 [n] class labels or float32 [n, k] values.
+    """`inputs` float32 [n, ...] or rows decoded when needed; `y` int64 [n] labels or float32 [n, k] values.
 
     `groups` int64 [n] or None (subject, speaker): a split keeps the rows of a group together.
     `clusters` int64 [n] or None: rows that are no independent draws, as windows of one recording.
     """
 
-    x: npt.NDArray[np.float32]
+    inputs: Inputs
     y: npt.NDArray[np.int64] | npt.NDArray[np.float32]
     groups: npt.NDArray[np.int64] | None = None
     clusters: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return int(self.inputs.shape[0])
+
+    @property
+    def x(self) -> npt.NDArray[np.float32]:
+        """All inputs, float32 [n, ...]: what to stream is better asked for in `batches`. Raises BadInput."""
+        return self.inputs.decoded() if isinstance(self.inputs, Rows) else self.inputs
 
     def take(self, index: npt.NDArray[np.int64]) -> Dataset:
         """The rows `index`, in that order."""
         groups, clusters = (ids if ids is None else ids[index] for ids in (self.groups, self.clusters))
-        return Dataset(self.x[index], self.y[index], groups, clusters)
+        return Dataset(self.inputs[index], self.y[index], groups, clusters)
 
     def head(self, n: int) -> Dataset:
         return self.take(np.arange(min(n, len(self))))
@@ -51,8 +57,9 @@ class Dataset:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of contents, the first 16 hex digits: identifies the data in journals and caches."""
-        h = hashlib.sha256(repr((self.x.shape, self.y.shape)).encode())
-        h.update(np.ascontiguousarray(self.x).data)
+        h = hashlib.sha256(repr((self.inputs.shape, self.y.shape)).encode())
+        for block in self.inputs.blocks() if isinstance(self.inputs, Rows) else (self.inputs,):
+            h.update(np.ascontiguousarray(block).data)
         h.update(np.ascontiguousarray(self.y).data)
         return h.hexdigest()[:16]
 
@@ -95,10 +102,11 @@ class Splits:
                     f"{len(part)} {name} inputs and {len(part.y)} labels",
                     "one label an input is needed",
                 )
-            if part.x.shape[1:] != self.train.x.shape[1:]:
-                found, expected = list(part.x.shape[1:]), list(self.train.x.shape[1:])
+            if part.inputs.shape[1:] != self.train.inputs.shape[1:]:
+                found, expected = list(part.inputs.shape[1:]), list(self.train.inputs.shape[1:])
                 raise BadInput(where, f"{name} samples are {found}", f"train samples are {expected}")
-            if not np.isfinite(part.x).all():
+            # Rows come from decoders, which only make finite numbers.
+            if not isinstance(part.inputs, Rows) and not np.isfinite(part.x).all():
                 row = int(np.argwhere(~np.isfinite(part.x))[0][0])
                 raise BadInput(
                     where,

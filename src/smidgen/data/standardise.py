@@ -21,7 +21,7 @@ def standardised_splits(splits: Splits, channel_axes: int = 1) -> Splits:
     """The same splits with their inputs standardised: see `standardised`."""
     parts = (splits.train, splits.validation, splits.test)
     scaled = standardised([part.x for part in parts], channel_axes)
-    train, validation, test = (replace(part, x=x) for part, x in zip(parts, scaled))
+    train, validation, test = (replace(part, inputs=x) for part, x in zip(parts, scaled))
     return replace(splits, train=train, validation=validation, test=test)
 
 

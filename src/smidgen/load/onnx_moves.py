@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
+
 from smidgen.load.onnx_call import Call, Handler, Placed
 from smidgen.load.onnx_folded import target_shape
 from smidgen.load.source import Constant, NotCaptured
@@ -60,11 +62,16 @@ def _unsqueeze(call: Call) -> Placed:
     return Placed(call.source.reshape(call.x, shape, call.name), batch)
 
 
+WHOLE = 2**31 - 1  # exporters write this or more as the end of a slice that ends where its axis does
+
+
 def _slice(call: Call) -> str:
     starts, ends = call.integers("starts", 1) or (), call.integers("ends", 2) or ()
     axes, steps = call.integers("axes", 3), call.integers("steps", 4)
     made, numbers = call.x, range(len(starts)) if axes is None else axes
     for axis, start, end, step in zip(numbers, starts, ends, steps or (1,) * len(starts), strict=True):
+        if (start, step) == (0, 1) and end >= WHOLE:
+            continue  # of any axis, the batch too
         name = f"{call.name}.{axis}" if len(starts) > 1 else call.name
         made = call.source.slice(made, call.axis(axis), start, end, step, name)
     return made
@@ -99,6 +106,25 @@ def _split(call: Call) -> list[str]:
     )
 
 
+def _scatter_nd(call: Call) -> str:
+    """A block written over a stretch of one axis at constant positions: joined with what is around it."""
+    positions, shape = call.needed(1).array, list(call.source.shape(call.x))
+    shape.insert(call.batch_axis, call.batch)
+    sizes, first = positions.shape[:-1], positions.reshape(-1, positions.shape[-1])[0]
+    ranges = [np.arange(start, start + n) for start, n in zip(first, sizes)]
+    block = len(sizes) == len(first) and call.attrs.get("reduction", b"none") == b"none"
+    partial = [axis for axis, n in enumerate(sizes) if block and n < shape[axis]]
+    if len(partial) != 1 or not np.array_equal(positions, np.stack(np.meshgrid(*ranges, indexing="ij"), -1)):
+        raise NotCaptured("it writes to scattered positions", "Write to a stretch of one axis")
+    axis, start, stop = call.axis(partial[0]), int(first[partial[0]]), int(ranges[partial[0]][-1]) + 1
+    parts, size = [call.value(2)], shape[partial[0]]
+    if start > 0:
+        parts.insert(0, call.source.slice(call.x, axis, 0, start, 1, f"{call.name}.before"))
+    if stop < size:
+        parts.append(call.source.slice(call.x, axis, stop, size, 1, f"{call.name}.behind"))
+    return call.source.concat(parts, axis, call.name)
+
+
 def _same(call: Call) -> str:
     return call.x
 
@@ -113,5 +139,6 @@ MOVE_HANDLERS: Mapping[str, Handler] = {
     "Slice": _slice,
     "Gather": _gather,
     "Split": _split,
+    "ScatterND": _scatter_nd,
     "Identity": _same,
 }

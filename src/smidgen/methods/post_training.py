@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,8 @@ from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph, Node
 from smidgen.lower.grids import declared_grids, grid_owners, with_grids
 from smidgen.methods.step import Context
-from smidgen.probe.calibration import calibrate
+from smidgen.probe.calibration import batch_size, calibrate
 
-BATCH = 64
 NOTABLE_MERGED = 0.1  # the share of thresholds that coincide from which on trees lose accuracy
 WEIGHTED = ("linear", "conv")
 STORED = (*WEIGHTED, "embedding")
@@ -28,6 +27,18 @@ def calibration_samples(step: str, ctx: Context, count: int) -> Dataset:
     return train.take(ctx.rng().permutation(len(train))[:count])
 
 
+def calibration_batches(graph: Graph, samples: Dataset, ctx: Context) -> Iterator[Dataset]:
+    """`samples` in batches that suit the network's size, read one by one.
+
+    The context hears how far this is, as the beginning of whatever its step does.
+    """
+    done = 0
+    for batch in samples.batches(batch_size(graph)):
+        yield batch
+        done += len(batch)
+        ctx.report(0.0, f"calibration: {done} of {len(samples)} samples")
+
+
 def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: RangeRule, ctx: Context) -> Graph:
     """`graph` (canonical) with a grid for every activation: its own where it has one, else calibrated."""
     kept = declared_grids(graph)
@@ -36,7 +47,7 @@ def with_activation_grids(graph: Graph, samples: Dataset, bits: int, rule: Range
         ctx.notes.append(f"{len(kept)} activations have grids already, which stay")
     if not missing:
         return graph
-    batches = (batch.x for batch in samples.batches(BATCH))
+    batches = (batch.x for batch in calibration_batches(graph, samples, ctx))
     gridded = with_grids(graph, {**calibrate(graph, batches, bits, rule, ctx.seed), **kept})
     ctx.notes.extend(note for node in gridded.nodes if (note := _merged_thresholds(gridded, node)))
     return gridded

@@ -45,7 +45,7 @@ def fit(splits: Splits, strengths: Sequence[float] = (0.001, 0.01, 0.1), seed: i
 
     weight, bias = max(candidates, key=gain)
     builder = GraphBuilder("linear")
-    flat = builder.input("input", splits.train.x.shape[1:])
+    flat = builder.input("input", splits.train.inputs.shape[1:])
     if len(builder.shape(flat)) > 1:
         flat = builder.flatten(flat)
     return builder.graph(builder.linear(flat, weight, bias, "logits"))

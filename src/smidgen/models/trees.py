@@ -38,7 +38,7 @@ def fit(splits: Splits, name: str, seed: int = 0) -> Graph:
     x, y = splits.train.x[rows].reshape(len(rows), -1), splits.train.y[rows]
     model = _ESTIMATORS[name](_ensembles(name), splits.classes, seed)
     model.fit(x, y if splits.classes is not None else y[:, 0])
-    return replace(_taking(load_estimator(model), splits.train.x.shape[1:]), name=name)
+    return replace(_taking(load_estimator(model), splits.train.inputs.shape[1:]), name=name)
 
 
 def _check_targets(splits: Splits, name: str) -> None:

@@ -1,6 +1,7 @@
 """Streaming statistics of activations: what ranges the values of a network take on calibration data.
 
-Memory does not grow with the number of samples: minima, maxima and a fixed-size random reservoir a value.
+Memory does not grow with the number of samples: few are run at once, and what stays is minima, maxima and a
+fixed-size random reservoir a value.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.scan import carried_states
 from smidgen.lower.grids import fixed_grids, grid_owners, wide_owners
 from smidgen.numerics import Array
+from smidgen.probe.parallel import ordered_map, thread_count
 from smidgen.run.float_ops import run_float
 
+Batch = Array | tuple[Array, ...]
+
 RESERVOIR = 8192
+MAX_BATCH = 64
+BATCH_BYTES = 128 << 20  # of activations and unrolled windows, about, of one layer
 
 
 @dataclass
@@ -33,17 +39,25 @@ class Range:
 
     def update(self, x: Array, rng: np.random.Generator) -> None:
         flat = np.asarray(x, dtype=np.float32).ravel()
-        flat = flat[np.isfinite(flat)]  # where a function has no value, integers saturate
-        if not flat.size:
-            return
-        self.lo, self.hi = min(self.lo, float(flat.min())), max(self.hi, float(flat.max()))
+        lo, hi = float(flat.min()), float(flat.max())
+        if not np.isfinite(hi - lo):
+            flat = flat[np.isfinite(flat)]  # where a function has no value, integers saturate
+            if not flat.size:
+                return
+            lo, hi = float(flat.min()), float(flat.max())
         kept = flat if flat.size <= RESERVOIR else rng.choice(flat, RESERVOIR, replace=False)
+        self.merge(Range(lo, hi, flat.size, kept), rng)
+
+    def merge(self, other: Range, rng: np.random.Generator) -> None:
+        """Take in what another one has seen."""
+        if not other.seen:
+            return
+        self.lo, self.hi = min(self.lo, other.lo), max(self.hi, other.hi)
         # Old and new entries keep shares proportional to how much data each stands for.
-        share = self.seen / (self.seen + flat.size)
+        share = self.seen / (self.seen + other.seen)
         old = self.sample[: round(RESERVOIR * share)] if self.seen else self.sample
-        room = RESERVOIR - old.size
-        self.sample = rng.permutation(np.concatenate([old, kept[:room]]))
-        self.seen += flat.size
+        self.sample = rng.permutation(np.concatenate([old, other.sample[: RESERVOIR - old.size]]))
+        self.seen += other.seen
 
     def wide_grid(self) -> Grid:
         """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
@@ -61,32 +75,60 @@ class Range:
 
 
 def calibrate(
-    graph: Graph,
-    batches: Iterable[Array | Sequence[Array]],
-    bits: int,
-    rule: RangeRule = "minmax",
-    seed: int = 0,
+    graph: Graph, batches: Iterable[Batch], bits: int, rule: RangeRule = "minmax", seed: int = 0
 ) -> dict[str, Grid]:
     """Grids by owner (see `lower.grids`) for a float graph in canonical form, from batches [n, ...].
 
-    A batch is the first input, or one array for each: a stream's come from `run.stream.run_stream`.
+    A batch of a graph with several inputs is a tuple of arrays; inputs that it leaves out start at rest.
+    Batches run on several threads (`thread_count`) and are read no faster than they run; the result does not
+    depend on the number of threads.
     """
-    rng = np.random.default_rng(seed)
     wanted = set(grid_owners(graph).values()) - set(fixed_grids(graph))
     ranges = {name: Range() for name in sorted(wanted)}
+    rng = np.random.default_rng(seed)
+
+    def look(numbered: tuple[int, Batch]) -> dict[str, Range]:
+        number, batch = numbered
+        return _ranges_of(graph, batch, wanted, np.random.default_rng((seed, number)))
+
+    for found in ordered_map(look, enumerate(batches), thread_count()):
+        for name in sorted(found):
+            ranges[name].merge(found[name], rng)
+    wide = wide_owners(graph)
+    return {
+        name: found.wide_grid() if name in wide else found.grid(bits, rule) for name, found in ranges.items()
+    }
+
+
+def batch_size(graph: Graph) -> int:
+    """How many samples to run at once: 64, fewer where a layer's activations are large."""
+    largest = max((_layer_bytes(graph, node) for node in graph.walk()), default=1)
+    return int(min(max(BATCH_BYTES // max(largest, 1), 1), MAX_BATCH))
+
+
+def _layer_bytes(graph: Graph, node: Node) -> int:
+    """Float32 bytes of a layer's inputs and outputs for a sample, and of unrolled windows."""
+    ports = [graph.values[name].size for name in (*node.inputs, *node.outputs) if name in graph.values]
+    unrolled = 0
+    if node.op == "conv" and node.output in graph.values:
+        shape = graph.weights[node.params["weight"]].shape
+        depthwise = node.attrs["groups"] == shape[0]
+        unrolled = 0 if depthwise else graph.values[node.output].size // shape[0] * int(np.prod(shape[1:]))
+    return 4 * (sum(ports) + unrolled)
+
+
+def _ranges_of(graph: Graph, batch: Batch, wanted: set[str], rng: np.random.Generator) -> dict[str, Range]:
+    """What the wanted values take on one batch."""
+    found: dict[str, Range] = {}
     carried = carried_states(graph)
 
     def watch(node: Node, outputs: Sequence[Array]) -> None:
         for name, array in zip(node.outputs, outputs, strict=True):
             if (owner := carried.get(name, name)) in wanted:
-                ranges[owner].update(array, rng)
+                found.setdefault(owner, Range()).update(array, rng)
 
-    for batch in batches:
-        for name, given in zip(graph.inputs, (batch,) if isinstance(batch, np.ndarray) else batch):
-            if name in wanted:
-                ranges[name].update(given, rng)
-        run_float(graph, batch, watch)
-    wide = wide_owners(graph)
-    return {
-        name: found.wide_grid() if name in wide else found.grid(bits, rule) for name, found in ranges.items()
-    }
+    for name, array in zip(graph.inputs, (batch,) if isinstance(batch, np.ndarray) else batch):
+        if name in wanted:
+            found.setdefault(name, Range()).update(array, rng)
+    run_float(graph, batch, watch)
+    return found

@@ -44,7 +44,10 @@ def constant(site: Site, x: Sequence[Array]) -> Array:
 
 
 def _biased(site: Site, y: Array) -> Array:
-    return y + site.weights["bias"] if "bias" in site.weights else y
+    """`y`, which is the caller's own, with the bias added in place."""
+    if "bias" in site.weights:
+        y += site.weights["bias"]
+    return y
 
 
 def _linear(site: Site, x: Sequence[Array]) -> Array:

@@ -43,19 +43,32 @@ def convolve(
 ) -> Array:
     """[n, *space, C] with weight [O, *k, C/groups] -> [n, *out, O], by one matrix product a group."""
     kernel = weight.shape[1:-1]
-    view = windows(x, kernel, stride, padding, dilation, 0)
-    lead = view.shape[: 1 + len(kernel)]
     per_in, per_out = weight.shape[-1], weight.shape[0] // groups
-    if per_in == 1 and per_out == 1:  # depthwise: a weighted sum over the window, no matrix product
-        taps = np.moveaxis(weight[..., 0], 0, -1)
-        axes = tuple(range(len(lead), len(lead) + len(kernel)))
-        return np.asarray((view * taps).sum(axis=axes, dtype=x.dtype))
+    view = windows(x, kernel, stride, padding, dilation, 0)
+    if per_in == 1 and per_out == 1:
+        return _depthwise(view, weight[..., 0])
     parts = []
     for g in range(groups):
         filters = weight[g * per_out : (g + 1) * per_out].reshape(per_out, -1)
-        columns = view[..., g * per_in : (g + 1) * per_in].reshape(*lead, filters.shape[1])
-        parts.append(columns @ filters.T)
-    return parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+        columns = view[..., g * per_in : (g + 1) * per_in].reshape(-1, filters.shape[1])
+        parts.append(columns @ filters.T)  # of two matrices: NumPy multiplies stacks of them one by one
+    joined = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
+    return joined.reshape(*view.shape[: 1 + len(kernel)], -1)
+
+
+def _depthwise(view: Array, weight: Array) -> Array:
+    """[n, *out, *kernel, C] with weight [C, *kernel] -> [n, *out, C]: tap by tap, a sample at a time.
+
+    One sample's sums and products stay in the cache, where all windows side by side would not.
+    """
+    taps = np.ascontiguousarray(np.moveaxis(weight, 0, -1))
+    total = np.zeros((*view.shape[: weight.ndim], view.shape[-1]), dtype=view.dtype)
+    product = np.empty(total.shape[1:], dtype=view.dtype)
+    for sample, y in zip(view, total, strict=True):
+        for tap in np.ndindex(*taps.shape[:-1]):
+            np.multiply(sample[(..., *tap, slice(None))], taps[tap], out=product)
+            y += product
+    return total
 
 
 def window_counts(

@@ -126,7 +126,7 @@ class ArtifactEvaluator:
         found = dict(run.measurements)
         if self._target.kind == "host" and not self._data.synthetic:
             artifact = SmgArtifact(folder / FILE_NAME)
-            sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
+            sample = quantized_inputs(artifact.graph, self._data.validation.head(1).x)
             times = latency(partial(artifact.run, sample), LATENCY_REPEATS)
             rate = throughput(lambda size: artifact.run(sample.repeat(size, axis=0)), BATCHES, BATCH_REPEATS)
             found |= {m.name: m for m in (*times, rate)}
@@ -164,7 +164,7 @@ class ArtifactEvaluator:
     def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
         if self._target.kind == "host":
             return [_host_ram(artifact.graph)]
-        sample = quantized_inputs(artifact.graph, self._data.validation.x[:1])
+        sample = quantized_inputs(artifact.graph, self._data.validation.head(1).x)
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
         CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from smidgen.formats import Affine
+from smidgen.graph import GraphBuilder
 from smidgen.lower import artifact_class, lower
 from smidgen.methods.post_training import weight_names
 from smidgen.methods.quantize.weights import WeightQuantization
@@ -35,3 +36,17 @@ def test_the_lowered_network_is_weight_only_and_the_reference_computes_with_real
 def test_bits_out_of_range_are_refused(bits: int) -> None:
     with pytest.raises(ValueError, match="2 to 8"):
         WeightQuantization(bits=bits)
+
+
+def test_depthwise_filters_may_have_more_bits() -> None:
+    b = GraphBuilder("separable")
+    x = b.input("x", (6, 6, 8))
+    rng = np.random.default_rng(0)
+    x = b.conv(x, rng.normal(size=(8, 3, 3, 1)).astype(np.float32), groups=8, name="depthwise")
+    x = b.conv(x, rng.normal(size=(4, 1, 1, 8)).astype(np.float32), name="pointwise")
+    graph = b.graph([x])
+    made = WeightQuantization(bits=4, depthwise_bits=8).apply(graph, Context(None, graph))
+    assert {name: fmt.bits for name, fmt in made.weights.items() if isinstance(fmt, Affine)} == {
+        "depthwise.weight": 8,
+        "pointwise.weight": 4,
+    }

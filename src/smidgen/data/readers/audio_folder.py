@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.data.readers.class_folders import list_classes
-from smidgen.data.readers.media import stack
+from smidgen.data.readers.media import rows_of
 from smidgen.data.readers.recordings import REMEDY, AudioDecoder, shaped
 from smidgen.data.readers.request import Found, Request
 
@@ -22,7 +22,7 @@ def read(request: Request) -> Found:
     listing, arrays = list_classes(root, SUFFIXES), {}
     for part, files in listing.files.items():
         end = f"_{part}" if part else ""
-        x = stack(((str(file), file) for file in files), len(files), decode, str(root), REMEDY)
+        x = rows_of(files, decode, str(root), REMEDY)
         arrays[f"x{end}"] = shaped(x, request)
         arrays[f"y{end}"] = np.array(listing.labels[part], np.int64)
     count, classes = sum(map(len, listing.files.values())), len(listing.names)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.data.readers.class_folders import list_classes
-from smidgen.data.readers.images import REMEDY, ImageDecoder, channels_first
-from smidgen.data.readers.media import stack
+from smidgen.data.readers.images import REMEDY, ImageDecoder, channels_first, with_channels_first
+from smidgen.data.readers.media import rows_of
 from smidgen.data.readers.request import Found, Request
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -14,6 +14,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 
 def read(request: Request) -> Found:
     """`x` float32 [n, H, W, C] in 0..1 ([n, C, H, W] where the network takes that), `y` by folder.
+
+    Many images become rows that are decoded when they are needed.
 
     Raises BadInput. MissingExtra: Pillow is not installed.
     """
@@ -23,9 +25,9 @@ def read(request: Request) -> Found:
     layout = "hwc"
     for part, files in listing.files.items():
         end = f"_{part}" if part else ""
-        x = stack(((str(file), file) for file in files), len(files), decode, str(root), REMEDY)
+        x = rows_of(files, decode, str(root), REMEDY)
         if channels_first(x, request):
-            layout, x = "chw", np.ascontiguousarray(np.moveaxis(x, -1, 1))
+            layout, x = "chw", with_channels_first(x)
         arrays[f"x{end}"] = x
         arrays[f"y{end}"] = np.array(listing.labels[part], np.int64)
     count = sum(map(len, listing.files.values()))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from smidgen.data.readers.media import Blob, check_size
 from smidgen.data.readers.request import Request
+from smidgen.data.rows import Inputs, Rows
 from smidgen.errors import BadInput, MissingExtra, SmidgenError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -88,7 +89,7 @@ def _check(name: str, image: Any, channels: int | None) -> None:
         raise BadInput(name, "16 bits of grey", "channels=3 is for images of 8 bits", "Drop channels=3")
 
 
-def channels_first(x: npt.NDArray[np.float32], request: Request) -> bool:
+def channels_first(x: Inputs, request: Request) -> bool:
     """Whether images [n, H, W, C] are to become [n, C, H, W]: asked for, or what the network takes.
 
     Raises BadInput for a layout that is not known.
@@ -100,6 +101,13 @@ def channels_first(x: npt.NDArray[np.float32], request: Request) -> bool:
     if layout is None and request.shape is not None:
         return request.shape == (channels, height, width) != (height, width, channels)
     return layout == "chw"
+
+
+def with_channels_first(x: Inputs) -> Inputs:
+    """[n, H, W, C] -> [n, C, H, W]."""
+    if isinstance(x, Rows):
+        return x.changed(lambda image: np.moveaxis(image, -1, 0))
+    return np.ascontiguousarray(np.moveaxis(x, -1, 1))
 
 
 def _pillow() -> Any:

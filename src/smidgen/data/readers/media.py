@@ -1,13 +1,14 @@
-"""Many encoded files → one float32 array, its memory known before it is taken."""
+"""Many encoded files → one float32 array, its memory known first, or rows decoded when needed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from smidgen.data.rows import Rows
 from smidgen.errors import BadInput
 from smidgen.limits import LIMIT, decoded_bytes_limit
 from smidgen.units import format_bytes
@@ -17,6 +18,7 @@ Blob = bytes | Path
 Decode = Callable[[str, Blob], Floats]  # (how errors call it, contents) -> one sample
 
 MAX_ITEM_BYTES = 256 << 20  # of one encoded file
+KEPT_BYTES = 256 << 20  # decoded files that take more are decoded again whenever they are needed
 
 
 def stack(items: Iterable[tuple[str, Blob]], count: int, decode: Decode, where: str, remedy: str) -> Floats:
@@ -30,9 +32,8 @@ def stack(items: Iterable[tuple[str, Blob]], count: int, decode: Decode, where: 
         sample = decode(name, blob)
         if stacked is None:
             first, stacked = name, _room(count, sample, where)
-        elif sample.shape != stacked.shape[1:]:
-            found = f"{_show(sample.shape)}, {first} {_show(stacked.shape[1:])}"
-            raise BadInput(name, f"its shape is {found}", "all must have one shape", remedy)
+        else:
+            _check_shape(name, sample, first, stacked.shape[1:], remedy)
         if filled == count:
             raise BadInput(where, f"more than the {count} rows that it claims", "", "Write the file again")
         stacked[filled] = sample
@@ -40,6 +41,28 @@ def stack(items: Iterable[tuple[str, Blob]], count: int, decode: Decode, where: 
     if stacked is None or filled < count:
         raise BadInput(where, f"{filled} of {count} samples", "all are needed")
     return stacked
+
+
+def rows_of(files: Sequence[Path], decode: Decode, where: str, remedy: str) -> Floats | Rows:
+    """All files decoded, where that is small; else every file is looked at once and rows decode when needed.
+
+    Raises BadInput as `stack` does.
+    """
+    if not files:
+        raise BadInput(where, "0 of 0 samples", "all are needed")
+    first = decode(str(files[0]), files[0])
+    if len(files) * first.nbytes <= KEPT_BYTES:
+        return stack(((str(file), file) for file in files), len(files), decode, where, remedy)
+    for file in files[1:]:
+        _check_shape(str(file), decode(str(file), file), str(files[0]), first.shape, remedy)
+    paths = tuple(files)
+    return Rows(lambda n: decode(str(paths[n]), paths[n]), first.shape, np.arange(len(paths)), where)
+
+
+def _check_shape(name: str, sample: Floats, first: str, shape: tuple[int, ...], remedy: str) -> None:
+    if sample.shape != shape:
+        found = f"{_show(sample.shape)}, {first} {_show(shape)}"
+        raise BadInput(name, f"its shape is {found}", "all must have one shape", remedy)
 
 
 def check_size(name: str, blob: Blob) -> None:

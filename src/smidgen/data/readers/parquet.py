@@ -16,6 +16,7 @@ from smidgen.data.readers.labels import encode, targets_of
 from smidgen.data.readers.media import Blob, stack
 from smidgen.data.readers.parquet_sizes import sizes_of
 from smidgen.data.readers.request import Found, Request
+from smidgen.data.rows import Inputs
 from smidgen.errors import BadInput, MissingExtra
 
 BATCH_ROWS = 64  # encoded files of so many rows are in memory at once
@@ -46,7 +47,7 @@ def _found(
     parts: Mapping[str, Raw],
     columns: Columns,
     hint: tuple[str, ...],
-    finish: Callable[[Array], Array],
+    finish: Callable[[Array], Inputs],
     request: Request,
 ) -> Found:
     """Numbers for labels and groups, the same in all parts, and the parts' arrays under their names."""
@@ -101,7 +102,7 @@ def open_table(file: Path) -> Any:
 
 def _media(
     request: Request, columns: Columns
-) -> tuple[Callable[[str, Blob], Array] | None, Callable[[Array], Array], str]:
+) -> tuple[Callable[[str, Blob], Array] | None, Callable[[Array], Inputs], str]:
     """How a cell becomes a sample (None: numbers), how all are laid out, what helps if they differ."""
     if columns.kind == "image":
         request.allow("image", "label", "group", "split", "resize", "channels", "layout")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from smidgen.data.readers.media import Blob, check_size
 from smidgen.data.readers.request import Request
+from smidgen.data.rows import Inputs, Rows
 from smidgen.errors import BadInput, MissingExtra, SmidgenError
 
 MAX_FRAMES = 60_000_000  # of one recording, from its header: twenty minutes at 48 kHz
@@ -69,11 +70,14 @@ class AudioDecoder:
             raise BadInput(name, found, "all must have one rate", "Resample the recordings first")
 
 
-def shaped(x: npt.NDArray[np.float32], request: Request) -> npt.NDArray[np.float32]:
+def shaped(x: Inputs, request: Request) -> Inputs:
     """[n, T, 1], or [n, T] or [n, 1, T] where the network takes that."""
     length = x.shape[1]
     plain = ((length,), (1, length), (1, length, 1), (1, 1, length))
-    return x.reshape(len(x), *request.shape) if request.shape in plain else x
+    wanted = request.shape
+    if wanted is None or wanted not in plain:
+        return x
+    return x.changed(lambda sound: sound.reshape(wanted)) if isinstance(x, Rows) else x.reshape(-1, *wanted)
 
 
 def _soundfile() -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from smidgen.methods.factorize._ranks import (
     factored,
     has_grids,
 )
-from smidgen.methods.post_training import BATCH, calibration_samples
+from smidgen.methods.post_training import calibration_batches, calibration_samples
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import Array
@@ -66,7 +66,8 @@ class ResponsePCA(Step):
             ctx.notes.append(f"{self.name}: no plain layer holds float weights, nothing changes")
             return graph
         ctx.report(0.0, f"responses of {len(layers)} layers")
-        moments = response_moments(graph, layers, calibration_samples(self.name, ctx, self.samples))
+        samples = calibration_samples(self.name, ctx, self.samples)
+        moments = response_moments(graph, layers, calibration_batches(graph, samples, ctx))
         splits = {name: principal(single[name], moments[node]) for node, name in layers.items()}
         share = chosen_share(splits.values(), self.keep, self.by)
         changed = factored(splits, share, self.name, ctx.notes)
@@ -98,7 +99,9 @@ class Moments:
         return centred
 
 
-def response_moments(graph: Graph, layers: Mapping[str, str], samples: Dataset) -> dict[str, Moments]:
+def response_moments(
+    graph: Graph, layers: Mapping[str, str], batches: Iterable[Dataset]
+) -> dict[str, Moments]:
     """Of the outputs of the nodes that `layers` names, over samples and positions."""
     found: dict[str, Moments] = {}
 
@@ -110,7 +113,7 @@ def response_moments(graph: Graph, layers: Mapping[str, str], samples: Dataset) 
             seen.total += y.sum(axis=0)
             seen.squares += y.T @ y
 
-    for batch in samples.batches(BATCH):
+    for batch in batches:
         run_float(graph, batch.x, watch)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from smidgen.data.dataset import Dataset
 from smidgen.formats import Dense
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import SCANS
-from smidgen.methods.post_training import BATCH, WEIGHTED, calibration_samples, unrounded
+from smidgen.methods.post_training import WEIGHTED, calibration_batches, calibration_samples, unrounded
 from smidgen.methods.space import Space
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import Array
@@ -59,7 +59,7 @@ class BiasCorrection(Step):
         if not errors:
             ctx.notes.append(f"{self.name}: no layer has weights that were just rounded, nothing changes")
             return graph
-        return _with_biases(graph, mean_shifts(graph, errors, samples))
+        return _with_biases(graph, mean_shifts(graph, errors, calibration_batches(graph, samples, ctx)))
 
     def space(self, graph: Graph) -> Space:
         return {}
@@ -78,7 +78,7 @@ def rounding_errors(graph: Graph) -> dict[str, npt.NDArray[np.float32]]:
 
 
 def mean_shifts(
-    graph: Graph, errors: Mapping[str, npt.NDArray[np.float32]], samples: Dataset
+    graph: Graph, errors: Mapping[str, npt.NDArray[np.float32]], batches: Iterable[Dataset]
 ) -> dict[str, Vector]:
     """E[(W - Q) x] over samples and positions, [O] by layer, for the layers whose weights are in `errors`."""
     sums: dict[str, Vector] = {}
@@ -98,7 +98,7 @@ def mean_shifts(
 
     functions = {op: watched(f) if op in WEIGHTED else f for op, f in FLOAT_FUNCTIONS.items()}
     floats = {name: unrounded(weight) for name, weight in graph.weights.items()}
-    for batch in samples.batches(BATCH):
+    for batch in batches:
         interpret_chunks(graph, batch.x, functions, floats.__getitem__)
     return {name: total / counts[name] for name, total in sums.items()}
 

@@ -15,7 +15,7 @@ from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph, Node
 from smidgen.lower.grids import declared_grids, fused_activation, grid_owners, with_grids
-from smidgen.methods.post_training import BATCH, calibration_samples, unrounded
+from smidgen.methods.post_training import calibration_batches, calibration_samples, unrounded
 from smidgen.methods.space import Space
 from smidgen.methods.step import Context, Needs, Stage, Step
 from smidgen.probe.calibration import calibrate
@@ -113,7 +113,7 @@ class LayerQuantization(Step):
             ctx.notes.append(f"{self.name}: the output of {self.layer} has no grid, nothing changes")
             return graph
         samples = calibration_samples(self.name, ctx, self.samples)
-        batches = (batch.x for batch in samples.batches(BATCH))
+        batches = (batch.x for batch in calibration_batches(graph, samples, ctx))
         bits = self.activation_bits or old.bits
         new = calibrated_grid(graph, owner, batches, bits, self.activation_rule or "minmax", ctx.seed)
         return graph if new == old else with_grids(graph, {**declared_grids(graph), owner: new})

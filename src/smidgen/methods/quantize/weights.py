@@ -30,6 +30,9 @@ class WeightQuantization(Step):
         bits: 2..8.
         granularity: one scale per `tensor`, `channel`, or `group` of `group_size` weights.
         rule: how ranges are chosen: minmax, percentile, mse.
+        group_size: weights that share a scale, where the granularity is `group`.
+        depthwise_bits: of convolutions whose filters see one channel each (0: like the others). They hold few
+            weights, and no sum over channels averages their rounding.
     """
 
     stage: ClassVar[Stage] = Stage.VALUES
@@ -39,10 +42,13 @@ class WeightQuantization(Step):
     granularity: Granularity = "channel"
     rule: RangeRule = "minmax"
     group_size: int = 32
+    depthwise_bits: int = 0
 
     def __post_init__(self) -> None:
         if not 2 <= self.bits <= 8:
             raise ValueError(f"bits must be 2 to 8, not {self.bits}")
+        if self.depthwise_bits and not 2 <= self.depthwise_bits <= 8:
+            raise ValueError(f"depthwise_bits must be 0 or 2 to 8, not {self.depthwise_bits}")
 
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         folded = canonical(graph)
@@ -50,7 +56,8 @@ class WeightQuantization(Step):
         if not names:
             ctx.notes.append(f"{self.name}: no layer holds float weights, nothing changes")
             return graph
-        return folded.with_weights(quantized_weights(folded, dict.fromkeys(names, self.bits), self._fit))
+        bits = {name: self._bits_of(folded.weights[name].shape) for name in names}
+        return folded.with_weights(quantized_weights(folded, bits, self._fit))
 
     def space(self, graph: Graph) -> Space:
         return {
@@ -58,6 +65,10 @@ class WeightQuantization(Step):
             "granularity": Choice(("channel", "group")),
             "rule": Choice(("minmax", "mse")),
         }
+
+    def _bits_of(self, shape: tuple[int, ...]) -> int:
+        depthwise = len(shape) > 2 and shape[-1] == 1 < shape[0]
+        return self.depthwise_bits if depthwise and self.depthwise_bits else self.bits
 
     def _fit(self, dense: npt.NDArray[np.float32], bits: int) -> Format:
         return Affine.fit(dense, bits, self.granularity, True, self.rule, self.group_size)

@@ -1,0 +1,113 @@
+"""`smidgen inspect`: what a file or a model consists of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from smidgen.codec.inspect import FileReport
+    from smidgen.graph import Graph
+
+
+def inspect(
+    file: Path = typer.Argument(help="A .smg file, or a model: .onnx, .pt2, package.module:name."),
+    weight: str | None = typer.Option(None, "--weight", "-w", help="Print this weight's values."),
+) -> None:
+    """Show what is in a file: every weight, its format, and where the bytes go.
+
+    Of a model: its operators and their cost, and what stays a float island, with reason and remedy.
+
+    Examples:
+
+      smidgen inspect model.onnx
+
+      smidgen inspect chosen/model.smg
+
+      smidgen inspect chosen/model.smg --weight conv1.weight
+    """
+    from rich.console import Console
+
+    from smidgen.codec.container import read_smg
+    from smidgen.codec.inspect import inspect_smg
+
+    console = Console()
+    if file.suffix != ".smg" and weight is None:
+        _print_coverage(model_graph(str(file)), str(file), console)
+    elif weight is not None:
+        console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
+    else:
+        _print_weights(inspect_smg(file), str(file), console)
+
+
+def _print_weights(found: FileReport, title: str, console: Console) -> None:
+    from smidgen.cli.tables import table
+
+    sizes = ("float32", "packed", "coded")
+    made = table(f"{title}, sizes in bytes", "weight", "format", "shape", "coder", *sizes, right=sizes)
+    for row in found.weights:
+        made.add_row(
+            ", ".join(row.names),
+            row.label if any(map(str.isdigit, row.label)) else f"{row.label}{row.bits}",
+            "x".join(map(str, row.shape)),
+            "+".join(dict.fromkeys(leaf.coder for leaf in row.leaves)),
+            *(f"{n:,}" for n in (row.float32_bytes, row.packed_bytes, row.coded_bytes)),
+        )
+    console.print(made)
+    console.print(
+        f"{found.file_bytes:,} bytes = {found.stream_bytes:,} weights + {found.structure_bytes:,} structure "
+        f"+ {found.header_bytes:,} header",
+        highlight=False,
+    )
+
+
+def _print_coverage(graph: Graph, title: str, console: Console) -> None:
+    from smidgen.cli.tables import table
+    from smidgen.measure.coverage import coverage
+
+    found = coverage(graph)
+    numbers = ("nodes", "MACs", "other operations", "weight bytes")
+    made = table(f"{title}, for one sample", "operator", *numbers, right=numbers)
+    for use in found.operators:
+        cells = (use.count, use.macs, use.elements, use.weight_bytes)
+        made.add_row(use.op, *(f"{n:,}" for n in cells))
+    console.print(made)
+    console.print(
+        f"{found.captured_share:.0%} of the nodes are captured; {len(found.islands)} are float islands, "
+        "which the runtime that they came from executes.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.islands:
+        listed = table("islands", "where", "operator", "why", "what to do")
+        for island in found.islands:
+            listed.add_row(island.node, island.source, island.reason, island.remedy)
+        console.print(listed)
+
+
+def _weight_text(graph: Graph, name: str) -> str:
+    import numpy as np
+
+    from smidgen.errors import BadInput
+
+    if name not in graph.weights:
+        raise BadInput("weight", f"there is no {name!r}", f"the file has {', '.join(graph.weights)}")
+    fmt = graph.weights[name]
+    return (
+        f"{name}: {fmt.label} {list(fmt.shape)}\n{np.array2string(fmt.decode(), threshold=200, precision=5)}"
+    )
+
+
+def model_graph(model: str) -> Graph:
+    """The network of a task, a .smg file or a model. Raises BadInput and BadFile."""
+    from smidgen.codec.container import read_smg
+    from smidgen.load import load
+    from smidgen.tasks.task import is_task, load_task
+
+    if is_task(model):
+        return load_task(model).model()
+    return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
