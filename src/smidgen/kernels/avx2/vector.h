@@ -65,7 +65,7 @@ SMG_INLINE smg_vec smg_weights(const smg_w *w) {
     return _mm256_loadu_si256((const __m256i *)w);
 }
 
-SMG_INLINE smg_vec smg_spread(const smg_x *x) {
+SMG_INLINE smg_vec smg_repeat(const smg_x *x) {
     int32_t two;
     __builtin_memcpy(&two, x, 4);
     return _mm256_set1_epi32(two);

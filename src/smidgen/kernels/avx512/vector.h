@@ -69,7 +69,7 @@ SMG_INLINE smg_vec smg_weights(const smg_w *w) {
     return _mm512_loadu_si512(w);
 }
 
-SMG_INLINE smg_vec smg_spread(const smg_x *x) {
+SMG_INLINE smg_vec smg_repeat(const smg_x *x) {
     int32_t four;
     __builtin_memcpy(&four, x, 4);
     return _mm512_set1_epi32(four);
