@@ -94,7 +94,7 @@ SMG_INLINE void smg_tile(const int rows, const int blocks, const int wide, const
                     weights[b] = smg_weights(w + b * size);
 #pragma GCC unroll 12
                 for (int r = 0; r < rows; r++) {
-                    const smg_vec value = smg_spread(at + (size_t)r * step);
+                    const smg_vec value = smg_repeat(at + (size_t)r * step);
 #pragma GCC unroll 4
                     for (int b = 0; b < blocks; b++)
                         sum[r][b] = smg_multiply_add(sum[r][b], value, weights[b]);
