@@ -53,12 +53,19 @@ def factorized() -> Graph:
     body = GraphBuilder("body")
     x, h = body.input("body.x", (FEATURES,)), body.input("body.h", (5,))
     terms = [
-        body.linear(body.linear(x, rng.standard_normal((2, FEATURES)), None, "v"), rng.standard_normal((5, 2)), None, "u"),
+        body.linear(
+            body.linear(x, rng.standard_normal((2, FEATURES)), None, "v"),
+            rng.standard_normal((5, 2)),
+            None,
+            "u",
+        ),
         body.linear(h, rng.standard_normal((5, 5)) * 0.3, None, "r"),
     ]
     following = body.op("tanh", [body.op("add", terms, name="sum")], name="next")
     builder = GraphBuilder("factorized")
-    sequence, *_ = builder.scan(builder.input("x", (6, FEATURES)), body.graph([following, following]), name="layer")
+    sequence, *_ = builder.scan(
+        builder.input("x", (6, FEATURES)), body.graph([following, following]), name="layer"
+    )
     return builder.graph(builder.op("mean", [sequence], axes=(0,), keepdims=False))
 
 

@@ -72,7 +72,11 @@ def _joins_of(program: Program, reads: Reads, block: Block) -> list[_Join]:
     groups: dict[object, list[int]] = {}
     for number in inside:
         call = program.calls[number]
-        if call.kernel in LINEAR and dict(call.args)["rows"] == 1 and _movable(program, reads, number, inside):
+        if (
+            call.kernel in LINEAR
+            and dict(call.args)["rows"] == 1
+            and _movable(program, reads, number, inside)
+        ):
             alike = tuple((key, v) for key, v in call.args if key not in ("out", "per_channel"))
             key = (call.kernel, alike, call.pointers[0], reads.seen(number, 0))
             groups.setdefault(key, []).append(number)
