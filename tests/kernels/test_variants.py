@@ -1,4 +1,4 @@
-"""Kernels of every instruction set against the portable ones, on shapes with several blocks, tiles and tails."""
+"""Kernels of every instruction set against the portable ones: several blocks, tiles and tails."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ static inline __mmask16 smg_first(int32_t n) {
     return n < LANES ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff;
 }
 
-/* `n` (1..LANES) values from element `i` on, int16 where `wide`. Masks are for the last ones only: what a masked
- * store wrote can't be forwarded to the load of the next kernel. */
+/* `n` (1..LANES) values from element `i` on, int16 where `wide`. Masks are for the last ones only: they
+ * cost more, and what a masked store wrote may not be forwarded to the load of the next kernel. */
 SMG_INLINE smg_vec smg_values(const void *x, int32_t wide, size_t i, int32_t n) {
     if (wide) {
         const int16_t *at = (const int16_t *)x + i;
