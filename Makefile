@@ -7,8 +7,8 @@ DATA := $(abspath ../shared/data)
 ifneq ($(wildcard $(DATA)/.),)
 export SMIDGEN_DATA ?= $(DATA)
 endif
-SOURCES := $(wildcard src/smidgen/kernels/c/*.[ch] src/smidgen/kernels/native/*.cpp) CMakeLists.txt pyproject.toml
-C_FILES := $(wildcard src/smidgen/kernels/c/*.[ch] src/smidgen/kernels/native/*.cpp)
+C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/native/*.[ch]pp)
+SOURCES := $(C_FILES) CMakeLists.txt pyproject.toml
 
 .PHONY: demo test check format bench clean
 

@@ -197,6 +197,15 @@ def test_unread_code_is_refused(code) -> None:
         load("long", np.append(code[0], np.int32(0)), code[1])
 
 
+def test_a_loop_that_moves_no_pointer_is_refused(code) -> None:
+    """It could run for years."""
+    endless = code[0].copy()
+    assert endless[7] == 1  # turns of the first block, behind the header of one input and one output
+    endless[7] = 2**31 - 1
+    with pytest.raises(BadFile, match="moves no pointer"):
+        load("endless", endless, code[1])
+
+
 def test_another_version_is_refused(code) -> None:
     newer = code[0].copy()
     newer[0] += 1

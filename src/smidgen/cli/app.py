@@ -42,7 +42,10 @@ for module in (search, artifacts, compare, lists):
 def options(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
     """Makes a trained network fit the device you have, and proves it on the artifact."""
     if version:
+        from smidgen.run.isa import chosen_isa
+
         typer.echo(f"smidgen {__version__}")
+        typer.echo(f"kernels: {chosen_isa()}")
         raise typer.Exit
 
 

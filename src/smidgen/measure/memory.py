@@ -18,7 +18,11 @@ def activation_bytes(program: Program) -> int:
 
 
 def host_ram(program: Program) -> Measurement:
-    """`ram_bytes` on a host, where weights are in RAM too: buffers and constants, as they are allocated."""
+    """`ram_bytes` on a host, where weights are in RAM too: buffers and constants, as they are allocated.
+
+    Portable kernels need no more. Those for vector units keep a packed copy of the weights besides, and room
+    for several samples once a batch has come: a choice of this processor's speed over memory, not counted.
+    """
     constants = sum(int(constant.array.nbytes) for constant in program.constants)
     return Measurement("ram_bytes", float(activation_bytes(program) + constants), "byte", "measured")
 

@@ -59,6 +59,12 @@ class NativePlan:
         self._plan.run(inputs, outputs, n)
         return outputs[0] if len(outputs) == 1 else outputs
 
+    @property
+    def isas(self) -> list[str]:
+        """For each call of `program` the instruction set that its kernel is made for; `ref` is portable C."""
+        names: list[str] = self._plan.isas()
+        return names
+
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
         """Every node's output for one sample (inputs [1, ...]), by node name, without batch axis."""
         inputs = self._checked(x)

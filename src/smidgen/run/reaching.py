@@ -1,7 +1,7 @@
 """Which call wrote the bytes that a call reads: a program is run on owners instead of values.
 
-Loops run two turns, which shows what the second reads from the first. A pointer that moves counts with all that
-it passes over in the loop; nothing else lives there, since it is one value of the program around.
+Loops run two turns, which shows what the second reads from the first. A pointer that moves counts with all
+that it passes over in the loop; nothing else lives there, since it is one value of the program around.
 """
 
 from __future__ import annotations

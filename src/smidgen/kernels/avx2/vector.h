@@ -18,8 +18,8 @@ typedef int16_t smg_x;
 typedef int16_t smg_w;
 typedef __m256i smg_vec;
 
-/* ratio = multiplier / 2^shift, exact in a double, as are its product with a sum (47 bits) and the half that is
- * added (48 bits). */
+/* ratio = multiplier / 2^shift, exact in a double, as are its product with a sum (47 bits) and the half that
+ * is added (48 bits). */
 typedef struct {
     int32_t bias[8];
     double ratio[8];
@@ -110,7 +110,8 @@ SMG_INLINE void smg_finish8(smg_vec sum, const smg_channels *c, const smg_bounds
     __builtin_memcpy(y, &bytes, (size_t)lanes);
 }
 
-SMG_INLINE void smg_finish16(smg_vec sum, const smg_channels *c, const smg_bounds *b, int32_t lanes, void *y) {
+SMG_INLINE void smg_finish16(smg_vec sum, const smg_channels *c, const smg_bounds *b, int32_t lanes,
+                             void *y) {
     int16_t values[8];
     _mm_storeu_si128((__m128i *)values, smg_scaled(sum, c, b));
     __builtin_memcpy(y, values, 2 * (size_t)lanes);

@@ -21,18 +21,33 @@ static inline __mmask16 smg_first(int32_t n) {
     return n < LANES ? (__mmask16)((1u << n) - 1) : (__mmask16)0xffff;
 }
 
-/* `n` (1..LANES) values from element `i` on, int16 where `wide`. */
+/* `n` (1..LANES) values from element `i` on, int16 where `wide`. Masks are for the last ones only: they
+ * cost more, and what a masked store wrote may not be forwarded to the load of the next kernel. */
 SMG_INLINE smg_vec smg_values(const void *x, int32_t wide, size_t i, int32_t n) {
-    if (wide)
-        return _mm512_cvtepi16_epi32(_mm256_maskz_loadu_epi16(smg_first(n), (const int16_t *)x + i));
-    return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(smg_first(n), (const int8_t *)x + i));
+    if (wide) {
+        const int16_t *at = (const int16_t *)x + i;
+        return _mm512_cvtepi16_epi32(n == LANES ? _mm256_loadu_si256((const __m256i *)at)
+                                                : _mm256_maskz_loadu_epi16(smg_first(n), at));
+    }
+    const int8_t *at = (const int8_t *)x + i;
+    return _mm512_cvtepi8_epi32(n == LANES ? _mm_loadu_si128((const __m128i *)at)
+                                           : _mm_maskz_loadu_epi8(smg_first(n), at));
 }
 
 SMG_INLINE void smg_put(void *y, int32_t wide, size_t i, int32_t n, smg_vec v) {
-    if (wide)
-        _mm512_mask_cvtepi32_storeu_epi16((int16_t *)y + i, smg_first(n), v);
+    if (wide) {
+        int16_t *to = (int16_t *)y + i;
+        if (n == LANES)
+            _mm256_storeu_si256((__m256i *)to, _mm512_cvtepi32_epi16(v));
+        else
+            _mm256_mask_storeu_epi16(to, smg_first(n), _mm512_cvtepi32_epi16(v));
+        return;
+    }
+    int8_t *to = (int8_t *)y + i;
+    if (n == LANES)
+        _mm_storeu_si128((__m128i *)to, _mm512_cvtepi32_epi8(v));
     else
-        _mm512_mask_cvtepi32_storeu_epi8((int8_t *)y + i, smg_first(n), v);
+        _mm_mask_storeu_epi8(to, smg_first(n), _mm512_cvtepi32_epi8(v));
 }
 
 SMG_INLINE smg_vec smg_all(int32_t v) {

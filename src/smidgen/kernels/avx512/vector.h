@@ -78,7 +78,7 @@ SMG_INLINE smg_vec smg_repeat(const smg_x *x) {
 /* Four taps of each of 16 channels, in the order of lanes. */
 SMG_INLINE smg_vec smg_taps_of(const smg_x *x, const size_t *taps) {
     static const uint8_t order[64] __attribute__((aligned(64))) = {
-        0, 16, 32, 48, 8,  24, 40, 56, 1, 17, 33, 49, 9,  25, 41, 57, 2, 18, 34, 50, 10, 26,
+        0,  16, 32, 48, 8,  24, 40, 56, 1,  17, 33, 49, 9,  25, 41, 57, 2,  18, 34, 50, 10, 26,
         42, 58, 3,  19, 35, 51, 11, 27, 43, 59, 4,  20, 36, 52, 12, 28, 44, 60, 5,  21, 37, 53,
         13, 29, 45, 61, 6,  22, 38, 54, 14, 30, 46, 62, 7,  23, 39, 55, 15, 31, 47, 63};
     __m512i v = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(x + taps[0])));
@@ -117,16 +117,23 @@ SMG_INLINE void smg_finish8(smg_vec sum, const smg_channels *c, const smg_bounds
     __m256i v = _mm256_set_m128i(_mm512_cvtsepi64_epi16(half[1]), _mm512_cvtsepi64_epi16(half[0]));
     v = _mm256_max_epi16(v, _mm512_castsi512_si256(b->lo));
     v = _mm256_min_epi16(v, _mm512_castsi512_si256(b->hi));
-    _mm_mask_storeu_epi8(y, (__mmask16)((1u << lanes) - 1), _mm256_cvtepi16_epi8(v));
+    if (lanes == LANES)
+        _mm_storeu_si128(y, _mm256_cvtepi16_epi8(v));
+    else
+        _mm_mask_storeu_epi8(y, (__mmask16)((1u << lanes) - 1), _mm256_cvtepi16_epi8(v));
 }
 
-SMG_INLINE void smg_finish16(smg_vec sum, const smg_channels *c, const smg_bounds *b, int32_t lanes, void *y) {
+SMG_INLINE void smg_finish16(smg_vec sum, const smg_channels *c, const smg_bounds *b, int32_t lanes,
+                             void *y) {
     __m512i half[2];
     smg_scale(sum, c, half);
     __m256i v = _mm256_set_m128i(_mm512_cvtsepi64_epi16(half[1]), _mm512_cvtsepi64_epi16(half[0]));
     v = _mm256_max_epi16(v, _mm512_castsi512_si256(b->lo));
     v = _mm256_min_epi16(v, _mm512_castsi512_si256(b->hi));
-    _mm256_mask_storeu_epi16(y, (__mmask16)((1u << lanes) - 1), v);
+    if (lanes == LANES)
+        _mm256_storeu_si256(y, v);
+    else
+        _mm256_mask_storeu_epi16(y, (__mmask16)((1u << lanes) - 1), v);
 }
 
 #endif

@@ -16,7 +16,8 @@ namespace {
 using Code = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-// The memory of C-contiguous arrays, held while this lives. (Views through DLPack cost several times as much.)
+// The memory of C-contiguous arrays, held while this lives. (Views through DLPack cost several times as
+// much.)
 class Memory {
   public:
     // Throws std::invalid_argument unless array i has `samples` times `nbytes[i]` bytes, and whatever Python

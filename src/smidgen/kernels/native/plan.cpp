@@ -8,8 +8,8 @@
 namespace {
 
 constexpr int MOST_POINTERS = 8;
-// Samples go through a layer side by side, so that its weights are read once for all of them; more memory than
-// this for their values would cost more than it saves.
+// Samples go through a layer side by side, so that its weights are read once for all of them; more memory
+// than this for their values would cost more than it saves.
 constexpr size_t MOST_SAMPLES = 24, MOST_SAMPLE_BYTES = size_t{1} << 20;
 enum Base : int32_t { NONE = -1, ARENA = 0, CONSTANTS = 1, PORTS = 2 };
 
@@ -160,8 +160,8 @@ void Plan::check(size_t number, const Call &call, int32_t turns) const {
         refuse(where + "its arguments do not fit its memory");
 }
 
-// Puts the kernel that `isa` has for a checked call in its place, unless its weights are made at run time or it
-// would need too much memory.
+// Puts the kernel that `isa` has for a checked call in its place, unless its weights are made at run time or
+// it would need too much memory.
 void Plan::vectorize(Call &call, const std::string &isa) {
     const smg_variant *variant = find_variant(isa, call.kernel->name);
     if (variant == nullptr)

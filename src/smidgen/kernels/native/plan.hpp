@@ -77,5 +77,5 @@ class Plan {
     std::vector<CallBlock> blocks_;
     std::vector<uint8_t *> bases_;   // during a run: where each base starts for the first sample,
     std::vector<ptrdiff_t> strides_; // and how far it is to the next one
-    std::mutex running_; // one arena: concurrent runs take turns
+    std::mutex running_;             // one arena: concurrent runs take turns
 };

@@ -4,20 +4,20 @@
 #include <stdexcept>
 
 #ifdef SMIDGEN_X86
-#define FOR_ALL_KERNELS(DO)                                                                                    \
-    DO(smg_q_linear)                                                                                           \
-    DO(smg_q_linear16)                                                                                         \
-    DO(smg_q_conv)                                                                                             \
-    DO(smg_q_depthwise)                                                                                        \
-    DO(smg_q_max_pool)                                                                                         \
-    DO(smg_q_avg_pool)                                                                                         \
-    DO(smg_q_mean)                                                                                             \
-    DO(smg_q_add)                                                                                              \
-    DO(smg_q_add16)                                                                                            \
-    DO(smg_q_mul)                                                                                              \
-    DO(smg_q_mul16)                                                                                            \
-    DO(smg_q_requantize)                                                                                       \
-    DO(smg_q_requantize16)                                                                                     \
+#define FOR_ALL_KERNELS(DO)                                                                                  \
+    DO(smg_q_linear)                                                                                         \
+    DO(smg_q_linear16)                                                                                       \
+    DO(smg_q_conv)                                                                                           \
+    DO(smg_q_depthwise)                                                                                      \
+    DO(smg_q_max_pool)                                                                                       \
+    DO(smg_q_avg_pool)                                                                                       \
+    DO(smg_q_mean)                                                                                           \
+    DO(smg_q_add)                                                                                            \
+    DO(smg_q_add16)                                                                                          \
+    DO(smg_q_mul)                                                                                            \
+    DO(smg_q_mul16)                                                                                          \
+    DO(smg_q_requantize)                                                                                     \
+    DO(smg_q_requantize16)                                                                                   \
     DO(smg_q_table16)
 #define DECLARE(name) extern "C" const smg_variant name##_avx2, name##_avx512;
 #define AVX2(name) &name##_avx2,

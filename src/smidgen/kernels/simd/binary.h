@@ -4,12 +4,13 @@
 
 #include "flat.h"
 
-/* y = floor(x0 * factor_0 + x1 * factor_1 + rest) of a sum, floor(x0 * x1 * factor_0 + rest) of a product;
- * zero points are taken off before. */
+/* y = (x0 * m_0 + x1 * m_1 + half) >> shift of a sum, (x0 * x1 * m_0 + half) >> shift of a product, in 32
+ * bits if that is `narrow` enough, else as the floor of a double; zero points are taken off before. */
 typedef struct {
     const int32_t *dims, *strides_0, *strides_1; /* [4] each */
     int32_t zero_0, zero_1, wide_0, wide_1, wide_y;
-    double factor_0, factor_1;
+    int32_t m_0, m_1, shift, zero_y, lo, hi;
+    double unit; /* 2^-shift */
     smg_range range;
 } smg_binary;
 
@@ -18,16 +19,50 @@ typedef smg_vec (*smg_pair)(const smg_binary *, smg_vec, smg_vec);
 SMG_INLINE smg_vec pair_sum(const smg_binary *b, smg_vec x0, smg_vec x1) {
     smg_real half[2];
     for (int i = 0; i < 2; i++) {
-        half[i] = smg_affine(smg_half(x0, i), smg_reals(b->factor_0), smg_reals(0.5));
-        half[i] = smg_affine(smg_half(x1, i), smg_reals(b->factor_1), half[i]);
+        half[i] = smg_affine(smg_half(x0, i), smg_reals(b->m_0 * b->unit), smg_reals(0.5));
+        half[i] = smg_affine(smg_half(x1, i), smg_reals(b->m_1 * b->unit), half[i]);
     }
     return smg_floors(half[0], half[1], &b->range);
 }
 
 SMG_INLINE smg_vec pair_product(const smg_binary *b, smg_vec x0, smg_vec x1) {
     const smg_vec v = smg_product(x0, x1);
-    return smg_floors(smg_affine(smg_half(v, 0), smg_reals(b->factor_0), smg_reals(0.5)),
-                      smg_affine(smg_half(v, 1), smg_reals(b->factor_0), smg_reals(0.5)), &b->range);
+    const smg_real ratio = smg_reals(b->m_0 * b->unit);
+    return smg_floors(smg_affine(smg_half(v, 0), ratio, smg_reals(0.5)),
+                      smg_affine(smg_half(v, 1), ratio, smg_reals(0.5)), &b->range);
+}
+
+SMG_INLINE smg_vec narrow_end(const smg_binary *b, smg_vec v) {
+    v = smg_shifted(smg_plus(v, smg_all(1 << (b->shift - 1))), b->shift);
+    return smg_clamped(smg_plus(v, smg_all(b->zero_y)), b->lo, b->hi);
+}
+
+SMG_INLINE smg_vec narrow_sum(const smg_binary *b, smg_vec x0, smg_vec x1) {
+    return narrow_end(b, smg_plus(smg_product(x0, smg_all(b->m_0)), smg_product(x1, smg_all(b->m_1))));
+}
+
+SMG_INLINE smg_vec narrow_product(const smg_binary *b, smg_vec x0, smg_vec x1) {
+    return narrow_end(b, smg_product(smg_product(x0, x1), smg_all(b->m_0)));
+}
+
+/* The largest distance of a stored value from its zero point. */
+static int64_t swing(int32_t wide, int32_t zero) {
+    return (wide ? 32768 : 128) + (zero < 0 ? -(int64_t)zero : zero);
+}
+
+/* Halves multipliers and shift as long as nothing is lost, which makes powers of two 1. */
+static void reduce(smg_binary *b) {
+    while (b->shift > 1 && b->m_0 % 2 == 0 && b->m_1 % 2 == 0) {
+        b->m_0 /= 2;
+        b->m_1 /= 2;
+        b->shift--;
+    }
+    b->unit = 1.0 / (double)((int64_t)1 << b->shift);
+}
+
+/* Whether a value of at most `most` can be rounded and shifted in 32 bits. */
+static int is_narrow(const smg_binary *b, int64_t most) {
+    return b->shift <= 30 && most + ((int64_t)1 << (b->shift - 1)) <= INT32_MAX;
 }
 
 /* The operand at element `at` + i, or at `at` where it is broadcast. */
@@ -58,34 +93,46 @@ static int unit_steps(const smg_binary *b) {
     return (b->dims[3] == 1 || (b->strides_0[3] <= 1 && b->strides_1[3] <= 1));
 }
 
-static double power_of_half(int32_t shift) {
-    return 1.0 / (double)((int64_t)1 << shift);
+static void sums(smg_binary *b, const smg_job *job) {
+    reduce(b);
+    const int64_t most = swing(b->wide_0, b->zero_0) * (b->m_0 < 0 ? -b->m_0 : b->m_0) +
+                         swing(b->wide_1, b->zero_1) * (b->m_1 < 0 ? -b->m_1 : b->m_1);
+    const int narrow = is_narrow(b, most);
+    for (int32_t s = 0; s < job->samples; s++)
+        if (narrow)
+            binary_run(b, narrow_sum, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
+        else
+            binary_run(b, pair_sum, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
 }
 
-static void sums(const smg_binary *b, const smg_job *job) {
+static void products(smg_binary *b, const smg_job *job) {
+    b->m_0 = *(const uint16_t *)job->pointers[2];
+    b->shift = *(const uint8_t *)job->pointers[3];
+    reduce(b);
+    const int narrow = is_narrow(b, swing(b->wide_0, b->zero_0) * swing(b->wide_1, b->zero_1) * b->m_0);
     for (int32_t s = 0; s < job->samples; s++)
-        binary_run(b, pair_sum, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
+        if (narrow)
+            binary_run(b, narrow_product, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
+        else
+            binary_run(b, pair_product, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
 }
 
-static void products(const smg_binary *b, const smg_job *job) {
-    for (int32_t s = 0; s < job->samples; s++)
-        binary_run(b, pair_product, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
-}
+/* What all four operators have. */
+#define SMG_BINARY(a)                                                                                        \
+    {.dims = &(a)->d0,                                                                                       \
+     .strides_0 = &(a)->s0_0,                                                                                \
+     .strides_1 = &(a)->s1_0,                                                                                \
+     .zero_0 = (a)->zero_0,                                                                                  \
+     .zero_1 = (a)->zero_1,                                                                                  \
+     .zero_y = (a)->zero_y,                                                                                  \
+     .lo = (a)->lo,                                                                                          \
+     .hi = (a)->hi,                                                                                          \
+     .range = smg_make_range((a)->lo, (a)->hi, (a)->zero_y)}
 
 static void add_run(const void *args, const smg_job *job) {
     const smg_q_add_args *a = args;
-    const double unit = power_of_half(a->shift);
-    const smg_binary b = {&a->d0,
-                          &a->s0_0,
-                          &a->s1_0,
-                          a->zero_0,
-                          a->zero_1,
-                          0,
-                          0,
-                          0,
-                          a->multiplier_0 * unit,
-                          a->multiplier_1 * unit,
-                          smg_make_range(a->lo, a->hi, a->zero_y)};
+    smg_binary b = SMG_BINARY(a);
+    b.m_0 = a->multiplier_0, b.m_1 = a->multiplier_1, b.shift = a->shift;
     if (unit_steps(&b))
         sums(&b, job);
     else
@@ -95,18 +142,9 @@ static void add_run(const void *args, const smg_job *job) {
 
 static void add16_run(const void *args, const smg_job *job) {
     const smg_q_add16_args *a = args;
-    const double unit = power_of_half(a->shift);
-    const smg_binary b = {&a->d0,
-                          &a->s0_0,
-                          &a->s1_0,
-                          a->zero_0,
-                          a->zero_1,
-                          a->wide_0,
-                          a->wide_1,
-                          a->wide_y,
-                          a->multiplier_0 * unit,
-                          a->multiplier_1 * unit,
-                          smg_make_range(a->lo, a->hi, a->zero_y)};
+    smg_binary b = SMG_BINARY(a);
+    b.m_0 = a->multiplier_0, b.m_1 = a->multiplier_1, b.shift = a->shift;
+    b.wide_0 = a->wide_0, b.wide_1 = a->wide_1, b.wide_y = a->wide_y;
     if (unit_steps(&b))
         sums(&b, job);
     else
@@ -114,25 +152,9 @@ static void add16_run(const void *args, const smg_job *job) {
             smg_q_add16(a, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
 }
 
-static double ratio_at(const smg_job *job, int which) {
-    const uint16_t *multiplier = job->pointers[which];
-    const uint8_t *shift = job->pointers[which + 1];
-    return *multiplier * power_of_half(*shift);
-}
-
 static void mul_run(const void *args, const smg_job *job) {
     const smg_q_mul_args *a = args;
-    const smg_binary b = {&a->d0,
-                          &a->s0_0,
-                          &a->s1_0,
-                          a->zero_0,
-                          a->zero_1,
-                          0,
-                          0,
-                          0,
-                          ratio_at(job, 2),
-                          0.0,
-                          smg_make_range(a->lo, a->hi, a->zero_y)};
+    smg_binary b = SMG_BINARY(a);
     if (unit_steps(&b))
         products(&b, job);
     else
@@ -143,17 +165,8 @@ static void mul_run(const void *args, const smg_job *job) {
 
 static void mul16_run(const void *args, const smg_job *job) {
     const smg_q_mul16_args *a = args;
-    const smg_binary b = {&a->d0,
-                          &a->s0_0,
-                          &a->s1_0,
-                          a->zero_0,
-                          a->zero_1,
-                          a->wide_0,
-                          a->wide_1,
-                          a->wide_y,
-                          ratio_at(job, 2),
-                          0.0,
-                          smg_make_range(a->lo, a->hi, a->zero_y)};
+    smg_binary b = SMG_BINARY(a);
+    b.wide_0 = a->wide_0, b.wide_1 = a->wide_1, b.wide_y = a->wide_y;
     if (unit_steps(&b))
         products(&b, job);
     else

@@ -1,5 +1,5 @@
-/* Convolution without im2col: a window's taps lie in the padded image where they are, a row of taps as one run
- * if nothing lies between them. */
+/* Convolution without im2col: a window's taps lie in the padded image where they are, a row of taps as one
+ * run if nothing lies between them. */
 #ifndef SMIDGEN_CONV_H
 #define SMIDGEN_CONV_H
 
@@ -72,7 +72,12 @@ static void conv_run(const void *args, const smg_job *job) {
     const smg_image m = conv_image(a);
     smg_x *x = job->scratch;
     const int32_t out = a->out_c / a->groups;
-    smg_gemm g = {conv_window(a), 0, 0, out, (size_t)a->stride_w * a->in_c, (size_t)a->out_c,
+    smg_gemm g = {conv_window(a),
+                  0,
+                  0,
+                  out,
+                  (size_t)a->stride_w * a->in_c,
+                  (size_t)a->out_c,
                   smg_make_bounds(a->lo, a->hi, a->zero_y)};
     const size_t group_bytes = smg_gemm_bytes(&g.window, out);
     for (int32_t s = 0; s < job->samples; s++) {
@@ -80,7 +85,8 @@ static void conv_run(const void *args, const smg_job *job) {
         for (int32_t group = 0; group < a->groups; group++) {
             g.channels = (const void *)((const char *)job->packed + group * group_bytes);
             g.weights = (const smg_w *)(g.channels + smg_blocks(out));
-            conv_group(a, &g, m.w, x + group * (a->in_c / a->groups), (int8_t *)smg_at(job, 5, s) + group * out);
+            conv_group(a, &g, m.w, x + group * (a->in_c / a->groups),
+                       (int8_t *)smg_at(job, 5, s) + group * out);
         }
     }
 }

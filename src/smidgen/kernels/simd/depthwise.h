@@ -1,4 +1,5 @@
-/* Depthwise convolution: DEPTH taps of LANES channels a product, gathered where they lie in the padded image. */
+/* Depthwise convolution: DEPTH taps of LANES channels a product, gathered where they lie in the padded image.
+ */
 #ifndef SMIDGEN_DEPTHWISE_H
 #define SMIDGEN_DEPTHWISE_H
 
@@ -43,8 +44,8 @@ static void depthwise_pack(const void *args, void *const *pointers, void *packed
 }
 
 /* `n` neighbouring positions of one block. */
-SMG_INLINE void depthwise_tile(const int n, const smg_gemm *g, const size_t *taps, int32_t block, const smg_x *x,
-                               int8_t *y) {
+SMG_INLINE void depthwise_tile(const int n, const smg_gemm *g, const size_t *taps, int32_t block,
+                               const smg_x *x, int8_t *y) {
     const smg_channels *channels = g->channels + block;
     const smg_w *w = g->weights + (size_t)block * smg_block_size(&g->window);
     const int32_t left = g->out - block * LANES, lanes = left < LANES ? left : LANES;
@@ -93,8 +94,8 @@ static void depthwise_run(const void *args, const smg_job *job) {
                         smg_make_bounds(a->lo, a->hi, a->zero_y)};
     size_t taps[SMG_DEPTHWISE_TAPS + DEPTH] = {0}; /* those that fill up DEPTH have weight 0 */
     for (int32_t t = 0; t < a->k_h * a->k_w; t++)
-        taps[t] = ((size_t)(t / a->k_w) * a->dilation_h * m.w + (size_t)(t % a->k_w) * a->dilation_w) *
-                  a->channels;
+        taps[t] =
+            ((size_t)(t / a->k_w) * a->dilation_h * m.w + (size_t)(t % a->k_w) * a->dilation_w) * a->channels;
     for (int32_t s = 0; s < job->samples; s++) {
         smg_pad_image(&m, smg_at(job, 0, s), a->zero_x, job->scratch);
         for (int32_t i = 0; i < a->out_h; i++)
@@ -104,7 +105,7 @@ static void depthwise_run(const void *args, const smg_job *job) {
     }
 }
 
-const smg_variant SIMD(smg_q_depthwise) = {"smg_q_depthwise", ISA, depthwise_packed, depthwise_scratch,
-                                           depthwise_pack, depthwise_run};
+const smg_variant SIMD(smg_q_depthwise) = {
+    "smg_q_depthwise", ISA, depthwise_packed, depthwise_scratch, depthwise_pack, depthwise_run};
 
 #endif

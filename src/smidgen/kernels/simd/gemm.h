@@ -67,12 +67,11 @@ static inline void smg_pack_gemm(const smg_window *win, const smg_layer *l, int3
     smg_channels *channels = packed;
     smg_w *weights = (smg_w *)(channels + smg_blocks(out));
     for (int32_t o = 0; o < out; o++)
-        smg_pack_output(win, l, o, weights + (size_t)(o / LANES) * smg_block_size(win),
-                        channels + o / LANES);
+        smg_pack_output(win, l, o, weights + (size_t)(o / LANES) * smg_block_size(win), channels + o / LANES);
 }
 
-/* `rows` rows of `blocks` blocks from `block` on: all sums stay in registers. Rows are reached from every third
- * one, which leaves enough address registers. */
+/* `rows` rows of `blocks` blocks from `block` on: all sums stay in registers. Rows are reached from every
+ * third one, which leaves enough address registers. */
 SMG_INLINE void smg_tile(const int rows, const int blocks, const int wide, const smg_gemm *g, int32_t block,
                          const smg_x *x, int8_t *y) {
     const smg_channels *channels = g->channels + block;
@@ -114,15 +113,15 @@ SMG_INLINE void smg_tile(const int rows, const int blocks, const int wide, const
         }
 }
 
-#define SMG_ROW_CASE(r)                                                                                        \
-    case r:                                                                                                    \
-        if (r <= MOST_ROWS[blocks])                                                                            \
-            smg_tile(r, blocks, wide, g, block, x, y);                                                         \
+#define SMG_ROW_CASE(r)                                                                                      \
+    case r:                                                                                                  \
+        if (r <= MOST_ROWS[blocks])                                                                          \
+            smg_tile(r, blocks, wide, g, block, x, y);                                                       \
         break;
 
 /* At most MOST_ROWS[blocks] rows. */
-SMG_INLINE void smg_some_rows(int32_t rows, const int blocks, const int wide, const smg_gemm *g, int32_t block,
-                              const smg_x *x, int8_t *y) {
+SMG_INLINE void smg_some_rows(int32_t rows, const int blocks, const int wide, const smg_gemm *g,
+                              int32_t block, const smg_x *x, int8_t *y) {
     switch (rows) {
         SMG_ROW_CASE(1)
         SMG_ROW_CASE(2)

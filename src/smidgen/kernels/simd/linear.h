@@ -41,19 +41,15 @@ SMG_INLINE void linear_rows(const smg_q_linear_args *a, const smg_job *job, cons
         smg_convert((const int8_t *)smg_at(job, 0, (first + i) / a->rows) +
                         (size_t)((first + i) % a->rows) * a->in,
                     (size_t)a->in, a->zero_x, x + i * g->x_step);
-    int8_t *y = (int8_t *)smg_at(job, 5, first / a->rows) + (size_t)(first % a->rows) * a->out * (wide ? 2 : 1);
+    int8_t *y =
+        (int8_t *)smg_at(job, 5, first / a->rows) + (size_t)(first % a->rows) * a->out * (wide ? 2 : 1);
     smg_run_gemm(n, wide, g, x, y);
 }
 
 SMG_INLINE void linear_run(const smg_q_linear_args *a, const smg_job *job, const int wide) {
     const smg_channels *channels = job->packed;
-    smg_gemm g = {linear_window(a),
-                  channels,
-                  (const smg_w *)(channels + smg_blocks(a->out)),
-                  a->out,
-                  linear_row(a),
-                  (size_t)a->out,
-                  smg_make_bounds(a->lo, a->hi, a->zero_y)};
+    smg_gemm g = {linear_window(a), channels,       (const smg_w *)(channels + smg_blocks(a->out)), a->out,
+                  linear_row(a),    (size_t)a->out, smg_make_bounds(a->lo, a->hi, a->zero_y)};
     /* One row a sample: the rows of y are as far apart as the samples. Else samples take turns. */
     const int32_t all = a->rows * job->samples, limit = a->rows == 1 ? all : a->rows;
     if (a->rows == 1)
@@ -73,9 +69,9 @@ static void linear_run16(const void *args, const smg_job *job) {
     linear_run(args, job, 1); /* the same fields as smg_q_linear_args */
 }
 
-const smg_variant SIMD(smg_q_linear) = {"smg_q_linear", ISA, linear_packed, linear_scratch, linear_pack,
-                                        linear_run8};
-const smg_variant SIMD(smg_q_linear16) = {"smg_q_linear16", ISA, linear_packed, linear_scratch, linear_pack,
-                                          linear_run16};
+const smg_variant SIMD(smg_q_linear) = {"smg_q_linear", ISA,         linear_packed,
+                                        linear_scratch, linear_pack, linear_run8};
+const smg_variant SIMD(smg_q_linear16) = {"smg_q_linear16", ISA,         linear_packed,
+                                          linear_scratch,   linear_pack, linear_run16};
 
 #endif

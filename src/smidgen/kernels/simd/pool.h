@@ -34,12 +34,13 @@ static void max_pool_run(const void *args, const smg_job *job) {
         int8_t *y = smg_at(job, 1, s);
         for (int32_t i = 0; i < a->out_h; i++)
             for (int32_t j = 0; j < a->out_w; j++, y += a->channels)
-                max_window(a, smg_at(job, 0, s), i * a->stride_h - a->pad_top, j * a->stride_w - a->pad_left, y);
+                max_window(a, smg_at(job, 0, s), i * a->stride_h - a->pad_top, j * a->stride_w - a->pad_left,
+                           y);
     }
 }
 
-static void avg_window(const smg_q_avg_pool_args *a, const smg_job *job, const smg_range *range, const int8_t *x,
-                       int32_t top, int32_t left, int8_t *y) {
+static void avg_window(const smg_q_avg_pool_args *a, const smg_job *job, const smg_range *range,
+                       const int8_t *x, int32_t top, int32_t left, int8_t *y) {
     const smg_taps rows = smg_inside(top, a->k_h, 1, a->in_h), cols = smg_inside(left, a->k_w, 1, a->in_w);
     const int32_t count = (rows.last - rows.first) * (cols.last - cols.first);
     const double ratio = pool_ratio(job, a->by_count && count > 0 ? count - 1 : 0);
@@ -67,8 +68,8 @@ static void avg_pool_run(const void *args, const smg_job *job) {
 }
 
 /* y [k2] from x [r0][..][r1][k2], rows of r0 `step` values apart. */
-static void mean_of(const smg_q_mean_args *a, double ratio, const smg_range *range, const int8_t *x, size_t step,
-                    int8_t *y) {
+static void mean_of(const smg_q_mean_args *a, double ratio, const smg_range *range, const int8_t *x,
+                    size_t step, int8_t *y) {
     const int32_t start = (int32_t)(0 - (uint32_t)(a->r0 * a->r1) * (uint32_t)a->zero_x);
     for (int32_t c = 0; c < a->k2; c += LANES) {
         const int32_t n = a->k2 - c < LANES ? a->k2 - c : LANES;

@@ -31,8 +31,8 @@ static inline void *smg_at(const smg_job *job, int which, int32_t s) {
     return (char *)job->pointers[which] + s * job->strides[which];
 }
 
-/* `args` are those of the reference kernel. packed_bytes may be null: nothing is packed, and no pointer has to
- * be a constant. scratch_bytes may be null: none is needed. */
+/* `args` are those of the reference kernel. packed_bytes may be null: nothing is packed, and no pointer has
+ * to be a constant. scratch_bytes may be null: none is needed. */
 typedef struct {
     const char *kernel, *isa;
     size_t (*packed_bytes)(const void *args);

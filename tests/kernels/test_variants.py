@@ -1,0 +1,114 @@
+"""Kernels of every instruction set against the portable ones: several blocks, tiles and tails."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smidgen.graph import Graph
+from smidgen.run.isa import VARIABLE
+from smidgen.run.native import NativePlan, native_plan
+from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
+
+seeds = st.integers(0, 2**32 - 1)
+zeros = st.sampled_from([-128, -1, 0, 3, 127])
+few = settings(max_examples=25, deadline=None)
+
+
+def plan_of(graph: Graph, isa: str) -> NativePlan:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, isa)
+        return native_plan(graph)
+
+
+def same_as_portable(graph: Graph, isa: str, x: np.ndarray) -> None:
+    """Equal outputs, whatever the memory around the input and between samples holds."""
+    np.testing.assert_array_equal(plan_of(graph, isa).run(x), plan_of(graph, "ref").run(x))
+
+
+def layer(rng: np.random.Generator, per_channel: bool, *shape: int) -> dict[str, np.ndarray]:
+    """Weights and extreme biases of a layer with ratios that saturate now and then."""
+    bias = rng.integers(-(2**24), 2**24, shape[0]).astype(np.int32)
+    ratios = random_ratios(rng, shape[0] if per_channel else 1, 16, 47)
+    return {"weight": random_int8(rng, *shape), "bias": bias, **ratios}
+
+
+@few
+@given(
+    seeds,
+    st.integers(1, 300),
+    st.integers(1, 150),
+    st.integers(1, 30),
+    st.integers(1, 60),
+    zeros,
+    st.booleans(),
+)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_linear_of_many_rows_and_samples(
+    isa, bits, seed, features, out, rows, samples, zero, per_channel
+) -> None:
+    rng = np.random.default_rng(seed)
+    params = layer(rng, per_channel, out, features)
+    lo, hi = (LO, HI) if bits == 8 else (-30000, 31000)
+    shape = (features,) if seed % 2 else (rows, features)
+    graph = one_node("q.linear", [shape], params, (zero,), -5, out_bits=bits, lo=lo, hi=hi)
+    same_as_portable(graph, isa, random_int8(rng, samples if seed % 2 else 2, *shape))
+
+
+@few
+@given(
+    seeds,
+    st.integers(1, 2),
+    st.integers(1, 70),
+    st.integers(1, 90),
+    st.integers(1, 30),
+    st.integers(1, 4),
+    zeros,
+)
+def test_convolution_of_many_channels(isa, seed, groups, per_in, per_out, width, kernel, zero) -> None:
+    rng = np.random.default_rng(seed)
+    params = layer(rng, True, groups * per_out, kernel, kernel, per_in)
+    stride, dilation, before, after = (int(v) for v in rng.integers(1, 3, 4))
+    shape = (kernel * dilation + 2, width + kernel * dilation, groups * per_in)
+    attrs = {"stride": (stride, 1), "padding": ((before, after), (after, 0)), "dilation": (1, dilation)}
+    graph = one_node("q.conv", [shape], params, (zero,), groups=groups, lo=LO, hi=HI, **attrs)
+    same_as_portable(graph, isa, random_int8(rng, 2, *shape))
+
+
+@few
+@given(seeds, st.integers(2, 100), st.integers(1, 30), st.sampled_from([(3, 3), (1, 5), (10, 4)]), zeros)
+def test_depthwise_convolution_of_many_channels(isa, seed, channels, width, kernel, zero) -> None:
+    rng = np.random.default_rng(seed)
+    params = layer(rng, True, channels, *kernel, 1)
+    shape = (kernel[0] + 1, width + kernel[1], channels)
+    attrs = {"stride": (1, 2), "padding": ((1, 0), (2, 1)), "dilation": (1, 1), "groups": channels}
+    graph = one_node("q.conv", [shape], params, (zero,), lo=LO, hi=HI, **attrs)
+    plan = plan_of(graph, isa)
+    assert [call.kernel for call in plan.program.calls] == ["smg_q_depthwise"]
+    same_as_portable(graph, isa, random_int8(rng, 2, *shape))
+
+
+@few
+@given(seeds, st.integers(1, 200), st.integers(1, 47), st.booleans())
+@pytest.mark.parametrize("op", ["q.add", "q.mul"])
+def test_element_wise_operators_of_long_rows(isa, op, seed, channels, shift, broadcast) -> None:
+    rng = np.random.default_rng(seed)
+    shapes = [(3, channels), (3, 1 if broadcast else channels)]
+    ratio = (
+        {"multiplier": rng.integers(-65535, 65536, 2).astype(np.int32)}
+        if op == "q.add"
+        else random_ratios(rng, 1)
+    )
+    attrs = {"shift": shift} if op == "q.add" else {}
+    graph = one_node(op, shapes, ratio, (100, -128), lo=LO, hi=HI, **attrs)
+    inputs = tuple(random_int8(rng, 2, *shape) for shape in shapes)
+    found, expected = (plan_of(graph, name).run(inputs) for name in (isa, "ref"))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_plan_says_what_runs_its_calls(isa) -> None:
+    rng = np.random.default_rng(0)
+    graph = one_node("q.linear", [(3,)], layer(rng, True, 2, 3), (0,), lo=LO, hi=HI)
+    assert native_plan(graph).isas == [isa]
