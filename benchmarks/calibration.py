@@ -26,7 +26,8 @@ HOW = (
     "from a folder of JPEG files (CIFAR-10, upscaled). `before`: resident memory with network and list of "
     "files loaded; `peak`: the highest of the whole process. `int8, s` is the step: decoding, running the "
     "float network in NumPy, statistics, quantizing weights. Wall time, {threads} threads, on a shared "
-    "machine; CPU seconds are what the process used. The memory curve (MB every half second) is in the json."
+    "machine; CPU seconds are what the process used. The memory curve (MB every half second) is in the json. "
+    "Up to 256 MB of decoded samples are kept (256 of these, not 1,024): the peak can hold those twice."
 )
 
 
