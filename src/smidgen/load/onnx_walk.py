@@ -82,6 +82,9 @@ class Walk:
         raise BadInput(self.where, found, "every output holds n samples")
 
     def _node(self, node: Any) -> None:
+        if node.op_type == "CastLike" and node.input[1] in self.values:  # that its type is known is enough
+            kind = self.types.get(node.input[1], TensorProto.FLOAT)
+            node = helper.make_node("Cast", node.input[:1], node.output, name=node.name, to=kind)
         self.producers.update({name: node for name in node.output if name})
         if self._sizes(node) or self._fold(node):
             return

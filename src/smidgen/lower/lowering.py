@@ -58,7 +58,12 @@ def _lowered(low: Lowering) -> Graph:
             _scan(low, node)
         elif _is_integer(node):
             _declare(low, out)
-            ALL_RULES[node.op](low, node, out)
+            try:
+                ALL_RULES[node.op](low, node, out)
+            except ValueError as ratio:
+                expected = "scales of neighbours may differ by less than 2^15"
+                remedy = "Calibrate on data that moves every value"
+                raise IllegalGraph(node.name, str(ratio), expected, remedy) from ratio
         else:
             _island(low, node)
     return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
