@@ -58,6 +58,7 @@ class Walk:
         self.named: set[str] = set()
         self.producers: dict[str, Any] = {}
         self.clipped = False  # an infinite constant has become a finite one
+        self.not_a_number = False  # one was left to an island, where its softmax may be NaN
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -93,9 +94,12 @@ class Walk:
             found = "it looks for infinity, which became the largest float32 in an operator before"
             raise BadInput(_label(node), found, "the graph's constants are finite", "Mask with large numbers")
         try:
+            if self.not_a_number and node.op_type == "Where":
+                raise NotCaptured("a choice that may keep NaN out", "Leave one entry in each row of a mask")
             self._capture(node)
             self.clipped |= infinite
         except NotCaptured as why:
+            self.not_a_number |= infinite
             self._island(node, why)
 
     def _sizes(self, node: Any) -> bool:
