@@ -29,8 +29,16 @@ def greater_equal(source: Source, a: Operand, b: Operand, name: str) -> str:
 
 
 def differs(source: Source, a: Operand, b: Operand, name: str) -> str:
+    a, b = _real(a), _real(b)
     apart = source.op("abs", [source.subtract(a, b, f"{name}.difference")], f"{name}.apart")
     return source.op("step", [apart], name)
+
+
+def _real(operand: Operand) -> Operand:
+    """True and false as 1 and 0."""
+    if isinstance(operand, Constant) and operand.array.dtype == np.bool_:
+        return Constant(operand.array.astype(np.float32), operand.name)
+    return operand
 
 
 def equal(source: Source, a: Operand, b: Operand, name: str) -> str:
@@ -121,6 +129,9 @@ def truncated(source: Source, x: str, name: str) -> str:
 
 def remainder(source: Source, a: Operand, b: Operand, name: str, rounded: str = "floor") -> str:
     """a - b round(a / b), rounded by floor (the sign of b) or by truncation (the sign of a)."""
+    if not isinstance(b, Constant) or (np.frexp(np.abs(b.array))[0] != 0.5).any():
+        reason = "a remainder of a division that rounds: 49 * (1 / 49) is below 1 in float32"
+        raise NotCaptured(reason, "Divide by a constant power of two")
     quotient = divide(source, a, b, f"{name}.quotient")
     if rounded == "floor":
         whole = source.op("floor", [quotient], f"{name}.floor")
@@ -202,7 +213,11 @@ def log_of_exponentials(source: Source, x: str, axes: Sequence[int], keepdims: b
 
 
 def log_softmax(source: Source, x: str, axis: int, name: str) -> str:
-    return source.subtract(x, log_of_exponentials(source, x, [axis], True, f"{name}.total"), name)
+    """(x - top) - log(sum(exp(x - top))): x - (top + log(..)) would lose the digits of a large top."""
+    top = source.reduce_max(x, [axis], True, f"{name}.top")
+    below = source.subtract(x, top, f"{name}.below")
+    powers = source.op("exp", [below], f"{name}.exp")
+    return source.subtract(below, log_of_sum(source, powers, [axis], True, f"{name}.rest"), name)
 
 
 def product(source: Source, x: str, axes: Sequence[int], keepdims: bool, name: str) -> str:

@@ -74,6 +74,7 @@ class Walk:
         self.folded_bytes = 0
         stored = sum(declared_bytes(tensor) for tensor in model.graph.initializer)
         self.most_folded_bytes = 2 * FOLDED_BYTES + FOLDED_TIMES * stored
+        self.not_a_number = False  # one was left to an island, where its softmax may be NaN
 
     def run(self) -> Graph:
         graph = self.model.graph
@@ -99,6 +100,9 @@ class Walk:
         raise BadInput(self.where, found, "every output holds n samples")
 
     def _node(self, node: Any) -> None:
+        if node.op_type == "CastLike" and node.input[1] in self.values:  # that its type is known is enough
+            kind = self.types.get(node.input[1], TensorProto.FLOAT)
+            node = helper.make_node("Cast", node.input[:1], node.output, name=node.name, to=kind)
         self.producers.update({name: node for name in node.output if name})
         if self._sizes(node) or self._fold(node) or self._branch(node):
             return
@@ -107,12 +111,15 @@ class Walk:
             found = "it looks for infinity, which became the largest float32 in an operator before"
             raise BadInput(_label(node), found, "the graph's constants are finite", "Mask with large numbers")
         try:
+            if self.not_a_number and node.op_type == "Where":
+                raise NotCaptured("a choice that may keep NaN out", "Leave one entry in each row of a mask")
             if node.op_type in (QUANTIZE, DEQUANTIZE):
                 self._on_grid(node)
             else:
                 self._capture(node)
             self.clipped |= infinite
         except NotCaptured as why:
+            self.not_a_number |= infinite
             self._island(node, why)
 
     def _branch(self, node: Any) -> bool:

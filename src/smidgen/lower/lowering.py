@@ -61,7 +61,12 @@ def _lowered(low: Lowering) -> Graph:
         elif _is_integer(low, node, out):
             _declare(low, out)
             fused |= {activation.name} if activation else set()
-            _integer(low, node, out)
+            try:
+                _integer(low, node, out)
+            except ValueError as ratio:
+                expected = "scales of neighbours may differ by less than 2^15"
+                remedy = "Calibrate on data that moves every value"
+                raise IllegalGraph(node.name, str(ratio), expected, remedy) from ratio
         else:
             _island(low, node)
     return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
