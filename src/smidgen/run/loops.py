@@ -2,8 +2,8 @@
 
 A recurrent step multiplies each gate's weights with x_t and with h. Linear calls of a loop that read the
 same vector become one call with all their weights; those whose vectors are there before the loop starts leave
-it and take all steps at once. Which bytes reach which reader decides what may move (`reaching.py`); outputs get
-memory of their own behind the arena. Integers do not change: each output is the same sum.
+it and take all steps at once. Which bytes reach which reader decides what may move (`reaching.py`); outputs
+get memory of their own behind the arena. Integers do not change: each output is the same sum.
 """
 
 from __future__ import annotations
