@@ -265,3 +265,8 @@ def test_the_unexpected_is_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert ran.code == 1
     assert ran.err.startswith("error: unexpected ZeroDivisionError: by [zero]. Set SMIDGEN_DEBUG=1")
     assert ran.err.count("\n") == 1
+
+
+def test_inspecting_what_is_neither_a_file_nor_a_task_names_it(cli: Cli) -> None:
+    ran = cli("inspect", "nothing-here.onnx")
+    assert_refused(ran, 3, "no such file")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+MODELS = (".onnx", ".pt2")
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -36,7 +38,7 @@ def inspect(
     from smidgen.codec.inspect import inspect_smg
 
     console = Console()
-    if file.suffix != ".smg" and weight is None:
+    if weight is None and (file.suffix in MODELS or (file.suffix != ".smg" and not file.exists())):
         _print_coverage(model_graph(str(file)), str(file), console)
     elif weight is not None:
         console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
