@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,7 @@ class Call:
             other = next(v for v in self.args.values() if isinstance(v, str))
             behind = self.source.rank(other) + 1 - self.batch_axis  # the batch axis counted from the end
             if self.batch_axis and given.array.ndim >= behind:
-                return Constant(np.squeeze(given.array, -behind), given.name)
+                return replace(given, array=np.squeeze(given.array, -behind))
         return given  # type: ignore[no-any-return]
 
     def outer_batch(self, value: str, rows_too: bool = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from smidgen.load.source import Constant, NotCaptured, Source
 
@@ -50,4 +50,4 @@ def folded_constant(constant: Constant, rank: int, fold: Fold) -> Constant:
         array = array[0]
     if array.ndim >= rank - fold.axis:
         raise NotCaptured("a constant tensor along a folded batch", "Keep the batch first")
-    return Constant(array, constant.name)
+    return replace(constant, array=array)

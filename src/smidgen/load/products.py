@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def matmul(source: Source, a: Operand | None, b: Operand | None, name: str) -> s
     if isinstance(a, str) and isinstance(b, Constant):
         matrix = _matrix(b)
         if matrix.array.ndim == 1:  # a vector: one output, whose axis disappears
-            column = Constant(matrix.array[None, :], matrix.name)
+            column = replace(matrix, array=matrix.array[None, :])
             made = source.linear(a, column, None, name)
             return source.reshape(made, source.shape(a)[:-1], f"{name}.dropped")
         return source.linear(a, matrix, None, name, transposed=True)
@@ -61,7 +62,7 @@ def _matrix(constant: Constant) -> Constant:
         array = array[0]
     if array.ndim > 2:
         raise NotCaptured(f"a product with a constant of {array.ndim} axes", "Use a linear layer")
-    return Constant(np.asarray(array), constant.name)
+    return replace(constant, array=array)
 
 
 def einsum(
@@ -145,5 +146,5 @@ def _grouped(
         math.prod(sizes[c] for c in columns),
     )
     if isinstance(value, Constant):
-        return Constant(value.array.transpose(perm).reshape(shape), value.name)
+        return replace(value, array=value.array.transpose(perm).reshape(shape))
     return source.reshape(source.transpose(value, perm, f"{name}.moved"), shape, name)

@@ -7,7 +7,7 @@ Axes and shapes here are per sample: the batch dimension is not counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -311,7 +311,7 @@ class Source:
             return self._masked_sum(x, array, name)
         varying = [axis for axis, n in enumerate(array.shape) if n > 1]
         if not shape or whole != shape or len(varying) > 1:
-            return self.op(op, [x, self.constant(Constant(array, constant.name), f"{name}.constant")], name)
+            return self.op(op, [x, self.constant(replace(constant, array=array), f"{name}.constant")], name)
         axis = varying[0] if varying else len(shape) - 1
         vector = np.broadcast_to(array.ravel(), (shape[axis],))
         params = {"constant": self.weight(constant, f"{name}.constant", vector)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def conv_transpose(
         size = source.shape(x)[axis]
         x = source.slice(x, axis, max(-first, 0), size + min(last, 0), 1, f"{name}.inside{axis}")
         around.append((max(first, 0), max(last, 0)))
-    mirrored = Constant(mirrored_weight(weight.array, groups), weight.name)
+    mirrored = replace(weight, array=mirrored_weight(weight.array, groups))
     return source.conv(x, mirrored, bias, 1, around, tuple(dilation), groups, name)
 
 

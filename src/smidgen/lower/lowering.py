@@ -12,7 +12,7 @@ from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import fused_activation, own_grid
+from smidgen.lower.grids import WIDE_MAKERS, WIDE_READERS, fused_activation, own_grid
 from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
 
@@ -133,7 +133,10 @@ def _is_integer(low: Lowering, node: Node, out: str) -> bool:
     grids = [low.source.values[name].grid for name in (*node.inputs, out)]
     if any(grid is None for grid in grids):
         return False
-    return low.in_body or node.op in WIDE_OUTSIDE or all(grid is None or grid.bits <= 8 for grid in grids)
+    *read, made = (grid is not None and grid.bits > 8 for grid in grids)
+    if low.in_body or node.op in WIDE_OUTSIDE:
+        return True
+    return (not any(read) or node.op in WIDE_READERS) and (not made or node.op in WIDE_MAKERS)
 
 
 def _island(low: Lowering, node: Node) -> None:
