@@ -75,7 +75,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sqrt": lambda x: (x * x + 1).sqrt() + (x * x + 1).rsqrt() + (x * x + 1).reciprocal(),
     "powers": lambda x: x**3 + (x * x + 1) ** 1.5 + (x.abs() + 1) ** -2 + 2**x + x**5,
     "quotients": lambda x: x / (x * x + 1) + 3 / (x.abs() + 1) + torch.addcdiv(x, x, x.abs() + 1, value=2),
-    "rounded quotients": lambda x: x // 0.7 + torch.div(x, 0.3, rounding_mode="trunc") + x % 2,
+    "rounded quotients": lambda x: x // 0.7 + torch.div(x, 0.3, rounding_mode="trunc") + x % 0.5,
     "lerp": lambda x: torch.lerp(x, x.abs(), 0.3) + torch.addcmul(x, x, x, value=0.5),
     "comparisons": lambda x: (x > 0.5) * 0.1 - (x <= x.abs()).float() + (x != 0) * x + (x.round() == 1) * 0.3,
     "logic": lambda x: ((x > 0) & ~(x > 1) | (x < -1)).float() + torch.logical_xor(x > 0, x > 1).float(),

@@ -75,10 +75,11 @@ def _run_onnx(payload: bytes, inputs: list[FloatArray32]) -> list[npt.NDArray[An
     if len(names) != len(inputs):
         raise ValueError(f"{len(inputs)} inputs for {len(names)}")
     feed = {name: x.astype(dtype) for name, dtype, x in zip(names, dtypes, inputs, strict=True)}
-    if not one_by_one:
-        return list(evaluator.run(None, feed))
     samples = range(len(inputs[0]))
-    rows = [evaluator.run(None, {name: x[i : i + 1] for name, x in feed.items()}) for i in samples]
+    with np.errstate(all="ignore"):
+        if not one_by_one:
+            return list(evaluator.run(None, feed))
+        rows = [evaluator.run(None, {name: x[i : i + 1] for name, x in feed.items()}) for i in samples]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
