@@ -22,7 +22,7 @@ to float32 first, because that is what a network's values are here.
 
 - **captured**: all of it became operators of the graph, which every method and back end knows;
 - **island**: right, but some of it runs in float through onnx itself, and is listed by `smidgen inspect`;
-- **folded**: right where its inputs are constants: smidgen computes it while loading;
+- **folded**: right where its inputs are constants, and computed while loading;
 - **refused**: one clear error says why;
 - **wrong**: other numbers, or a crash. There must be none.
 

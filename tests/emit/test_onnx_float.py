@@ -135,6 +135,9 @@ STEPS: dict[str, Step] = {
     "transpose": lambda b, x: b.op("transpose", [x], perm=(2, 0, 1)),
     "slice of rows": lambda b, x: b.op("slice", [x], axis=1, start=1, stop=6, step=2),
     "slice of channels": lambda b, x: b.op("slice", [x], axis=2, start=1, stop=3, step=1),
+    "gather": lambda b, x: b.op("gather", [x], {"indices": Integer(np.array([3, 0, 0], np.int32))}, axis=2),
+    "spread": lambda b, x: b.op("spread", [x], steps=(2, 3, 1)),
+    "matmul": lambda b, x: b.op("matmul", [x, b.op("transpose", [x], perm=(0, 2, 1))], scale=0.5),
     "embedding": lambda b, x: b.op("embedding", [b.op("relu6", [x])], {"weight": RNG.normal(size=(4, 3))}),
     **{
         f"scan of {cell}": lambda b, x, cell=cell: recurrent(b, x, cell)  # type: ignore[misc]
@@ -155,7 +158,13 @@ def test_an_operator_computes_what_numpy_does(step: str, behind_a_convolution: b
 
 
 def test_every_real_operator_stands_in_the_test_above() -> None:
-    real = {op for op in OPS if not op.startswith("q.")} - {"quantize", "dequantize", "island", "trees"}
+    real = {op for op in OPS if not op.startswith("q.")} - {
+        "quantize",
+        "dequantize",
+        "island",
+        "trees",
+        "on_grid",
+    }
     tried = {step.split(",")[0].split(" ")[0] for step in STEPS}
     assert tried == real
     assert real - {"batch_norm", "add_constant", "mul_constant", "scan", "constant"} == set(REAL_RULES) - {

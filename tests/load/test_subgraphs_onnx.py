@@ -65,10 +65,14 @@ def test_a_known_condition_is_inlined(taken: bool, known: str, tmp_path: Path) -
 def test_what_the_data_decide_is_an_island_with_reason_and_remedy(kind: str, tmp_path: Path) -> None:
     condition = [op("ReduceMax", "x", "top", keepdims=0), op("Greater", "top one", "c"), choice("c")]
     tail = condition if kind == "If" else [constant("count", np.int64(3)), repeated()]
-    made = model([op("Mul", "x two", "h"), *tail], {"w": W, "two": np.float32(2), "one": np.float32(1)})
-    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 4]))
+    # A choice is one for all samples at once, so only a file for a single sample may make it.
+    weights = {"w": W, "two": np.float32(2), "one": np.float32(1)}
+    made = model([op("Mul", "x two", "h"), *tail], weights, shape=(1, 4))
+    made.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 4]))
     graph = load(write(made, tmp_path / "m.onnx"))
     (island,) = islands(graph)
     assert (island.source, bool(island.reason), bool(island.remedy)) == (kind, True, True)
+    evaluator = ReferenceEvaluator(made)
     for x in (floats(6, 4), -np.abs(floats(5, 4))):
-        assert np.allclose(run_float(graph, x), ReferenceEvaluator(made).run(None, {"x": x})[0], atol=1e-5)
+        expected = np.concatenate([evaluator.run(None, {"x": one[None]})[0] for one in x])
+        assert np.allclose(run_float(graph, x), expected, atol=1e-5)

@@ -62,13 +62,18 @@ def spelled_out(model: Any) -> Any:
     return copy
 
 
+_ON_DYNAMIC = ("MatMulInteger", "ConvInteger")
+
+
 class _Rewrite:
     def __init__(self, model: Any) -> None:
         graph = model.graph
         self.changed = False
         self.dynamic: set[str] = set()
+        self._outputs = {port.name for port in graph.output}
+        self._others = {n for node in graph.node if node.op_type not in _ON_DYNAMIC for n in node.input}
         self._taken = {name for node in graph.node for name in (*node.input, *node.output)}
-        self._rules: dict[str, Callable[[Any], list[Any]]] = {
+        self._rules: dict[str, Callable[[Any], list[Any] | None]] = {
             **dict.fromkeys(_SPELLINGS, self._spell),
             "QLinearConcat": self._concat,
             "DynamicQuantizeLinear": self._dynamic,
@@ -113,8 +118,10 @@ class _Rewrite:
         made.append(_node("Concat", reals, [out], node.name, node.attribute))
         return [*made, _node("QuantizeLinear", [out, *node.input[:2]], node.output)]
 
-    def _dynamic(self, node: Any) -> list[Any]:
-        """The value itself, as integers of scale 1 and zero point 0."""
+    def _dynamic(self, node: Any) -> list[Any] | None:
+        """The value itself, as integers of scale 1 and zero point 0, if only products read them."""
+        if node.output[0] in self._others or not self._outputs.isdisjoint(node.output):
+            return None
         self.dynamic.add(node.output[0])
         made = [_node("Identity", [node.input[0]], [node.output[0]], node.name)]
         for name, number in zip(node.output[1:], (np.float32(1), np.uint8(0))):

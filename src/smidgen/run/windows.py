@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,10 +51,11 @@ def convolve(
     parts = []
     for g in range(groups):
         filters = weight[g * per_out : (g + 1) * per_out].reshape(per_out, -1)
-        columns = view[..., g * per_in : (g + 1) * per_in].reshape(-1, filters.shape[1])
+        part = view[..., g * per_in : (g + 1) * per_in]
+        columns = part.reshape(math.prod(view.shape[: 1 + len(kernel)]), filters.shape[1])
         parts.append(columns @ filters.T)  # of two matrices: NumPy multiplies stacks of them one by one
     joined = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
-    return joined.reshape(*view.shape[: 1 + len(kernel)], -1)
+    return joined.reshape(*view.shape[: 1 + len(kernel)], weight.shape[0])
 
 
 def _depthwise(view: Array, weight: Array) -> Array:
