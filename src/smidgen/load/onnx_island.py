@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx.reference import ReferenceEvaluator
 
 from smidgen.load.onnx_limits import check_growth
 from smidgen.numerics import Array
+from smidgen.run.onnx_reference import evaluator
 
 OLDEST_WITH_GRIDS = 19
 
@@ -84,4 +84,4 @@ def fold(node: Any, constants: Mapping[str, Array], opsets: Sequence[Any]) -> li
     model = cutting.model([name for name in node.output if name], opsets, {})
     check_growth(model, sum(constants[name].nbytes for name in needs(node)))
     with np.errstate(all="ignore"):  # overflow to infinity is what the operator says
-        return [np.asarray(array) for array in ReferenceEvaluator(model).run(None, {})]
+        return [np.asarray(array) for array in evaluator(model).run(None, {})]

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
-from onnx.reference import ReferenceEvaluator
 
 from smidgen.load.onnx_limits import check_sizes
 from smidgen.load.source import NotCaptured
 from smidgen.numerics import Array
+from smidgen.run.onnx_reference import evaluator
 
 SAMPLES = 2
 RANDOM = frozenset(
@@ -119,7 +119,7 @@ def _kind(array: Array) -> int:
 
 def _run(model: Any, feed: Mapping[str, Array]) -> list[Array]:
     with np.errstate(all="ignore"):
-        results: list[Any] = ReferenceEvaluator(model).run(None, dict(feed))
+        results: list[Any] = evaluator(model).run(None, dict(feed))
     if not all(isinstance(result, (np.ndarray, np.generic)) for result in results):
         raise NotCaptured("its result is a sequence, not a tensor", "Return tensors")
     arrays = [np.asarray(result) for result in results]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from smidgen.errors import BadFile, MissingExtra, SmidgenError
 from smidgen.graph import Graph, Node
+from smidgen.run.onnx_reference import evaluator
 
 FloatArray32 = npt.NDArray[np.float32]
 
@@ -71,15 +72,15 @@ def _run_aten(payload: bytes, inputs: list[FloatArray32]) -> list[npt.NDArray[An
 
 
 def _run_onnx(payload: bytes, inputs: list[FloatArray32]) -> list[npt.NDArray[Any]]:
-    evaluator, names, dtypes, one_by_one = _onnx_evaluator(payload)
+    runner, names, dtypes, one_by_one = _onnx_evaluator(payload)
     if len(names) != len(inputs):
         raise ValueError(f"{len(inputs)} inputs for {len(names)}")
     feed = {name: x.astype(dtype) for name, dtype, x in zip(names, dtypes, inputs, strict=True)}
     samples = range(len(inputs[0]))
     with np.errstate(all="ignore"):
         if not one_by_one:
-            return list(evaluator.run(None, feed))
-        rows = [evaluator.run(None, {name: x[i : i + 1] for name, x in feed.items()}) for i in samples]
+            return list(runner.run(None, feed))
+        rows = [runner.run(None, {name: x[i : i + 1] for name, x in feed.items()}) for i in samples]
     return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
@@ -89,11 +90,10 @@ def _onnx_evaluator(payload: bytes) -> tuple[Any, tuple[str, ...], tuple[Any, ..
     try:
         import onnx
         from onnx.helper import tensor_dtype_to_np_dtype
-        from onnx.reference import ReferenceEvaluator
     except ImportError as missing:
         raise MissingExtra("running an island of an ONNX model", "onnx", "compress") from missing
     model = onnx.load_model_from_string(payload)
     ports = model.graph.input
     dtypes = tuple(tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type) for port in ports)
     one_by_one = any(port.type.tensor_type.shape.dim[0].dim_value == 1 for port in ports)
-    return ReferenceEvaluator(model), tuple(port.name for port in ports), dtypes, one_by_one
+    return evaluator(model), tuple(port.name for port in ports), dtypes, one_by_one
