@@ -15,6 +15,7 @@ from smidgen.limits import LIMIT, decoded_bytes_limit
 from smidgen.units import format_bytes
 
 MOST_NODES = 1_000_000
+MOST_POOLED_BYTES = 4 << 20
 # Operators on constants whose results may be any times larger: that size must be known before.
 GROWING = frozenset(
     [
@@ -125,26 +126,34 @@ def check_growth(model: Any, read_bytes: int) -> None:
 
 
 def check_sizes(model: Any) -> None:
-    """Raise ValueError if a tensor whose shape can be inferred is above the limit."""
+    """Raise ValueError if a tensor whose shape can be inferred is above the limit, or pooling takes minutes.
+
+    A free batch counts as one sample.
+    """
     allowed = decoded_bytes_limit()
-    try:
-        known = _inferred_bytes(model)
-    except onnx.shape_inference.InferenceError:
-        return
+    known = _inferred_bytes(model, free=1)
+    largest = max(known.values(), default=1)
+    for node in _all_nodes(model.graph.node):
+        window = math.prod(next((a.ints for a in node.attribute if a.name == "kernel_shape"), ()))
+        if window * max((known.get(name, largest) for name in node.output), default=1) > MOST_POOLED_BYTES:
+            found = "onnx pools element by element, and these are too many"
+            raise ValueError(f"{found}: over {MOST_POOLED_BYTES // 4:,} with all windows")
     for name, size in known.items():
         if size > allowed:
             raise ValueError(f"{name} would take {format_bytes(size)}; {format_bytes(allowed)} are allowed")
 
 
-def _inferred_bytes(model: Any) -> dict[str, int]:
-    """Bytes of the values whose shapes can be inferred."""
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+def _inferred_bytes(model: Any, free: int | None = None) -> dict[str, int]:
+    """Bytes of the values whose shapes can be inferred; `free` stands for sizes that are not fixed."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except onnx.shape_inference.InferenceError:
+        inferred = model.graph
     found: dict[str, int] = {}
-    for value in (*inferred.value_info, *inferred.output):
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
         kind = value.type.tensor_type
         dims = kind.shape.dim
-        if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
-            found[value.name] = declared_bytes(
-                onnx.TensorProto(data_type=kind.elem_type, dims=[dim.dim_value for dim in dims])
-            )
+        sizes = [dim.dim_value if dim.HasField("dim_value") else free for dim in dims]
+        if kind.HasField("shape") and None not in sizes:
+            found[value.name] = declared_bytes(onnx.TensorProto(data_type=kind.elem_type, dims=sizes))
     return found

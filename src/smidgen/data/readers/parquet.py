@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -192,8 +192,18 @@ def _values(batch: Any, name: str, file: Path) -> Array:
         raise BadInput(
             str(file), f"column {name} has empty cells", "every row needs a value", "Drop those rows"
         )
-    values: Array = column.to_numpy(zero_copy_only=False)
+    try:
+        values: Array = column.to_numpy(zero_copy_only=False)
+    except _arrow_error() as problem:  # text that is not UTF-8
+        found = f"column {name} can't be read ({type(problem).__name__})"
+        raise BadInput(str(file), found, "", "Write it again") from problem
     return values
+
+
+def _arrow_error() -> type[Exception]:
+    import pyarrow
+
+    return cast("type[Exception]", pyarrow.lib.ArrowException)
 
 
 def _by_split(whole: Raw, path: Path) -> dict[str, Raw]:
