@@ -49,26 +49,18 @@ class Kernel:
         Raises:
             BadInput: another type or shape.
         """
-        if (
-            x.dtype != self.x_dtype
-            or x.shape[x.ndim - self._axes :] != self.x_shape
-            or x.ndim > self._axes + 1
-        ):
-            raise BadInput(
-                self.name,
-                f"{x.dtype} {list(x.shape)}",
-                f"{self.x_dtype} [n, {_listed(self.x_shape)}] is needed",
-            )
+        lead = x.ndim - self._axes
+        if x.dtype != self.x_dtype or x.shape[lead:] != self.x_shape or not 0 <= lead <= 1:
+            needed = f"{self.x_dtype} [n, {_listed(self.x_shape)}] is needed"
+            raise BadInput(self.name, f"{x.dtype} {list(x.shape)}", needed)
         flags = x.flags
         if not (flags.c_contiguous and flags.aligned):
             x = np.require(x, requirements=("C", "A"))
         if out is None:
-            out = np.empty(x.shape[: x.ndim - self._axes] + self.y_shape, self.y_dtype)
+            out = np.empty(x.shape[:lead] + self.y_shape, self.y_dtype)
         elif not self._takes(out, x):
-            raise BadInput(
-                self.name, f"out of {out.dtype} {list(out.shape)}", f"{self.y_dtype} [n, {_listed(self.y_shape)}]"
-                ", contiguous and apart from x, is needed",
-            )  # fmt: skip
+            needed = f"{self.y_dtype} [n, {_listed(self.y_shape)}], contiguous and apart from x, is needed"
+            raise BadInput(self.name, f"out of {out.dtype} {list(out.shape)}", needed)
         self._native.run(x, out)
         return out
 

@@ -24,7 +24,7 @@ POINTS = tuple(Fraction(p) for p in ("0", "1", "-1", "2", "-2", "1/2", "-1/2", "
 
 @dataclass(frozen=True)
 class CookToom:
-    """Transforms of F(outputs, taps), n = outputs + taps - 1: input [n][n], filter [n][taps], output [outputs][n]."""
+    """F(outputs, taps), n = outputs + taps - 1: input [n][n], filter [n][taps] and output [outputs][n]."""
 
     outputs: int
     taps: int

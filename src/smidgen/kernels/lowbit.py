@@ -1,8 +1,8 @@
 """Products with weights of 4 or 2 bits whose scales are shared by groups of neighbouring inputs.
 
-`weight_only` takes float32 activations; its sums run in another order on every instruction set, so that a result is
-within in * 2^-23 * sum |w x| of the exact one. `integer` takes int8 activations and is exact everywhere: its scales
-are small integer multiples of the channel's (docs/DESIGN.md, D6).
+`weight_only` takes float32 activations; its sums run in another order on every instruction set, so that a
+result is within in * 2^-23 * sum |w x| of the exact one. `integer` takes int8 activations and is exact
+everywhere: its scales are small integer multiples of the channel's (docs/DESIGN.md, D6).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def weight_only(codes: Array, scales: Array, levels: Array, group: int) -> Kerne
 
 
 def integer(codes: Array, multipliers: Array, zero: int, bits: int, group: int) -> Kernel:
-    """y[o] = sum over groups g of multipliers[o, g] * sum over inputs k of g: (codes[o, k] - zero) * x[k], exact.
+    """y[o] = sum over groups g of multipliers[o, g] * sum over k of g: (codes[o, k] - zero) * x[k], exact.
 
     Args:
         codes: [out, in] integers, 0 .. 2^bits - 1.
@@ -69,9 +69,8 @@ def integer(codes: Array, multipliers: Array, zero: int, bits: int, group: int) 
     starts = np.arange(0, width, group)
     sums = np.add.reduceat(largest, starts, axis=1)
     if int((sums * np.maximum(multipliers, 1)).sum(axis=1).max()) * 128 >= 2**31:
-        raise BadInput(
-            "integer", f"a sum of {width} products could leave 32 bits", "smaller multipliers are needed"
-        )
+        found = f"a sum of {width} products could leave 32 bits"
+        raise BadInput("integer", found, "smaller multipliers are needed")
     packed = (pack(codes, bits), in_blocks(multipliers.astype(np.uint8)))
     return Kernel("lowbit_int", ((width,), "i1"), ((out,), "i4"), out, width, group, bits, zero, *packed)
 
@@ -82,7 +81,7 @@ def pack(codes: Array, bits: int) -> Array:
     per_word = 32 // bits
     filled = np.zeros((out, -(-width // per_word) * per_word), np.uint32)
     filled[:, :width] = codes
-    # Byte j of a word holds inputs j, 4 + j, 8 + j, ...: four neighbours meet four activations in one instruction.
+    # Byte j of a word holds inputs j, 4 + j, 8 + j, ...: four bytes meet four activations in one instruction.
     parts = filled.reshape(out, -1, per_word // 4, 4)
     shifts = np.arange(4, dtype=np.uint32) * 8 + np.arange(per_word // 4, dtype=np.uint32)[:, None] * bits
     return in_blocks(np.bitwise_or.reduce(parts << shifts, axis=(2, 3)))

@@ -1,6 +1,6 @@
-"""Products with a sparse float32 matrix: blocks of 16 outputs (16x1), of 16 inputs (1x16), single entries (CSR).
+"""Products with a sparse float32 matrix: blocks of 16 outputs (16x1), of 16 inputs (1x16), entries (CSR).
 
-Unstructured sparsity is here for honesty: at the same number of entries it is several times slower than blocks.
+Unstructured sparsity is here for honesty: at the same number of entries it is several times slower.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Products with matrices that are never written out: low rank, Kronecker, HMD, Walsh-Hadamard; and a dense one."""
+"""Products with matrices that are never written out: low rank, Kronecker, HMD, Walsh-Hadamard. And dense."""
 
 from __future__ import annotations
 
@@ -88,7 +88,5 @@ def hadamard(size: int, factor: float = 1.0) -> Kernel:
 def _matrices(where: str, *arrays: Array) -> tuple[Array, ...]:
     for array in arrays:
         if array.ndim != 2 or not array.size or array.size >= 2**31:
-            raise BadInput(
-                where, f"an array {list(array.shape)}", "a matrix of at most 2^31 entries is needed"
-            )
+            raise BadInput(where, f"an array {list(array.shape)}", "a matrix is needed")
     return floats(where, *arrays)

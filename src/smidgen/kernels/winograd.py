@@ -1,4 +1,4 @@
-"""Convolutions with fewer multiplications: F(2x2, 3x3), F(4x4, 3x3); along one axis F(2, 3), F(4, 3), F(2, 7).
+"""Convolutions with fewer multiplications: F(2x2, 3x3), F(4x4, 3x3); on one axis F(2, 3), F(4, 3), F(2, 7).
 
 float32, stride 1, channels last. Transforms round: results differ from the direct sum by about 1e-6 of the
 largest output for tiles of 2, 1e-5 for tiles of 4.
