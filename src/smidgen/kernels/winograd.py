@@ -7,6 +7,8 @@ Ref: Maji et al. 2019 (EMC^2), "Efficient Winograd or Cook-Toom Convolution Kern
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from smidgen.errors import BadInput
@@ -14,6 +16,7 @@ from smidgen.kernels.call import Array, Kernel, floats
 from smidgen.kernels.cook_toom import Matrix, cook_toom
 
 FORMS = ((2, 3), (4, 3), (2, 7))  # outputs and taps along an axis
+TRIALS = 7
 
 
 def winograd(weight: Array, size: tuple[int, int], padding: tuple[int, int], tile: int) -> Kernel:
@@ -40,15 +43,40 @@ def winograd(weight: Array, size: tuple[int, int], padding: tuple[int, int], til
         raise BadInput(
             "winograd", f"tiles of {tile}", f"{kernel_h}x{kernel_w}: {tiles(kernel_h, kernel_w)} exist"
         )
-    results = (size[0] + 2 * padding[0] - kernel_h + 1, size[1] + 2 * padding[1] - kernel_w + 1)
-    if min(results) < 1 or min(padding) < 0:
-        raise BadInput("winograd", f"an input of {size[0]}x{size[1]}", "the kernel must fit into it")
+    results = _results("winograd", weight, size, padding)
     made = cook_toom(tile, max(kernel_h, kernel_w))
     transforms = [np.ones((1, 1)) if n == 1 else _array(made.filter) for n in (kernel_h, kernel_w)]
     points = np.einsum("ah,oihw,bw->abio", transforms[0], weight.astype(np.float64), transforms[1])
     constants = floats("winograd", points, _array(made.input), _array(made.output))
     sizes = (*size, channels, out, kernel_h, kernel_w, *padding, tile)
     return Kernel("winograd", ((*size, channels), "f4"), ((*results, out), "f4"), *sizes, *constants)
+
+
+def direct(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Kernel:
+    """The same convolution without transforms, of any kernel [out, in, kernel_h, kernel_w].
+
+    Raises:
+        BadInput: an image smaller than the kernel.
+    """
+    if weight.ndim != 4 or not weight.size:
+        raise BadInput("direct", f"a weight {list(weight.shape)}", "[out, in, kernel_h, kernel_w] is needed")
+    out, channels, *kernel = weight.shape
+    results = _results("direct", weight, size, padding)
+    taps = floats("direct", weight.transpose(2, 3, 1, 0))
+    sizes = (*size, channels, out, *kernel, *padding)
+    return Kernel("convolution", ((*size, channels), "f4"), ((*results, out), "f4"), *sizes, *taps)
+
+
+def fastest(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Kernel:
+    """`direct`, or `winograd` with the tile that is faster on this machine: each is timed on one random sample.
+
+    Raises:
+        BadInput: as for `direct`.
+    """
+    kernels = [direct(weight, size, padding)]
+    kernels += [winograd(weight, size, padding, tile) for tile in tiles(*weight.shape[2:])]
+    x = np.random.default_rng(0).normal(size=kernels[0].x_shape).astype(np.float32)
+    return min(kernels, key=lambda kernel: _seconds(kernel, x))
 
 
 def tiles(kernel_h: int, kernel_w: int) -> tuple[int, ...]:
@@ -58,6 +86,24 @@ def tiles(kernel_h: int, kernel_w: int) -> tuple[int, ...]:
     if not line and (kernel_h, kernel_w) != (3, 3):
         return ()
     return tuple(outputs for outputs, taps in FORMS if taps == long)
+
+
+def _results(where: str, weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> tuple[int, ...]:
+    """Height and width of the output."""
+    results = tuple(n + 2 * p - k + 1 for n, p, k in zip(size, padding, weight.shape[2:], strict=True))
+    if min(size) < 1 or min(results) < 1 or min(padding) < 0:
+        raise BadInput(where, f"an input of {size[0]}x{size[1]}", "the kernel must fit into it")
+    return results
+
+
+def _seconds(kernel: Kernel, x: Array) -> float:
+    """The shortest of some calls: what disturbs a measurement only ever adds."""
+    times = []
+    for _ in range(TRIALS):
+        start = time.perf_counter()
+        kernel(x)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _array(matrix: Matrix) -> Array:

@@ -84,7 +84,14 @@ typedef struct {
     float factor;
 } smg_hadamard_args;
 
-/* Convolution with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
+/* Convolution with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out].
+ * weight [kernel_h][kernel_w][in][out]. */
+typedef struct {
+    int32_t height, width, in, out, kernel_h, kernel_w, pad_h, pad_w;
+    const float *weight;
+} smg_convolution_args;
+
+/* The same, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
  * F(tile, kernel) along each axis whose kernel is longer than 1. points_h = kernel_h + tile - 1, or 1.
  * filters [points_h * points_w][in][out]: transformed. input [n][n], output [tile][n] with n = kernel + tile
  * - 1: the transforms; both axes share them. */
@@ -111,6 +118,7 @@ typedef struct {
     DO(kronecker, float, float)                                                                              \
     DO(hmd, float, float)                                                                                    \
     DO(hadamard, float, float)                                                                               \
+    DO(convolution, float, float)                                                                            \
     DO(winograd, float, float)                                                                               \
     DO(hamming, uint64_t, int32_t)
 
@@ -166,6 +174,7 @@ size_t smg_lowbit_scratch(const smg_lowbit_args *a);
 size_t smg_lowbit_int_scratch(const smg_lowbit_int_args *a);
 size_t smg_lowrank_scratch(const smg_lowrank_args *a);
 size_t smg_kronecker_scratch(const smg_kronecker_args *a);
+size_t smg_convolution_scratch(const smg_convolution_args *a);
 size_t smg_winograd_scratch(const smg_winograd_args *a);
 
 #ifdef __cplusplus

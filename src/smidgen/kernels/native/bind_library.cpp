@@ -255,6 +255,28 @@ Kernel hadamard(const std::string &isa, int32_t in, float factor) {
     return k;
 }
 
+void check_image(int32_t height, int32_t width, int32_t in, int32_t out, int32_t kernel_h, int32_t kernel_w,
+                 int32_t pad_h, int32_t pad_w) {
+    demand(height > 0 && width > 0 && in > 0 && out > 0 && kernel_h > 0 && kernel_w > 0 && pad_h >= 0 &&
+               pad_w >= 0 && height + 2 * pad_h >= kernel_h && width + 2 * pad_w >= kernel_w,
+           "positive sizes are needed, and an image that the kernel fits into");
+}
+
+Kernel convolution(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t out,
+                   int32_t kernel_h, int32_t kernel_w, int32_t pad_h, int32_t pad_w, In<float> weight) {
+    check_image(height, width, in, out, kernel_h, kernel_w, pad_h, pad_w);
+    const size_t channels = static_cast<size_t>(in), outputs = static_cast<size_t>(out);
+    const size_t pixels = static_cast<size_t>(height + 2 * pad_h - kernel_h + 1) *
+                          static_cast<size_t>(width + 2 * pad_w - kernel_w + 1);
+    const size_t taps = static_cast<size_t>(kernel_h) * static_cast<size_t>(kernel_w);
+    Kernel k;
+    const smg_convolution_args args = {
+        height, width, in, out, kernel_h, kernel_w, pad_h, pad_w, k.keep(weight, taps * channels * outputs)};
+    k.set(CHOOSE(isa, convolution), args, static_cast<size_t>(height) * static_cast<size_t>(width) * channels,
+          pixels * outputs, smg_convolution_scratch(&args));
+    return k;
+}
+
 Kernel winograd(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t out,
                 int32_t kernel_h, int32_t kernel_w, int32_t pad_h, int32_t pad_w, int32_t tile,
                 In<float> filters, In<float> input, In<float> output) {
@@ -263,9 +285,7 @@ Kernel winograd(const std::string &isa, int32_t height, int32_t width, int32_t i
     demand((longest == 3 && (line || kernel_h == kernel_w) && (tile == 2 || tile == 4)) ||
                (longest == 7 && line && tile == 2),
            "3x3, 3x1 and 1x3 in tiles of 2 or 4, 7x1 and 1x7 in tiles of 2 exist");
-    demand(height > 0 && width > 0 && in > 0 && out > 0 && pad_h >= 0 && pad_w >= 0 &&
-               height + 2 * pad_h >= kernel_h && width + 2 * pad_w >= kernel_w,
-           "positive sizes are needed, and an image that the kernel fits into");
+    check_image(height, width, in, out, kernel_h, kernel_w, pad_h, pad_w);
     const size_t n = static_cast<size_t>(longest + tile - 1), t = static_cast<size_t>(tile);
     const size_t points = static_cast<size_t>(smg_winograd_points(kernel_h, tile)) *
                           static_cast<size_t>(smg_winograd_points(kernel_w, tile));
@@ -319,6 +339,7 @@ void bind_library(nb::module_ &m) {
     m.def("kronecker", &kronecker);
     m.def("hmd", &hmd);
     m.def("hadamard", &hadamard);
+    m.def("convolution", &convolution);
     m.def("winograd", &winograd);
     m.def("hamming", &hamming);
 }

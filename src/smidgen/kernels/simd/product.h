@@ -1,4 +1,5 @@
-/* C [m][n] = A [m][k] B [k][n], rows `*_step` floats apart: the sums of a tile stay in registers. */
+/* C [m][n] = A [m][k] B [k][n], rows `*_step` floats apart: the sums of a tile stay in registers. Or the sum
+ * of `parts` such products, whose A lie `a_part` floats apart and whose B follow each other. */
 #ifndef SMIDGEN_PRODUCT_H
 #define SMIDGEN_PRODUCT_H
 
@@ -8,7 +9,8 @@ typedef struct {
     const float *a, *b;
     float *c;
     size_t a_step, b_step, c_step;
-    int32_t m, n, k;
+    int32_t m, n, k, parts;
+    size_t a_part;
 } smg_product;
 
 enum { NARROW_ROWS = TILE_BLOCKS < 4 ? 6 : 8 }; /* of tiles of one or two blocks */
@@ -24,19 +26,20 @@ SMG_INLINE void smg_product_tile(const int rows, const int blocks, const int som
 #pragma GCC unroll 4
         for (int j = 0; j < blocks; j++)
             sum[r][j] = smg_none();
-    for (int32_t k = 0; k < p->k; k++, b += p->b_step) {
-        smg_floats right[4];
-#pragma GCC unroll 4
-        for (int j = 0; j < blocks; j++)
-            right[j] = some ? smg_load_some(b, lanes) : smg_load(b + j * SMG_LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; r++) {
-            const smg_floats left = smg_all(a[(size_t)r * p->a_step + (size_t)k]);
+    for (int32_t i = 0; i < p->parts; i++, a += p->a_part)
+        for (int32_t k = 0; k < p->k; k++, b += p->b_step) {
+            smg_floats right[4];
 #pragma GCC unroll 4
             for (int j = 0; j < blocks; j++)
-                sum[r][j] = smg_add_product(left, right[j], sum[r][j]);
+                right[j] = some ? smg_load_some(b, lanes) : smg_load(b + j * SMG_LANES);
+#pragma GCC unroll 8
+            for (int r = 0; r < rows; r++) {
+                const smg_floats left = smg_all(a[(size_t)r * p->a_step + (size_t)k]);
+#pragma GCC unroll 4
+                for (int j = 0; j < blocks; j++)
+                    sum[r][j] = smg_add_product(left, right[j], sum[r][j]);
+            }
         }
-    }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4

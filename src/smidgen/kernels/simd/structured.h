@@ -18,7 +18,7 @@ void SIMD(smg_lowrank)(const smg_lowrank_args *a, const float *x, float *y, int3
         n = smg_least(samples, 8);
         for (int32_t s = 0; s < n; s++)
             smg_rows_times(a->right, a->rank, a->in, x + (size_t)s * in, inner + (size_t)s * rank);
-        const smg_product p = {inner, a->left, y, rank, out, out, n, a->out, a->rank};
+        const smg_product p = {inner, a->left, y, rank, out, out, n, a->out, a->rank, 1, 0};
         smg_multiply(&p);
     }
 }
@@ -31,13 +31,13 @@ void SIMD(smg_kronecker)(const smg_kronecker_args *a, const float *x, float *y, 
     float *inner = scratch;
     for (int32_t s = 0; s < samples; s++, x += in_b * in_c, y += out_b * out_c) {
         if (b_first) {
-            const smg_product one = {a->b, x, inner, in_b, in_c, in_c, a->out_b, a->in_c, a->in_b};
-            const smg_product two = {inner, a->c, y, in_c, out_c, out_c, a->out_b, a->out_c, a->in_c};
+            const smg_product one = {a->b, x, inner, in_b, in_c, in_c, a->out_b, a->in_c, a->in_b, 1, 0};
+            const smg_product two = {inner, a->c, y, in_c, out_c, out_c, a->out_b, a->out_c, a->in_c, 1, 0};
             smg_multiply(&one);
             smg_multiply(&two);
         } else {
-            const smg_product one = {x, a->c, inner, in_c, out_c, out_c, a->in_b, a->out_c, a->in_c};
-            const smg_product two = {a->b, inner, y, in_b, out_c, out_c, a->out_b, a->out_c, a->in_b};
+            const smg_product one = {x, a->c, inner, in_c, out_c, out_c, a->in_b, a->out_c, a->in_c, 1, 0};
+            const smg_product two = {a->b, inner, y, in_b, out_c, out_c, a->out_b, a->out_c, a->in_b, 1, 0};
             smg_multiply(&one);
             smg_multiply(&two);
         }

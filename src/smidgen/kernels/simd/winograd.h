@@ -128,7 +128,9 @@ SMG_INLINE void winograd_tiles(const winograd_form f, const winograd_job *job) {
                                      out,
                                      job->tiles,
                                      a->out,
-                                     a->in};
+                                     a->in,
+                                     1,
+                                     0};
         smg_multiply(&product);
     }
     for (int32_t tile = 0; tile < job->tiles; tile++)

@@ -1,0 +1,48 @@
+"""90% sparse float32 weights, batch 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.kernel_cases import onnx_peer
+from benchmarks.kernel_cases.case import Case
+from smidgen.kernels import sparse, structured
+
+DENSITY = 0.1
+
+
+def in_cache() -> Case:
+    return _case(1024, False)
+
+
+def from_memory() -> Case:
+    return _case(4096, True)
+
+
+def _case(size: int, cold: bool) -> Case:
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(size, size)).astype(np.float32)
+    x, y = rng.normal(size=size).astype(np.float32), np.empty(size, np.float32)
+    chosen = rng.random((size, size // 16)) < DENSITY
+    columns = sparse.block_columns(weight * np.repeat(chosen.T, 16, axis=0))
+    rows = sparse.block_rows(weight * np.repeat(chosen, 16, axis=1))
+    single = sparse.csr(weight * (rng.random((size, size)) < DENSITY))
+    dense = structured.dense(weight)
+    return Case(
+        f"90% sparse fp32 product {size}x{size}, batch 1, {'cold' if cold else 'in cache'}",
+        {
+            "16x1 blocks": lambda: columns(x, y),
+            "1x16 blocks": lambda: rows(x, y),
+            "CSR": lambda: single(x, y),
+            "ORT fp32": onnx_peer.matmul(weight, x[None]),
+            "own dense fp32": lambda: dense(x, y),
+        },
+        ours="16x1 blocks",
+        goals={"ORT fp32": 14, "own dense fp32": 9},
+        cold=cold,
+        read_bytes=int(size * size * DENSITY * (4 + 2 / 16)) if cold else None,
+        note="Unstructured sparsity (CSR) is slower than dense int8 at the same density.",
+    )
+
+
+CASES = [in_cache, from_memory]
