@@ -37,7 +37,7 @@ def _case(bits: int, levels: np.ndarray, goals: dict[str, float]) -> Case:
             "float activations": lambda: floats(x, y),
             "int8 activations": lambda: integers(x8, y8),
             "ORT fp32": onnx_peer.matmul(weight, x[None]),
-            "ORT MatMulNBits": onnx_peer.matmul_few_bits(weight, x[None], bits, GROUP),
+            "ORT MatMulNBits": onnx_peer.matmul_few_bits(weight.shape, x[None], bits, GROUP),
             "own dense fp32": _dense(weight, x),
         },
         ours="int8 activations",

@@ -17,14 +17,15 @@ def matmul(weight: np.ndarray, x: np.ndarray) -> Callable[[], Any]:
     return session(model, x)
 
 
-def matmul_few_bits(weight: np.ndarray, x: np.ndarray, bits: int, group: int) -> Callable[[], Any]:
-    """The same with weights of few bits (MatMulNBits), activations in int8 (accuracy level 4)."""
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
-    model = _model("MatMul", {"w": np.ascontiguousarray(weight.T)}, x.shape, (len(x), len(weight)))
-    quantizer = MatMulNBitsQuantizer(model, bits=bits, block_size=group, is_symmetric=True, accuracy_level=4)
-    quantizer.process()
-    return session(quantizer.model.model, x)
+def matmul_few_bits(shape: tuple[int, int], x: np.ndarray, bits: int, group: int) -> Callable[[], Any]:
+    """Random weights [out, in] of few bits times x (MatMulNBits), activations in int8 (accuracy level 4)."""
+    out, width = shape
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (out, width // group, group * bits // 8), dtype=np.uint8)
+    weights = {"w": codes, "scales": rng.uniform(0.01, 0.02, (out, width // group)).astype(np.float32)}
+    settings = {"K": width, "N": out, "bits": bits, "block_size": group, "accuracy_level": 4}
+    model = _model("MatMulNBits", weights, x.shape, (len(x), out), domain="com.microsoft", **settings)
+    return session(model, x)
 
 
 def convolution(weight: np.ndarray, x: np.ndarray, padding: tuple[int, int]) -> Callable[[], Any]:
@@ -41,8 +42,9 @@ def _model(
     node = helper.make_node(op, ["x", *weights], ["y"], **settings)
     values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", x), ("y", y))]
     constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     graph = helper.make_graph([node], "layer", values[:1], values[1:], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     onnx.checker.check_model(model)
     return model
 

@@ -71,7 +71,7 @@ def hmd(upper: Array, left: Array, right: Array) -> Kernel:
 
 
 def hadamard(size: int, factor: float = 1.0) -> Kernel:
-    """x -> factor * H x, H[i, j] = (-1)^popcount(i & j): the fast Walsh-Hadamard transform, size log2(size) sums.
+    """x -> factor * H x, H[i, j] = (-1)^popcount(i & j): the fast Walsh-Hadamard transform.
 
     Args:
         size: a power of two.
