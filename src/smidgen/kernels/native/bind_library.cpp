@@ -4,6 +4,10 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -26,10 +30,18 @@ constexpr size_t ALIGNMENT = 64; // of a cache line and of the widest register
 
 using Memory = std::shared_ptr<void>;
 
+constexpr size_t HUGE_PAGE = 1 << 21;
+
 Memory allocate(size_t bytes) {
-    void *memory = std::aligned_alloc(ALIGNMENT, (bytes / ALIGNMENT + 2) * ALIGNMENT);
+    const size_t alignment = bytes >= HUGE_PAGE ? HUGE_PAGE : ALIGNMENT;
+    void *memory = std::aligned_alloc(alignment, (bytes / alignment + 1) * alignment);
     if (!memory)
         throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+    if (alignment == HUGE_PAGE)
+        madvise(memory, bytes,
+                MADV_HUGEPAGE); // a wish: fewer look-ups of addresses when weights are streamed
+#endif
     return Memory(memory, std::free);
 }
 

@@ -3,11 +3,10 @@
 #ifndef SMIDGEN_LOWBIT_H
 #define SMIDGEN_LOWBIT_H
 
+#include "fetch.h"
 #include "lanes.h"
 
 enum { LOWBIT_BLOCKS = TILE_BLOCKS < 2 ? 2 : TILE_BLOCKS, LOWBIT_SAMPLES = TILE_BLOCKS < 4 ? 2 : 4 };
-
-#define SMG_PREFETCH_WORDS 1024 /* this far ahead: further than hardware looks past the end of a page */
 
 /* What the samples of a tile have in common. `last`: the inputs of the last word, filled up with zeros. */
 typedef struct {
@@ -18,15 +17,16 @@ typedef struct {
 
 /* Adds the products of `words` words from word `w` on. x: the samples' inputs there, x_step apart. */
 SMG_INLINE void lowbit_words(const int bits, const int samples, const int blocks, const lowbit_job *job,
-                             const uint32_t *codes, int32_t words, const float *x, size_t x_step,
-                             smg_floats sum[LOWBIT_SAMPLES][LOWBIT_BLOCKS]) {
+                             const uint32_t *codes, const uint32_t *end, int32_t words, const float *x,
+                             size_t x_step, smg_floats sum[LOWBIT_SAMPLES][LOWBIT_BLOCKS]) {
     const smg_floats levels = smg_load(job->a->levels);
     for (; words > 0; words--, codes += SMG_LANES, x += 32 / bits) {
         smg_words packed[LOWBIT_BLOCKS];
+        const uint32_t *ahead = smg_ahead(codes, end, (size_t)(blocks - 1) * job->block_words);
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
             packed[b] = smg_load_words(codes + b * job->block_words);
-            __builtin_prefetch(codes + b * job->block_words + SMG_PREFETCH_WORDS);
+            __builtin_prefetch(ahead + b * job->block_words);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < 32 / bits; i++) {
@@ -43,14 +43,16 @@ SMG_INLINE void lowbit_words(const int bits, const int samples, const int blocks
 }
 
 /* Sums of 2-bit weights times inputs, from tables: the next 16 floats for the next 4 bits of every word. */
-SMG_INLINE void lowbit_sums(const int blocks, const lowbit_job *job, const uint32_t *codes, int32_t words,
-                            const float *tables, smg_floats sum[LOWBIT_SAMPLES][LOWBIT_BLOCKS]) {
+SMG_INLINE void lowbit_sums(const int blocks, const lowbit_job *job, const uint32_t *codes,
+                            const uint32_t *end, int32_t words, const float *tables,
+                            smg_floats sum[LOWBIT_SAMPLES][LOWBIT_BLOCKS]) {
     for (; words > 0; words--, codes += SMG_LANES) {
         smg_words packed[LOWBIT_BLOCKS];
+        const uint32_t *ahead = smg_ahead(codes, end, (size_t)(blocks - 1) * job->block_words);
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
             packed[b] = smg_load_words(codes + b * job->block_words);
-            __builtin_prefetch(codes + b * job->block_words + SMG_PREFETCH_WORDS);
+            __builtin_prefetch(ahead + b * job->block_words);
         }
 #pragma GCC unroll 8
         for (int i = 0; i < 8; i++, tables += SMG_LANES) {
@@ -84,14 +86,14 @@ SMG_INLINE void lowbit_tile(const int bits, const int samples, const int blocks,
                 sum[s][b] = smg_none();
         if (tables) {
             const int32_t all = smg_least(end, smg_up(a->in, inputs)) - w;
-            lowbit_sums(blocks, job, codes + (size_t)w * SMG_LANES, all, job->x + (size_t)w * 8 * SMG_LANES,
-                        sum);
+            lowbit_sums(blocks, job, codes + (size_t)w * SMG_LANES, codes + job->block_words, all,
+                        job->x + (size_t)w * 8 * SMG_LANES, sum);
         } else {
-            lowbit_words(bits, samples, blocks, job, codes + (size_t)w * SMG_LANES, n,
-                         job->x + (size_t)w * (size_t)inputs, (size_t)a->in, sum);
+            lowbit_words(bits, samples, blocks, job, codes + (size_t)w * SMG_LANES, codes + job->block_words,
+                         n, job->x + (size_t)w * (size_t)inputs, (size_t)a->in, sum);
             if (w + n == whole && end > whole && whole * inputs < a->in)
-                lowbit_words(bits, samples, blocks, job, codes + (size_t)whole * SMG_LANES, 1, job->last,
-                             SMG_LANES, sum);
+                lowbit_words(bits, samples, blocks, job, codes + (size_t)whole * SMG_LANES,
+                             codes + job->block_words, 1, job->last, SMG_LANES, sum);
         }
         w += n;
 #pragma GCC unroll 4

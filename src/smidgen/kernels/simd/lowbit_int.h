@@ -2,11 +2,10 @@
 #ifndef SMIDGEN_LOWBIT_INT_H
 #define SMIDGEN_LOWBIT_INT_H
 
+#include "fetch.h"
 #include "lanes.h"
 
 enum { INT_BLOCKS = TILE_BLOCKS < 2 ? 2 : TILE_BLOCKS, INT_SAMPLES = TILE_BLOCKS < 4 ? 2 : 4 };
-
-#define SMG_PREFETCH_WORDS 1024 /* this far ahead: further than hardware looks past the end of a page */
 
 /* sums: of every group's inputs, a sample after the other. last: as in lowbit_words. */
 typedef struct {
@@ -23,15 +22,17 @@ SMG_INLINE smg_words four_inputs(const int8_t *x) {
 }
 
 SMG_INLINE void lowbit_int_words(const int bits, const int samples, const int blocks,
-                                 const lowbit_int_job *job, const uint32_t *codes, int32_t words,
-                                 const int8_t *x, size_t x_step, smg_words sum[INT_SAMPLES][INT_BLOCKS]) {
+                                 const lowbit_int_job *job, const uint32_t *codes, const uint32_t *end,
+                                 int32_t words, const int8_t *x, size_t x_step,
+                                 smg_words sum[INT_SAMPLES][INT_BLOCKS]) {
     const uint32_t mask = bits == 4 ? 0x0f0f0f0fu : 0x03030303u;
     for (; words > 0; words--, codes += SMG_LANES, x += 32 / bits) {
         smg_words packed[INT_BLOCKS];
+        const uint32_t *ahead = smg_ahead(codes, end, (size_t)(blocks - 1) * job->block_words);
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
             packed[b] = smg_load_words(codes + b * job->block_words);
-            __builtin_prefetch(codes + b * job->block_words + SMG_PREFETCH_WORDS);
+            __builtin_prefetch(ahead + b * job->block_words);
         }
 #pragma GCC unroll 4
         for (int i = 0; i < 8 / bits; i++)
@@ -64,11 +65,11 @@ SMG_INLINE void lowbit_int_tile(const int bits, const int samples, const int blo
 #pragma GCC unroll 4
             for (int b = 0; b < blocks; b++)
                 sum[s][b] = smg_all_words(-a->zero * job->sums[s * groups + g]);
-        lowbit_int_words(bits, samples, blocks, job, codes + (size_t)w * SMG_LANES, n,
-                         job->x + (size_t)w * (size_t)inputs, (size_t)a->in, sum);
+        lowbit_int_words(bits, samples, blocks, job, codes + (size_t)w * SMG_LANES, codes + job->block_words,
+                         n, job->x + (size_t)w * (size_t)inputs, (size_t)a->in, sum);
         if (w + n == whole && end > whole && whole * inputs < a->in)
-            lowbit_int_words(bits, samples, blocks, job, codes + (size_t)whole * SMG_LANES, 1, job->last,
-                             SMG_LANES, sum);
+            lowbit_int_words(bits, samples, blocks, job, codes + (size_t)whole * SMG_LANES,
+                             codes + job->block_words, 1, job->last, SMG_LANES, sum);
         w += n;
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++)

@@ -4,6 +4,8 @@
 
 #include "lanes.h"
 
+enum { FETCH_AHEAD = 256 }; /* floats: further than hardware looks past the end of a page */
+
 /* The sum of entries `from` .. `end` - 1 of a row of 16 outputs. */
 SMG_INLINE smg_floats columns_sum(const smg_block_args *a, int32_t from, int32_t end, const float *x) {
     const float *values = a->values + (size_t)from * SMG_LANES;
@@ -11,8 +13,10 @@ SMG_INLINE smg_floats columns_sum(const smg_block_args *a, int32_t from, int32_t
     smg_floats sum[4] = {smg_none(), smg_none(), smg_none(), smg_none()};
     for (; columns + 4 <= last; columns += 4, values += 4 * SMG_LANES)
 #pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
+        for (int i = 0; i < 4; i++) {
+            __builtin_prefetch(values + i * SMG_LANES + FETCH_AHEAD);
             sum[i] = smg_add_product(smg_load(values + i * SMG_LANES), smg_all(x[columns[i]]), sum[i]);
+        }
     for (; columns < last; columns++, values += SMG_LANES)
         sum[0] = smg_add_product(smg_load(values), smg_all(x[*columns]), sum[0]);
     return smg_plus(smg_plus(sum[0], sum[1]), smg_plus(sum[2], sum[3]));
