@@ -32,12 +32,11 @@ FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary")
 SECONDS_A_CASE, FEWEST_ROUNDS, MOST_ROUNDS = 6.0, 15, 400
 ROUND_NS = 150_000  # a candidate is called this long in one turn
 COLD_BYTES = 1 << 29  # larger than any last-level cache that a machine shares with others
-HOW = (
-    "One thread; candidates take turns; medians of processor time with the 10th and 90th percentile, the Python "
-    "call included. `times faster` is the ratio to each other candidate, paired by rounds, with its spread. "
-    "`% of DRAM` compares the bytes a kernel has to read with what the dense kernel reads a second in the same "
-    "cold rounds."
-)  # fmt: skip
+HOW = """\
+One thread; candidates take turns; medians of processor time with the 10th and 90th percentile, the Python
+call included. `times faster` is how many times faster than this candidate the family's kernel is (the row
+without), with its spread over rounds. `% of DRAM` compares the bytes that a kernel has to read with what a
+dense product reads a second in the same rounds; cold: 512 MB were read before each call."""
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def _case(
     made["direct"] = direct(weight, (size, size), padding)
     first = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     return Case(
-        f"fp32 convolution {kernel[0]}x{kernel[1]}, {channels} to {channels} channels, {size}x{size}, batch 1",
+        f"fp32 convolution {kernel[0]}x{kernel[1]}, {channels} channels to as many, {size}x{size}",
         {name: (lambda k=k: k(x, y)) for name, k in made.items()}
         | {"ORT fp32": onnx_peer.convolution(weight, first, padding)},
         ours=f"F({max(outputs)})",

@@ -68,7 +68,7 @@ def direct(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Ke
 
 
 def fastest(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Kernel:
-    """`direct`, or `winograd` with the tile that is faster on this machine: each is timed on one random sample.
+    """`direct`, or `winograd` with the tile that is faster on this machine: each is timed on one sample.
 
     Raises:
         BadInput: as for `direct`.
