@@ -100,7 +100,7 @@ def test_the_fastest_kernel_is_the_one_that_took_the_shortest(
 ) -> None:
     """Timings are given: direct, F(2), F(4)."""
     seconds = iter([1.0 - (i == quick) for i in range(3)])
-    monkeypatch.setattr("smidgen.kernels.winograd._seconds", lambda kernel, x: next(seconds))
+    monkeypatch.setattr("smidgen.kernels.call._seconds", lambda kernel, x: next(seconds))
     weight = np.random.default_rng(0).normal(size=(3, 2, 3, 3))
     chosen = fastest(weight, (8, 8), (1, 1))
     expected = direct(weight, (8, 8), (1, 1)) if quick == 0 else winograd(weight, (8, 8), (1, 1), 2 * quick)

@@ -7,16 +7,13 @@ Ref: Maji et al. 2019 (EMC^2), "Efficient Winograd or Cook-Toom Convolution Kern
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from smidgen.errors import BadInput
-from smidgen.kernels.call import Array, Kernel, floats
+from smidgen.kernels.call import Array, Kernel, floats, quickest
 from smidgen.kernels.cook_toom import Matrix, cook_toom
 
 FORMS = ((2, 3), (4, 3), (2, 7))  # outputs and taps along an axis
-TRIALS = 7
 
 
 def winograd(weight: Array, size: tuple[int, int], padding: tuple[int, int], tile: int) -> Kernel:
@@ -75,8 +72,7 @@ def fastest(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> K
     """
     kernels = [direct(weight, size, padding)]
     kernels += [winograd(weight, size, padding, tile) for tile in tiles(*weight.shape[2:])]
-    x = np.random.default_rng(0).normal(size=kernels[0].x_shape).astype(np.float32)
-    return min(kernels, key=lambda kernel: _seconds(kernel, x))
+    return quickest(kernels)
 
 
 def tiles(kernel_h: int, kernel_w: int) -> tuple[int, ...]:
@@ -94,16 +90,6 @@ def _results(where: str, weight: Array, size: tuple[int, int], padding: tuple[in
     if min(size) < 1 or min(results) < 1 or min(padding) < 0:
         raise BadInput(where, f"an input of {size[0]}x{size[1]}", "the kernel must fit into it")
     return results
-
-
-def _seconds(kernel: Kernel, x: Array) -> float:
-    """The shortest of some calls: what disturbs a measurement only ever adds."""
-    times = []
-    for _ in range(TRIALS):
-        start = time.perf_counter()
-        kernel(x)
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def _array(matrix: Matrix) -> Array:
