@@ -14,7 +14,7 @@ FEW_CENTROIDS = 16
 
 
 def float_product(weight: Format) -> Kernel:
-    """float32 [in] -> float32 [out]: `weight` [out, ...], decoded, times x (artifacts of class `weight_only`).
+    """float32 [in] -> float32 [out]: `weight` [out, ...], decoded, times x (class `weight_only`).
 
     Symmetric affine weights of up to 4 bits and codebooks of up to 16 entries are multiplied from their
     codes, factors one after the other; of sparse weights the kernel is taken that is fastest here. All
