@@ -98,7 +98,9 @@ SMG_INLINE void lowbit_tile(const int bits, const int samples, const int blocks,
         w += n;
 #pragma GCC unroll 4
         for (int b = 0; b < blocks; b++) {
-            const smg_floats scale = smg_load(scales + ((size_t)b * (size_t)groups + (size_t)g) * SMG_LANES);
+            const float *at = scales + ((size_t)b * (size_t)groups + (size_t)g) * SMG_LANES;
+            const smg_floats scale = smg_load(at);
+            __builtin_prefetch(at + (size_t)blocks * (size_t)groups * SMG_LANES);
 #pragma GCC unroll 4
             for (int s = 0; s < samples; s++)
                 total[s][b] = smg_add_product(scale, sum[s][b], total[s][b]);

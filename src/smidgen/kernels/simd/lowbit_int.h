@@ -72,12 +72,13 @@ SMG_INLINE void lowbit_int_tile(const int bits, const int samples, const int blo
                              codes + job->block_words, 1, job->last, SMG_LANES, sum);
         w += n;
 #pragma GCC unroll 4
-        for (int b = 0; b < blocks; b++)
+        for (int b = 0; b < blocks; b++) {
+            const uint8_t *at = multipliers + ((size_t)b * (size_t)groups + (size_t)g) * SMG_LANES;
+            __builtin_prefetch(at + (size_t)blocks * (size_t)groups * SMG_LANES);
 #pragma GCC unroll 4
             for (int s = 0; s < samples; s++)
-                total[s][b] =
-                    smg_add_multiple(total[s][b], sum[s][b],
-                                     multipliers + ((size_t)b * (size_t)groups + (size_t)g) * SMG_LANES);
+                total[s][b] = smg_add_multiple(total[s][b], sum[s][b], at);
+        }
     }
 #pragma GCC unroll 4
     for (int s = 0; s < samples; s++)
