@@ -2,9 +2,11 @@
 #include <nanobind/nanobind.h>
 
 void bind_entropy(nanobind::module_ &m); // bind_entropy.cpp: entropy coders
+void bind_library(nanobind::module_ &m); // bind_library.cpp: kernels that are called one by one
 void bind_plan(nanobind::module_ &m);    // bind_plan.cpp: whole-network plans
 
 NB_MODULE(_native, m) {
     bind_entropy(m);
+    bind_library(m);
     bind_plan(m);
 }
