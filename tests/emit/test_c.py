@@ -70,6 +70,18 @@ def test_selftest_names_the_layer_of_a_flipped_weight_byte(tmp_path: Path) -> No
         artifact.selftest()
 
 
+@pytest.mark.parametrize("name", ["sink", "int4"])
+def test_selftest_catches_an_arena_that_is_one_byte_too_small(name: str, tmp_path: Path) -> None:
+    artifact = emit(integer_network(name), tmp_path)
+    header = artifact.folder / "model.h"
+    asked = re.search(r"ARENA_BYTES (\d+)", header.read_text())
+    assert asked is not None
+    header.write_text(header.read_text().replace(asked[0], f"ARENA_BYTES {int(asked[1]) - 1}"))
+    beyond = rf"the arena of {int(asked[1]) - 1} bytes is too small, 0 bytes before and 1 behind it were written"
+    with pytest.raises(Mismatch, match=beyond):
+        artifact.selftest()
+
+
 def test_a_changed_source_is_never_answered_by_an_old_binary(tmp_path: Path) -> None:
     graph = integer_network("int8")
     artifact = emit(graph, tmp_path)
