@@ -77,7 +77,9 @@ def test_selftest_catches_an_arena_that_is_one_byte_too_small(name: str, tmp_pat
     asked = re.search(r"ARENA_BYTES (\d+)", header.read_text())
     assert asked is not None
     header.write_text(header.read_text().replace(asked[0], f"ARENA_BYTES {int(asked[1]) - 1}"))
-    beyond = rf"the arena of {int(asked[1]) - 1} bytes is too small, 0 bytes before and 1 behind it were written"
+    beyond = (
+        rf"the arena of {int(asked[1]) - 1} bytes is too small, 0 bytes before and 1 behind it were written"
+    )
     with pytest.raises(Mismatch, match=beyond):
         artifact.selftest()
 

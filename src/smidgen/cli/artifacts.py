@@ -1,4 +1,4 @@
-"""What can be done with a model or an artifact: check, verify, export, measure."""
+"""What can be done with a model or an artifact: verify, export, measure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from smidgen.cli.check import check
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
@@ -18,45 +19,6 @@ if TYPE_CHECKING:
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
 MISMATCH_INPUTS = 200
-
-
-def check(
-    model: str = typer.Argument(help="A model (.onnx, .pt2), a .smg file, or a built-in task."),
-    target: str = TARGET,
-    budget: str = typer.Option("", "--budget", "-b", help="Limits, e.g. flash=64KB,ram=48KB."),
-) -> None:
-    """List everything that the target can't do with a model, before any work. Exit code 4 if it finds any.
-
-    A float model is judged as its int8 version; sizes are lower bounds that compression can still reduce.
-
-    Examples:
-
-      smidgen check model.onnx --target cortex-m0
-
-      smidgen check watch --target cortex-m4 --budget flash=64KB
-    """
-    from rich.console import Console
-
-    from smidgen.api import budget_for
-    from smidgen.cli.tables import table
-    from smidgen.measure.feasibility import problems_of
-    from smidgen.targets import load_target
-
-    device, console = load_target(target), Console()
-    problems = problems_of(model_graph(model), device, budget_for(device, budget).limits())
-    if not problems:
-        console.print(
-            f"{model}: nothing stands in the way on {device.name}",
-            style="green",
-            highlight=False,
-            markup=False,
-        )
-        return
-    made = table(f"{model} on {device.name}", "where", "problem", "what to do")
-    for problem in problems:
-        made.add_row(problem.node, problem.reason, problem.remedy)
-    console.print(made)
-    raise typer.Exit(4)
 
 
 def verify(

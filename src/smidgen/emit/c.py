@@ -93,7 +93,7 @@ def _memory_problems(graph: Graph, target: Target) -> list[Problem]:
     ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
     ram = program.arena_bytes + ports + target.stack_bytes
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({expanded.values[name].nbytes})" for name in plan.live_at_peak)
+        peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())
         reason = (
             f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
             f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "

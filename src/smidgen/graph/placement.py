@@ -1,8 +1,8 @@
 """Buffers with lifetimes → offsets in one arena, so that those alive at the same time lie apart.
 
 Finding the smallest arena is NP-hard (dynamic storage allocation). Greedy placements in several orders are
-tried, each again with what ended on top first, and the best is kept; on a chain of aligned sizes the result is
-always the lower bound, the most bytes alive at any time.
+tried, each again with what ended on top first, and the best is kept; on a chain of aligned sizes the result
+is always the lower bound, the most bytes alive at any time.
 Ref: Pisarchyk, Lee 2020 (arXiv 2001.03288), section 5.2 (greedy by size); the orders by duration and by
 size x duration are the ones that dynamic storage allocation is usually tried with.
 """
@@ -112,7 +112,7 @@ def _two_ended(buffers: Sequence[Buffer], order: Sequence[int], alignment: int, 
 def _gaps(
     buffers: Sequence[Buffer], offsets: Mapping[int, int], i: int, alignment: int
 ) -> list[tuple[int, int]]:
-    """The free intervals [lo, hi) of aligned ends that hold buffer i, lowest first; the last is open upwards."""
+    """The free intervals [lo, hi) that hold buffer i, lo aligned, lowest first; the last one has no end."""
     taken = sorted((at, at + buffers[j].nbytes) for j, at in offsets.items() if buffers[j].meets(buffers[i]))
     free, lo = [], 0
     for start, end in taken:

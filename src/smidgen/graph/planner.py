@@ -16,7 +16,7 @@ from typing import Literal
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.ops import OPS
 from smidgen.graph.placement import Buffer, aligned, least_height, place_buffers
-from smidgen.graph.scan import SCANS, body_of, next_states_of, states_of
+from smidgen.graph.scan import SCANS, body_of, next_states_of
 
 ALIGNMENT_BYTES = 16
 OPERANDS_IN_PLACE = frozenset({"q.add", "q.mul", "add", "mul"})
@@ -42,10 +42,10 @@ class MemoryPlan:
     """The result of `plan_memory`.
 
     `places` covers every value of the graph, and the working memory of scans as `scratch_of(node)`.
-    `live_peak_bytes` is the most bytes alive at once: while `peak_node` runs, with `live_at_peak` in the arena
-    (largest first). `aligned_peak_bytes` adds what no placement can avoid because offsets are aligned:
-    live_peak_bytes <= aligned_peak_bytes <= arena_bytes. `copies` names the reshapes that can't share their source's bytes because both
-    ends lie outside the arena, and the constants that are outputs.
+    `live_peak_bytes` is the most bytes alive at once: while `peak_node` runs, with `live_at_peak` (value ->
+    bytes, largest first) in the arena. `aligned_peak_bytes` adds what no placement can avoid because offsets
+    are aligned: live_peak_bytes <= aligned_peak_bytes <= arena_bytes. `copies` names the reshapes that can't
+    share their source's bytes because both ends lie outside the arena, and the constants that are outputs.
     """
 
     places: Mapping[str, Place]
@@ -54,7 +54,7 @@ class MemoryPlan:
     live_peak_bytes: int
     aligned_peak_bytes: int
     peak_node: str
-    live_at_peak: tuple[str, ...]
+    live_at_peak: Mapping[str, int]
     copies: frozenset[str]
 
     @property
@@ -97,7 +97,7 @@ def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryP
         peak,
         least_height(buffers, alignment_bytes),
         graph.nodes[number].name if alive else "",
-        tuple(_value_at(graph, buffer, number) for buffer in alive),
+        {_value_at(graph, buffer, number): buffer.nbytes for buffer in alive},
         frozenset(copies),
     )
 
