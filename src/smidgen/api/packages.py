@@ -29,7 +29,7 @@ TASKS: Mapping[str, str] = {"seglearn": "seglearn"}  # and all of DATA
 def require_packages(device: Target) -> None:
     """Raise MissingExtra naming the first package that compressing for `device` lacks."""
     _require("compressing a network", COMPRESS, "compress")
-    if device.kind == "microcontroller":
+    if device.kind != "host":
         _require(f"building firmware for {device.name}", MCU, "mcu")
 
 

@@ -33,7 +33,7 @@ def measurements_of(graph: Graph, file: Path, target: Target) -> list[Measuremen
 
 
 def _measured(graph: Graph, target: Target) -> list[Measurement]:
-    if target.kind == "microcontroller":
+    if target.kind != "host":
         with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
             CEmitter().emit(graph, target, Path(scratch) / "c")
             found = measure_cross(Path(scratch) / "c", target)

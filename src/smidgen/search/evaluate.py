@@ -94,7 +94,7 @@ class ArtifactEvaluator:
         if untrained.pending and not trained:
             return f"{', '.join(step.name for step in untrained.pending)} needs a training that never comes"
         lowered = lower(replace(untrained, pending=()))
-        if self._target.kind == "microcontroller":
+        if self._target.kind != "host":
             return "; ".join(map(str, CEmitter().check(lowered, self._device(self._budget)))) or None
         ram = _host_ram(lowered)
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
