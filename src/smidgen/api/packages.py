@@ -22,7 +22,7 @@ COMPRESS: Mapping[str, str] = {
     "vl_convert": "vl-convert-python",
 }
 DATA: Mapping[str, str] = {"pyarrow": "pyarrow", "PIL": "pillow", "soundfile": "soundfile"}
-MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools"}
+MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools", "unicorn": "unicorn"}
 TASKS: Mapping[str, str] = {"seglearn": "seglearn"}  # and all of DATA
 
 

@@ -65,18 +65,15 @@ class BlockCount:
         """Instructions since the last `clear`."""
         return int(self._counter.total)
 
-    def layers(self) -> tuple[int, ...]:
-        """Instructions by layer: those between the calls of its kernels and their returns.
+    def calls(self) -> tuple[int, ...]:
+        """Instructions of every call of a kernel, with what sets it up, in the order of the calls.
 
         Raises SmidgenError if the calls were not those of the manifest.
         """
         if self._counter.made != len(self._layers) or self._counter.outside:
             found = f"{self._counter.made} calls of kernels, {self._counter.outside} blocks outside the code"
             raise SmidgenError("emulator", found, f"the model makes {len(self._layers)} calls")
-        sums = [0] * (max(self._layers, default=-1) + 1)
-        for layer, (_, count) in zip(self._layers, self._counter.calls(), strict=True):
-            sums[layer] += count
-        return tuple(sums)
+        return tuple(count for _, count in self._counter.calls())
 
     def functions(self) -> dict[str, int]:
         """Instructions by function, most first."""

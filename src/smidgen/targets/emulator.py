@@ -33,14 +33,15 @@ class Emulated:
     Attributes:
         outputs: [n, ...], one array an output.
         counts: instructions of each sample, from the call of main to its return.
-        layers: instructions of each sample [n, layers] inside the kernels of each layer.
+        calls: instructions of each sample [n, calls] by call of a kernel, loops unrolled. What sets a call up
+            belongs to it; to none belong main and the return of the model's function.
         functions: instructions of all samples by function, most first.
         stack_bytes: the deepest stack.
     """
 
     outputs: tuple[Array, ...]
     counts: tuple[int, ...]
-    layers: Array
+    calls: Array
     functions: Mapping[str, int]
     stack_bytes: int
 
@@ -48,6 +49,14 @@ class Emulated:
     def total_instructions(self) -> int:
         """Of the sample that took most: kernels branch on values here and there."""
         return max(self.counts)
+
+    def by_layer(self, manifest: Manifest) -> dict[str, int]:
+        """Instructions of each layer of `manifest`, of the sample that took most of them in all."""
+        sums = dict.fromkeys(manifest.layers, 0)
+        slowest = self.calls[self.counts.index(self.total_instructions)]
+        for layer, count in zip(manifest.executed_layers, slowest.tolist(), strict=True):
+            sums[manifest.layers[layer]] += count
+        return sums
 
 
 def silent(_done: int, _of: int) -> None:
@@ -71,16 +80,16 @@ def emulate(
     raw = pack_samples(manifest.inputs, x)
     device = _Device(read_image(elf), manifest, target)
     samples = [raw[at : at + manifest.input_bytes] for at in range(0, len(raw), manifest.input_bytes)]
-    made, counts, layers = [], [], []
+    made, counts, calls = [], [], []
     for number, sample in enumerate(samples):
         made.append(device.run(sample))
         counts.append(device.count.total)
-        layers.append(device.count.layers())
+        calls.append(device.count.calls())
         device.sum_functions()
         report(number + 1, len(samples))
     outputs = unpack_samples(manifest.outputs, b"".join(made), len(samples))
     functions = dict(sorted(device.functions.items(), key=lambda item: -item[1]))
-    return Emulated(outputs, tuple(counts), np.array(layers, np.int64), functions, device.stack_bytes())
+    return Emulated(outputs, tuple(counts), np.array(calls, np.int64), functions, device.stack_bytes())
 
 
 class _Device:

@@ -50,7 +50,7 @@ class BlockCounter {
     void clear() {
         std::fill(executed_.begin(), executed_.end(), 0);
         std::fill(calls_.begin(), calls_.end(), 0);
-        state_.made = state_.total = state_.outside = 0;
+        state_.made = state_.total = state_.outside = state_.pending = 0;
         state_.from_run = state_.in_call = 0;
     }
     uint64_t callback() const { return reinterpret_cast<uint64_t>(&smg_enter_block); }

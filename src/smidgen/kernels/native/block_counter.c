@@ -25,11 +25,17 @@ void smg_enter_block(void *engine, uint64_t address, uint32_t nbytes, void *coun
     if (address >= s->run_first && address < s->run_last) {
         s->from_run = 1;
         s->in_call = 0;
-    } else if (s->from_run && s->starts[at / 2]) {
+        s->pending += count;
+        return;
+    }
+    if (s->from_run && s->starts[at / 2]) {
         s->from_run = 0;
         s->in_call = 1;
-        if (s->made < s->most_calls)
+        if (s->made < s->most_calls) {
             s->first[s->made] = address;
+            s->calls[s->made] = s->pending;
+        }
+        s->pending = 0;
         s->made++;
     }
     if (s->in_call && s->made <= s->most_calls)

@@ -1,8 +1,8 @@
 /* Counts the instructions of an emulated program, basic block by basic block.
  *
  * An emulator calls smg_enter_block whenever a block begins. Thousands of blocks run for a layer, so this is
- * C and not Python. What runs between a call of a kernel from the model's own function and its return belongs
- * to that call; everything else (main, the calls themselves) to none.
+ * C and not Python. To a call of a kernel from the model's own function belongs what runs until it returns,
+ * and what that function did before to set it up; to none what runs after the last one, and main.
  */
 #ifndef SMG_BLOCK_COUNTER_H
 #define SMG_BLOCK_COUNTER_H
@@ -26,7 +26,7 @@ typedef struct {
     uint64_t base, code_bytes, run_first, run_last;
     int32_t encoding;
     uint64_t *executed, *calls, *first;
-    uint64_t most_calls, made, total, outside;
+    uint64_t most_calls, made, total, outside, pending;
     int32_t from_run, in_call;
 } smg_block_counter;
 
