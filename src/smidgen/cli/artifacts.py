@@ -1,8 +1,7 @@
-"""What can be done with a model or an artifact: verify, export, measure."""
+"""What can be done with a model or an artifact: verify, export."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,47 +146,4 @@ def _mismatch_text(graph: Graph) -> str:
     return f"not exact: {what} ({MISMATCH_INPUTS} random inputs)"
 
 
-def measure(
-    file: Path = FILE,
-    source: str | None = typer.Option(
-        None, "--task", help="A built-in task: accuracy on its validation split."
-    ),
-    data: str | None = typer.Option(None, "--data", help="What to judge it on, as in compress."),
-    metric: str = typer.Option("", "--metric", help="As in compress."),
-    target: str = TARGET,
-) -> None:
-    """Measure an artifact: size, RAM, latency, throughput, and how good it is if data is given.
-
-    Examples:
-
-      smidgen measure chosen/model.smg --task watch --target cortex-m4
-
-      smidgen measure chosen/model.smg --data data.npz
-    """
-    from rich.console import Console
-
-    from smidgen import api
-    from smidgen.cli.tables import measurement_table
-    from smidgen.data import load_user_data
-    from smidgen.data.metrics import metric_for
-    from smidgen.errors import BadInput
-    from smidgen.measure.accuracy import score
-    from smidgen.measure.artifact import measurements_of
-    from smidgen.targets import load_target
-    from smidgen.tasks.task import load_task
-
-    if source and data:
-        raise BadInput("data", "both --task and --data were given", "one of them is needed")
-    device, net = load_target(target), api.open(file)
-    found, on = [], ""
-    if source or data:
-        task, shape = load_task(source) if source else None, net.graph.values[net.graph.inputs[0]].shape
-        splits = task.load() if task else load_user_data(str(data), shape=shape)
-        judge, part = metric_for(replace(splits, metric=metric)), splits.validation
-        found = [score(judge, judge.predictions(net.outputs(part.x)), part.y)]
-        on = f", {judge.name} on validation" + (", features excluded" if task and task.features else "")
-    found += measurements_of(net.graph, file, device)
-    Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
-
-
-COMMANDS: tuple[Any, ...] = (inspect, check, verify, export, measure)
+COMMANDS: tuple[Any, ...] = (inspect, check, verify, export)

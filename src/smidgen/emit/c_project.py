@@ -12,7 +12,7 @@ from smidgen.emit.c_names import identifier, plain
 from smidgen.kernels import C_SOURCES
 from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
-from smidgen.targets.project import MANIFEST, Manifest, Tensor
+from smidgen.targets.project import MANIFEST, Manifest, Step, Tensor
 
 TEMPLATES = Path(__file__).parent / "templates" / "c"
 
@@ -36,6 +36,7 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
 
 def manifest_of(program: Program) -> Manifest:
     """What runners read."""
+    layers = c_source.layers(program)
     kernels = sorted({f"kernels/{call.kernel}.c" for call in program.calls})
     return Manifest(
         prefix=identifier(program.name),
@@ -43,7 +44,8 @@ def manifest_of(program: Program) -> Manifest:
         arena_bytes=program.arena_bytes,
         inputs=tuple(map(_tensor, program.inputs)),
         outputs=tuple(map(_tensor, program.outputs)),
-        layers=tuple(c_source.layers(program)),
+        layers=tuple(layers),
+        steps=tuple(Step(layer=layers[call.node].number, turns=call.turns) for call in program.calls),
         sources=("model.c", "weights.c", *kernels),
     )
 

@@ -1,4 +1,4 @@
-"""Cross-compiles an emitted C project for a Cortex-M and reads from the ELF file what it needs.
+"""Cross-compiles an emitted C project for a device and reads from the ELF file what it needs.
 
 The compiler is the `ziglang` package; nothing else has to be installed.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from smidgen.errors import BadInput, MissingExtra, SmidgenError
 from smidgen.measurement import Measurement
+from smidgen.targets.architecture import ARCHITECTURES
 from smidgen.targets.elf import Footprint, read_footprint
 from smidgen.targets.project import Manifest, read_manifest
 from smidgen.targets.target import Target
@@ -23,7 +24,7 @@ from smidgen.targets.target import Target
 STARTUP = Path(__file__).parent / "startup"
 # -g keeps the symbols; -Os because -O2 unrolls to three times the code.
 FLAGS = (
-    "-target", "thumb-freestanding-eabi", "-g", "-Os", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic",
+    "-g", "-Os", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic",
     "-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections",
 )  # fmt: skip
 COMPILE_SECONDS = 300
@@ -43,14 +44,18 @@ def measure_cross(folder: Path, target: Target) -> list[Measurement]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         elf = build_firmware(folder, target, Path(scratch))
-        return measurements(read_footprint(elf, read_manifest(folder).prefix))
+        return measurements(read_footprint(elf, read_manifest(folder).prefix), target)
 
 
-def measurements(footprint: Footprint) -> list[Measurement]:
-    """The figures of an ELF file: exact, because the file itself was read."""
+def measurements(footprint: Footprint, target: Target) -> list[Measurement]:
+    """The figures of an ELF file: exact, because the file itself was read.
+
+    A computer loads the image into its RAM, which then counts there too.
+    """
+    loaded = footprint.flash_bytes if target.kind == "computer" else 0
     named = {
         "flash_bytes": footprint.flash_bytes,
-        "ram_bytes": footprint.ram_bytes,
+        "ram_bytes": footprint.ram_bytes + loaded,
         "code_bytes": footprint.code_bytes,
         "model_bytes": footprint.model_bytes,
     }
@@ -62,10 +67,10 @@ def build_firmware(folder: Path, target: Target, scratch: Path) -> Path:
 
     Kernels come from a cache of objects, so that the next candidate only compiles its own two files.
     """
-    if target.kind != "microcontroller" or target.cpu is None:
+    if target.kind == "host" or target.cpu is None:
         raise BadInput(f"target {target.name}", f"it is a {target.kind}", "a microcontroller is needed")
-    manifest = read_manifest(folder)
-    flags = [*FLAGS, f"-mcpu={target.cpu}"]
+    manifest, architecture = read_manifest(folder), ARCHITECTURES[target.isa]
+    flags = ["-target", architecture.triple, f"-mcpu={target.cpu}", *FLAGS, *architecture.flags]
     kernels = [name for name in manifest.sources if name.startswith("kernels/")]
     own = [str((folder / name).resolve()) for name in manifest.sources if name not in kernels]
     objects = [str(_cached_object(folder, name, flags)) for name in kernels]
@@ -73,7 +78,7 @@ def build_firmware(folder: Path, target: Target, scratch: Path) -> Path:
     (scratch / "link.ld").write_text(_filled("link.ld", _link_words(target)))
     elf = scratch / "firmware.elf"
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", f"-Wl,-T,{scratch / 'link.ld'}"]
-    sources = [*own, str(scratch / "main.c"), str(STARTUP / "startup.c"), *objects]
+    sources = [*own, str(scratch / "main.c"), str(STARTUP / architecture.startup), *objects]
     _compile([*flags, f"-I{folder.resolve()}", *link, *sources, "-o", str(elf)], scratch)
     return elf
 
