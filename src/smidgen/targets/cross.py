@@ -74,7 +74,7 @@ def build_firmware(folder: Path, target: Target, scratch: Path) -> Path:
     kernels = [name for name in manifest.sources if name.startswith("kernels/")]
     own = [str((folder / name).resolve()) for name in manifest.sources if name not in kernels]
     objects = [str(_cached_object(folder, name, flags)) for name in kernels]
-    (scratch / "main.c").write_text(_filled("main.c", _main_words(manifest)))
+    (scratch / "main.c").write_text(_filled("main.c", _main_words(manifest, target)))
     (scratch / "link.ld").write_text(_filled("link.ld", _link_words(target)))
     elf = scratch / "firmware.elf"
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", f"-Wl,-T,{scratch / 'link.ld'}"]
@@ -134,12 +134,13 @@ def _filled(name: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _main_words(manifest: Manifest) -> dict[str, str]:
+def _main_words(manifest: Manifest, target: Target) -> dict[str, str]:
     ports = [(f"in{i}", tensor) for i, tensor in enumerate(manifest.inputs)]
     ports += [(f"out{i}", tensor) for i, tensor in enumerate(manifest.outputs)]
     return {
         "name": manifest.prefix,
         "NAME": manifest.prefix.upper(),
+        "stack_bytes": str(target.stack_bytes),
         "buffers": "\n".join(f"static {t.dtype}_t {name}[{t.size}];" for name, t in ports),
         "arguments": ", ".join(name for name, _ in ports),
     }
@@ -149,5 +150,4 @@ def _link_words(target: Target) -> dict[str, str]:
     return {
         "flash_origin": hex(target.flash_origin),
         "ram_origin": hex(target.ram_origin),
-        "stack_bytes": str(target.stack_bytes),
     }

@@ -20,6 +20,7 @@ from smidgen.targets.cores import Core, open_core, unicorn_package
 from smidgen.targets.elf import Image, read_image
 from smidgen.targets.project import Manifest, pack_samples, unpack_samples
 from smidgen.targets.target import Target
+from smidgen.targets.watermark import Watermark
 
 PAGE = 4096
 PAINT = b"\xa5"
@@ -37,6 +38,7 @@ class Emulated:
             belongs to it; to none belong main and the return of the model's function.
         functions: instructions of all samples by function, most first.
         stack_bytes: the deepest stack.
+        arena_bytes: up to where the arena was written, seen by paint that was overwritten.
     """
 
     outputs: tuple[Array, ...]
@@ -44,6 +46,7 @@ class Emulated:
     calls: Array
     functions: Mapping[str, int]
     stack_bytes: int
+    arena_bytes: int
 
     @property
     def total_instructions(self) -> int:
@@ -75,7 +78,7 @@ def emulate(
     Raises:
         MissingExtra: unicorn or pyelftools is not installed.
         BadInput: the target's core can't be emulated, or x does not fit.
-        SmidgenError: the firmware does not reach its end.
+        SmidgenError: the firmware does not reach its end, or writes beyond its arena or its stack.
     """
     raw = pack_samples(manifest.inputs, x)
     device = _Device(read_image(elf), manifest, target)
@@ -89,7 +92,8 @@ def emulate(
         report(number + 1, len(samples))
     outputs = unpack_samples(manifest.outputs, b"".join(made), len(samples))
     functions = dict(sorted(device.functions.items(), key=lambda item: -item[1]))
-    return Emulated(outputs, tuple(counts), np.array(calls, np.int64), functions, device.stack_bytes())
+    used = device.stack_bytes(), device.arena.high
+    return Emulated(outputs, tuple(counts), np.array(calls, np.int64), functions, *used)
 
 
 class _Device:
@@ -108,6 +112,7 @@ class _Device:
         machine.mem_write(bottom, PAINT * (top - bottom))
         _go(self._core, image.address("Reset_Handler") | self._entry_bit, image.address("main"))
         self._started = machine.context_save()
+        self.arena = _arena_of(machine, image, target)
         self.count.attach(machine)
 
     def run(self, sample: bytes) -> bytes:
@@ -118,7 +123,9 @@ class _Device:
             part, sample = sample[: tensor.nbytes], sample[tensor.nbytes :]
             machine.mem_write(image.address(f"in{number}"), part)
         self.count.clear()
+        self.arena.paint()
         _go(self._core, image.address("main") | self._entry_bit, image.address("halt"))
+        self.arena.look()
         return b"".join(
             bytes(machine.mem_read(image.address(f"out{number}"), tensor.nbytes))
             for number, tensor in enumerate(self._manifest.outputs)
@@ -138,9 +145,20 @@ class _Device:
 
 def _map_memory(machine: Any, image: Image, target: Target) -> None:
     machine.mem_map(target.flash_origin, _pages(image.flash_bytes))
-    machine.mem_map(target.ram_origin, _pages(image.address("ld_stack_top") - target.ram_origin))
+    machine.mem_map(target.ram_origin, _ram_bytes(image, target))
     for address, content in image.segments:
         machine.mem_write(address, content)
+
+
+def _ram_bytes(image: Image, target: Target) -> int:
+    """Whole pages, and one more behind the arena, where an overflow is seen."""
+    return _pages(image.address("ld_arena_end") - target.ram_origin) + PAGE
+
+
+def _arena_of(machine: Any, image: Image, target: Target) -> Watermark:
+    start, end = image.address("ld_arena_start"), image.address("ld_arena_end")
+    behind = target.ram_origin + _ram_bytes(image, target) - end
+    return Watermark(machine, start, end - start, behind)
 
 
 def _pages(nbytes: int) -> int:
