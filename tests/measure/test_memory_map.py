@@ -24,7 +24,7 @@ def test_layers_add_up_to_constants_and_arguments(name: str) -> None:
 def test_ram_is_arena_ports_and_stack() -> None:
     graph = integer_network("int4")
     program, found = schedule(expand_weights(graph)), memory_map(graph, 512)
-    assert found.ram_bytes == program.arena_bytes + 64 + 10 + 512
+    assert found.ram_bytes == program.arena_bytes + (64 + 10 + 2) + 512  # ports in words
 
 
 def test_the_moments_reach_the_peak_at_its_node() -> None:

@@ -50,9 +50,7 @@ def test_flash_and_ram_of_a_device_do_not_overlap(name: str) -> None:
     device = load_target(name)
     assert device.flash_bytes is not None
     assert device.ram_bytes is not None
-    low, high = sorted(
-        [(device.flash_origin, device.flash_bytes), (device.ram_origin, device.ram_bytes)]
-    )
+    low, high = sorted([(device.flash_origin, device.flash_bytes), (device.ram_origin, device.ram_bytes)])
     assert low[0] + low[1] <= high[0]
 
 

@@ -12,6 +12,7 @@ from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
 from smidgen.graph import Graph, Node
+from smidgen.graph.placement import WORD_BYTES, aligned
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.numerics import Array
@@ -90,7 +91,7 @@ def _memory_problems(graph: Graph, target: Target) -> list[Problem]:
     expanded = expand_weights(graph)
     program, plan = schedule(expanded), plan_memory(expanded)
     problems = []
-    ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
+    ports = aligned(sum(port.nbytes for port in (*program.inputs, *program.outputs)), WORD_BYTES)
     ram = program.arena_bytes + ports + target.stack_bytes
     if target.ram_bytes is not None and ram > target.ram_bytes:
         peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())

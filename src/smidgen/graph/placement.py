@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+WORD_BYTES = 4  # static data of firmware is cleared word by word
 PROMOTIONS = 20  # retries of a greedy placement that misses the lower bound
 PAIRS = 200_000  # of buffers, compared in all retries together: planning a huge network stays quick
 

@@ -41,7 +41,11 @@ class CallCosts:
         `sample` [1, ...] is what the device runs if a call is new. A known network's count leaves out the few
         instructions before the first and after the last call.
         """
-        executed = [call for block in program.blocks for call in _calls(program, block.first, block.count) * block.turns]
+        executed = [
+            call
+            for block in program.blocks
+            for call in _calls(program, block.first, block.count) * block.turns
+        ]
         keys = [(target.name, call.kernel, call.args) for call in executed]
         if all(key in self._known for key in keys):
             return sum(self._known[key] for key in keys)

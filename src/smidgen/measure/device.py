@@ -84,7 +84,9 @@ def measure_device(
         elf = build_firmware(folder, target, Path(scratch))
         found = measurements(read_footprint(elf, manifest.prefix), target)
         ran = emulate(elf, manifest, target, inputs, report)
-    wrong = [i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)]
+    wrong = [
+        i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)
+    ]
     costs = [*found, *_emulated(ran, target)]
     layers = ran.by_layer(manifest)
     return DeviceReport(target.name, tuple(costs), layers, len(ran.counts), len(wrong), *wrong[:1])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from smidgen.formats import Integer
 from smidgen.graph import Graph, Node
+from smidgen.graph.placement import WORD_BYTES, aligned
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.program import Program
 from smidgen.lower.schedule import expand_weights, schedule
@@ -50,6 +51,7 @@ class LayerFlash:
 class MemoryMap:
     """RAM and flash of one network, in bytes. ram_bytes = arena + ports + stack; model_bytes leave out code.
 
+    Ports (inputs and outputs) are whole words together.
     `fragmentation_bytes` is what the placement misses the lower bound by, `alignment_bytes_lost` what aligned
     offsets cost at the peak; both are inside `arena_bytes`.
     """
@@ -81,7 +83,7 @@ def memory_map(graph: Graph, stack_bytes: int) -> MemoryMap:
         plan.live_peak_bytes,
         plan.alignment_bytes_lost,
         plan.fragmentation_bytes,
-        sum(port.nbytes for port in (*program.inputs, *program.outputs)),
+        aligned(sum(port.nbytes for port in (*program.inputs, *program.outputs)), WORD_BYTES),
         stack_bytes,
         sum(layer.nbytes for layer in layers),
         plan.peak_node,
