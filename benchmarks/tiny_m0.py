@@ -1,4 +1,4 @@
-"""Recognisers for a Cortex-M0 with 32 KB of flash and 4 KB of RAM, found by `smidgen compress`.
+"""A spoken-digit recogniser for a Cortex-M0 with 32 KB of flash and 4 KB of RAM, found by `smidgen compress`.
 
 The chosen network's firmware is built for the M0 and run in the emulator on the whole test split: the
 accuracy is that of the firmware's own bytes. Audio features are computed off the device. Searches are kept
@@ -29,7 +29,7 @@ from smidgen.targets.emulator import Emulated, emulate
 from smidgen.targets.project import read_manifest
 from smidgen.tasks import load_task
 
-TASKS = ("spoken_digits", "watch")
+TASKS = ("spoken_digits",)  # name others with --task
 TARGET, BUDGET = "cortex-m0", "flash=32KB,ram=4KB"
 MAX_DROP = 2.0  # points on validation
 RUNS = Path("runs/benchmark-tiny-m0")
@@ -78,7 +78,7 @@ def row(name: str, time: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--time", default="5m", help="of each search")
-    parser.add_argument("--task", choices=TASKS, action="append", help="only this; printed, not written")
+    parser.add_argument("--task", action="append", help="only this; printed, not written")
     asked = parser.parse_args()
     rows = [row(name, asked.time) for name in progress(asked.task or TASKS, "tasks")]
     if asked.task:

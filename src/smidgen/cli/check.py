@@ -86,8 +86,8 @@ def _print_memory(memory: MemoryMap, found: Check, console: Console) -> None:
     beside = memory.port_bytes + memory.stack_bytes
     console.print(
         f"\nRAM: {memory.ram_bytes:,} bytes = {memory.arena_bytes:,} arena + {memory.port_bytes:,} inputs "
-        f"and outputs + {memory.stack_bytes:,} stack{_of(ram)}. In the arena, {memory.alignment_bytes_lost:,} "
-        f"bytes are lost to alignment, {memory.fragmentation_bytes:,} to fragmentation.",
+        f"and outputs + {memory.stack_bytes:,} stack{_of(ram)}. Of the arena, alignment takes "
+        f"{memory.alignment_bytes_lost:,} bytes and fragmentation {memory.fragmentation_bytes:,}.",
         soft_wrap=True,
     )
     console.print("\nBytes alive in the arena while each node runs", style="bold")
