@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Literal
 
 from smidgen.emit import c_source
@@ -14,6 +16,7 @@ from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
 from smidgen.targets.project import MANIFEST, Manifest, Step, Tensor
 
+INCLUDE = re.compile(r'^ *# *include "([^"]+)"', re.MULTILINE)
 TEMPLATES = Path(__file__).parent / "templates" / "c"
 
 
@@ -30,8 +33,21 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **{name: (C_SOURCES / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
+        **_kernel_files([Path(name).name for name in copied]),
     }
+
+
+def _kernel_files(sources: Sequence[str]) -> dict[str, str]:
+    """Kernels and every header they include, directly or not, under `kernels/`."""
+    files: dict[str, str] = {}
+    waiting = ["smidgen.h", *sources]
+    while waiting:
+        name = waiting.pop()
+        if f"kernels/{name}" not in files:
+            files[f"kernels/{name}"] = text = (C_SOURCES / name).read_text()
+            inside = PurePosixPath(name).parent
+            waiting += [normpath(inside / found) for found in INCLUDE.findall(text)]
+    return dict(sorted(files.items()))
 
 
 def manifest_of(program: Program) -> Manifest:
