@@ -1,5 +1,5 @@
 /* smg_q_conv, four output channels of a position at a time; a window's bounds are found once a position. */
-#include "smg_dsp.h"
+#include "smg_dot_four.h"
 
 typedef struct {
     const int8_t *x;                    /* the first tap inside the input */

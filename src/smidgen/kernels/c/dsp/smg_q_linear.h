@@ -1,5 +1,5 @@
 /* smg_q_linear, four outputs at a time. */
-#include "smg_dsp.h"
+#include "smg_dot_four.h"
 
 void smg_q_linear(const smg_q_linear_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
                   const uint16_t *multiplier, const uint8_t *shift, int8_t *y) {
