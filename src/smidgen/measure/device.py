@@ -32,6 +32,7 @@ class DeviceReport:
 
     Attributes:
         measurements: flash, RAM, code, model and used stack in bytes, instructions, latency, energy.
+        counts: instructions of each input.
         layers: instructions by layer, of the input that took most.
         inputs: how many were run, `differing` of them with other output bytes than the exact reference.
         first_differing: the number of the first of those, or -1.
@@ -39,6 +40,7 @@ class DeviceReport:
 
     target: str
     measurements: tuple[Measurement, ...]
+    counts: tuple[int, ...]
     layers: Mapping[str, int]
     inputs: int
     differing: int
@@ -86,8 +88,9 @@ def measure_device(
         ran = emulate(elf, manifest, target, inputs, report)
     wrong = [i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)]
     costs = [*found, *_emulated(ran, target)]
-    layers = ran.by_layer(manifest)
-    return DeviceReport(target.name, tuple(costs), layers, len(ran.counts), len(wrong), *wrong[:1])
+    first = wrong[0] if wrong else -1
+    layers, n = ran.by_layer(manifest), len(ran.counts)
+    return DeviceReport(target.name, tuple(costs), ran.counts, layers, n, len(wrong), first)
 
 
 def _emulated(ran: Emulated, target: Target) -> list[Measurement]:

@@ -28,8 +28,9 @@ class Architecture:
 
 ARCHITECTURES: Mapping[Isa, Architecture] = {
     "thumb": Architecture("thumb-freestanding-eabi", "thumb.c", THUMB, entry_bit=1),
-    "arm": Architecture("arm-freestanding-eabi", "arm.c", FIXED),
-    "aarch64": Architecture("aarch64-freestanding-none", "aarch64.c", FIXED),
+    # Computers have room for what -O2 adds.
+    "arm": Architecture("arm-freestanding-eabi", "arm.c", FIXED, ("-O2",)),
+    "aarch64": Architecture("aarch64-freestanding-none", "aarch64.c", FIXED, ("-O2",)),
     # Addresses are absolute: flash and RAM lie too far apart for one register to reach both.
     "riscv32": Architecture("riscv32-freestanding-none", "riscv32.c", RISCV, ("-mcmodel=medlow",)),
 }

@@ -15,7 +15,7 @@ from smidgen.errors import BadFile, BadInput
 from smidgen.numerics import Array
 
 MANIFEST = "manifest.json"
-SOURCE = r"^(kernels/)?[A-Za-z0-9_]+\.c$"
+SOURCE = r"^(src/)?(kernels/)?[A-Za-z0-9_]+\.c$"
 
 
 class Tensor(BaseModel):
