@@ -50,9 +50,7 @@ def test_flash_and_ram_of_a_device_do_not_overlap(name: str) -> None:
     device = load_target(name)
     assert device.flash_bytes is not None
     assert device.ram_bytes is not None
-    low, high = sorted(
-        [(device.flash_origin, device.flash_bytes), (device.ram_origin, device.ram_bytes)]
-    )
+    low, high = sorted([(device.flash_origin, device.flash_bytes), (device.ram_origin, device.ram_bytes)])
     assert low[0] + low[1] <= high[0]
 
 
@@ -84,8 +82,8 @@ def test_a_users_file_describes_a_target(tmp_path: Path) -> None:
             "a microcontroller needs flash_bytes, clock_mhz",
         ),
         (
-            'name = "b"\nkind = "computer"\nisa = "x86-64"\ncpu = "x"\nclock_mhz = 1\nflash_bytes = 1\nram_bytes = 1\n'
-            "cycles_per_mac = 1",
+            'name = "b"\nkind = "computer"\nisa = "x86-64"\ncpu = "x"\nclock_mhz = 1\n'
+            "flash_bytes = 1\nram_bytes = 1\ncycles_per_mac = 1",
             "firmware is built for thumb, arm, aarch64 and riscv32, not for x86-64",
         ),
         ('name = "b; rm"\nkind = "host"', "name: String should match pattern"),

@@ -75,9 +75,7 @@ def measure(
         report.require_exact()
 
 
-def _scores(
-    net: Network, source: str | None, data: str | None, metric: str
-) -> tuple[list[Measurement], str]:
+def _scores(net: Network, source: str | None, data: str | None, metric: str) -> tuple[list[Measurement], str]:
     """How good the artifact is on a task's or the user's validation data, and words that say so."""
     from smidgen.data import load_user_data
     from smidgen.data.metrics import metric_for
@@ -93,7 +91,9 @@ def _scores(
     splits = task.load() if task else load_user_data(str(data), shape=shape)
     judge, part = metric_for(replace(splits, metric=metric)), splits.validation
     excluded = ", features excluded" if task and task.features else ""
-    return [score(judge, judge.predictions(net.outputs(part.x)), part.y)], f", {judge.name} on validation{excluded}"
+    return [
+        score(judge, judge.predictions(net.outputs(part.x)), part.y)
+    ], f", {judge.name} on validation{excluded}"
 
 
 def _on_device(net: Network, file: Path, device: Target, inputs: int, console: Console) -> DeviceReport:

@@ -71,7 +71,7 @@ class CEmitter(Emitter):
 
         Raises:
             Unsupported: `check` finds problems; lists all.
-            BadInput: `folder` holds something else, the layout is unknown, or `golden_inputs` do not fit the graph.
+            BadInput: `folder` holds something else, the layout is unknown, or `golden_inputs` do not fit.
         """
         if self.layout not in LAYOUTS:
             raise BadInput("layout", f"{self.layout!r} is unknown", f"there are {', '.join(LAYOUTS)}")

@@ -36,7 +36,11 @@ def device_figures(files: Mapping[str, str], target: Target, sample: Sequence[Ar
         found = _measured(files, target, sample)
     except (MissingExtra, BadInput) as problem:
         return f"Not built for {target.name}: {problem}"
-    rows = [f"| {label} | {found[name][0]:,.6g} | {found[name][1]} |" for name, label in LABELS.items() if name in found]
+    rows = [
+        f"| {label} | {found[name][0]:,.6g} | {found[name][1]} |"
+        for name, label in LABELS.items()
+        if name in found
+    ]
     head = f"On {target.name} ({target.description}) with startup code, compiled with clang:"
     return "\n".join([head, "", "| figure | value | how |", "|---|---|---|", *rows])
 

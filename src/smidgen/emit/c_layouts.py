@@ -30,7 +30,7 @@ def as_project(files: Files, words: Mapping[str, str]) -> Files:
 def single_header(files: Files, words: Mapping[str, str]) -> Files:
     """NAME_model.h, and a project of two lines around it that tests it.
 
-    One C file of a program defines NAME_IMPLEMENTATION before it includes the header; all others just include.
+    One C file of a program defines NAME_IMPLEMENTATION before it includes the header; others just include.
     """
     manifest = Manifest.model_validate_json(files[MANIFEST])
     header = f"{manifest.prefix}_model.h"

@@ -16,6 +16,7 @@ from smidgen.graph import Graph
 from smidgen.measurement import Measurement
 from smidgen.numerics import Array
 from smidgen.run.reference import run_integer
+from smidgen.targets.cores import require_emulator
 from smidgen.targets.cross import build_firmware, measurements
 from smidgen.targets.elf import read_footprint
 from smidgen.targets.emulator import Emulated, emulate, silent
@@ -77,6 +78,7 @@ def measure_device(
         MissingExtra: a tool is missing.
         BadInput: nothing emulates the target, or inputs do not fit.
     """
+    require_emulator(target)
     roomy = target.model_copy(update={"flash_bytes": ROOMY_BYTES, "ram_bytes": ROOMY_BYTES})
     expected = run_integer(graph, tuple(inputs))
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
@@ -86,7 +88,9 @@ def measure_device(
         elf = build_firmware(folder, target, Path(scratch))
         found = measurements(read_footprint(elf, manifest.prefix), target)
         ran = emulate(elf, manifest, target, inputs, report)
-    wrong = [i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)]
+    wrong = [
+        i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)
+    ]
     costs = [*found, *_emulated(ran, target)]
     first = wrong[0] if wrong else -1
     layers, n = ran.by_layer(manifest), len(ran.counts)

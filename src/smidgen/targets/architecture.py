@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Isa = Literal["thumb", "arm", "aarch64", "riscv32", "x86-64"]
-Encoding = Literal[0, 1, 2]
 THUMB, RISCV, FIXED = 0, 1, 2  # as in kernels/native/block_counter.h
 
 
@@ -21,7 +20,7 @@ class Architecture:
 
     triple: str
     startup: str
-    encoding: Encoding
+    encoding: int
     flags: tuple[str, ...] = ()
     entry_bit: int = 0
 

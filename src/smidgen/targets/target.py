@@ -38,7 +38,9 @@ class Target(BaseModel):
     ram_origin: int = Field(default=0x20000000, ge=0, lt=2**32)
     stack_bytes: int = Field(default=1024, ge=256, multiple_of=8)  # reserved in RAM, counted by ram_bytes
     load_alignment_bytes: int = Field(default=4, gt=0, le=16)  # what a 32-bit load's address must divide by
-    cycle_pj: float | None = Field(default=None, gt=0)  # energy of one clock cycle; without: measure/energy.py
+    cycle_pj: float | None = Field(
+        default=None, gt=0
+    )  # energy of one clock cycle; without: measure/energy.py
     energy_source: str = ""
     price_usd_per_hour: float | None = Field(default=None, gt=0)  # of one core, which is what a model uses
     source: str = ""  # where the figures come from

@@ -36,11 +36,10 @@ __attribute__((noinline)) static int32_t smg_any_shift(int32_t acc, uint16_t mul
     return (int32_t)(v > 65535 ? 65535 : v < -65535 ? -65535 : v);
 }
 
-/* y[k] from sums[k] for `count` neighbouring channels. In 32 bits where the shift is 17 or more, as it nearly
- * always is: half of the last bit is added either by the multiplication that keeps the upper word, or after.
- */
-static inline void smg_finish(const smg_end *e, int32_t channel, int32_t count, const int32_t *sums,
-                              int8_t *y) {
+/* y[k] (int16_t where `wide`) from sums[k] for `count` neighbouring channels. Where the shift is 17 to 32, as
+ * it nearly always is, one multiplication keeps the upper word and adds half of its last bit. */
+static inline void smg_finish(const smg_end *e, int32_t channel, int32_t count, const int32_t *sums, void *y,
+                              int32_t wide) {
     const int32_t step = e->per_channel, zero = e->zero, lo = e->lo, hi = e->hi;
     const uint16_t *multiplier = e->multiplier + channel * step;
     const uint8_t *shift = e->shift + channel * step;
@@ -53,7 +52,11 @@ static inline void smg_finish(const smg_end *e, int32_t channel, int32_t count, 
             v = smg_any_shift(acc, *multiplier, *shift);
         v += zero;
         v = v < lo ? lo : v;
-        y[k] = (int8_t)(v > hi ? hi : v);
+        v = v > hi ? hi : v;
+        if (wide)
+            ((int16_t *)y)[k] = (int16_t)v;
+        else
+            ((int8_t *)y)[k] = (int8_t)v;
     }
 }
 

@@ -58,13 +58,13 @@ void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, cons
             for (; o + SMG_SIDE_BY_SIDE <= last; o += SMG_SIDE_BY_SIDE) {
                 int32_t sums[SMG_SIDE_BY_SIDE] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
                 smg_sum_window(&s, sums, group, w + (size_t)o * size, size, minus);
-                smg_finish(&end, o, SMG_SIDE_BY_SIDE, sums, y + o);
+                smg_finish(&end, o, SMG_SIDE_BY_SIDE, sums, y + o, 0);
             }
             /* What is left over takes its own weights four times. */
             for (; o < last; o++) {
                 int32_t sums[SMG_SIDE_BY_SIDE] = {bias[o]};
                 smg_sum_window(&s, sums, group, w + (size_t)o * size, 0, minus);
-                smg_finish(&end, o, 1, sums, y + o);
+                smg_finish(&end, o, 1, sums, y + o, 0);
             }
         }
     }

@@ -75,7 +75,7 @@ void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_
                     else
                         add_few(sums, xs, ws, cols.last - cols.first, step, a->zero_x, b.lanes);
                 }
-                smg_finish(&end, first, b.lanes, sums, out);
+                smg_finish(&end, first, b.lanes, sums, out, 0);
             }
         }
     }

@@ -10,13 +10,13 @@ void smg_q_linear(const smg_q_linear_args *a, const int8_t *x, const int8_t *w, 
         for (; o + SMG_SIDE_BY_SIDE <= a->out; o += SMG_SIDE_BY_SIDE) {
             int32_t sums[SMG_SIDE_BY_SIDE] = {bias[o], bias[o + 1], bias[o + 2], bias[o + 3]};
             smg_dot_four(sums, x, w + (size_t)o * a->in, a->in, a->in, minus);
-            smg_finish(&end, o, SMG_SIDE_BY_SIDE, sums, y + o);
+            smg_finish(&end, o, SMG_SIDE_BY_SIDE, sums, y + o, 0);
         }
         /* What is left over takes its own weights four times. */
         for (; o < a->out; o++) {
             int32_t sums[SMG_SIDE_BY_SIDE] = {bias[o]};
             smg_dot_four(sums, x, w + (size_t)o * a->in, 0, a->in, minus);
-            smg_finish(&end, o, 1, sums, y + o);
+            smg_finish(&end, o, 1, sums, y + o, 0);
         }
     }
 }
