@@ -55,14 +55,15 @@ TARGETS = [
 ]
 INPUTS, REPEATED = 200, 3
 HOW = (
-    "Firmware built with clang -Os (-O2 for computers), `flash` and `RAM` read from the linked ELF file (with "
-    "startup code, inputs, outputs and {stack} B of reserved stack; on a computer RAM holds the image too). "
-    "Outputs and instructions: the firmware ran {inputs} random inputs in an emulator (unicorn), each compared "
-    "byte by byte with the exact reference. `instructions` are of the input that took most, `spread` is how much "
-    "fewer the quickest took, and `again` says whether the first {repeated} inputs took the same instructions in "
-    "two more runs. A MAC is counted as a dense kernel executes it. Instructions are not cycles. Weights are "
-    "random. M4, M7 and M33 run the DSP variants. CMSIS-NN's own figure for FC 64→32 on an M4, built the same "
-    "way, is 5,547 instructions (2.71 a MAC); its source can't be had from a package registry, so it is not run."
+    "Firmware built with clang -Os (-O2 for computers), `flash` and `RAM` read from the linked ELF file"
+    " (with startup code, inputs, outputs and {stack} B of reserved stack; on a computer RAM holds the "
+    "image too). Outputs and instructions: the firmware ran {inputs} random inputs in an emulator "
+    "(unicorn), each compared byte by byte with the exact reference. `instructions` are of the input "
+    "that took most, `spread` is how much fewer the quickest took, and `again` says whether the first "
+    "{repeated} inputs took the same instructions in two more runs. A MAC is counted as a dense kernel "
+    "executes it. Instructions are not cycles. Weights are random. M4, M7 and M33 run the DSP variants."
+    " CMSIS-NN's own figure for FC 64→32 on an M4, built the same way, is 5,547 instructions (2.71 a "
+    "MAC); its source can't be had from a package registry, so it is not run."
 )
 
 

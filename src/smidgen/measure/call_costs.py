@@ -22,8 +22,8 @@ VALUES = ("zero", "multiplier", "shift", "lo", "hi", "value")
 # instructions: exactly on Cortex-M3 and up; where saturation is a branch, within 0.02% between inputs
 # (benchmarks/results/mcu.md). All others are emulated anew each time: their work depends on what is stored.
 _NAMES = (
-    "q_linear q_linear16 q_conv q_depthwise q_max_pool q_avg_pool q_mean q_reduce_max q_add q_add16 q_mul q_mul16 "
-    "q_matmul q_requantize q_requantize16 q_table q_table16 q_softmax q_softmax_masked q_embedding "
+    "q_linear q_linear16 q_conv q_depthwise q_max_pool q_avg_pool q_mean q_reduce_max q_add q_add16 q_mul "
+    "q_mul16 q_matmul q_requantize q_requantize16 q_table q_table16 q_softmax q_softmax_masked q_embedding "
     "fill copy transpose pad spread gather decode_packed decode_codebook"
 )
 WALK_THROUGH = frozenset(f"smg_{name}" for name in _NAMES.split())
