@@ -82,8 +82,8 @@ def test_a_users_file_describes_a_target(tmp_path: Path) -> None:
             "a microcontroller needs flash_bytes, clock_mhz",
         ),
         (
-            'name = "b"\nkind = "computer"\nisa = "x86-64"\ncpu = "x"\nclock_mhz = 1\nflash_bytes = 1\nram_bytes = 1\n'
-            "cycles_per_mac = 1",
+            'name = "b"\nkind = "computer"\nisa = "x86-64"\ncpu = "x"\nclock_mhz = 1\n'
+            "flash_bytes = 1\nram_bytes = 1\ncycles_per_mac = 1",
             "firmware is built for thumb, arm, aarch64 and riscv32, not for x86-64",
         ),
         ('name = "b; rm"\nkind = "host"', "name: String should match pattern"),

@@ -90,8 +90,11 @@ def export(
     folder: Path = typer.Argument(help="Where to write."),
     target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
+    layout: str = typer.Option("project", "--layout", help="c: project, single-header or arduino."),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
+
+    For a device, a C project is built and run in an emulator too: its README states flash, RAM, instructions.
 
     onnx computes exactly what the artifact does. qdq is what other tools expect and rounds differently;
     the share of differing outputs is printed. float takes networks of real numbers: a .smg file that holds
@@ -100,6 +103,8 @@ def export(
     Examples:
 
       smidgen export c chosen/model.smg firmware/model --target cortex-m4
+
+      smidgen export c model.smg library --target cortex-m4 --layout arduino
 
       smidgen export onnx chosen/model.smg out --float-io
 
@@ -117,7 +122,7 @@ def export(
     from smidgen.targets import load_target
 
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(),
+        "c": CEmitter(layout=layout, measured=True),
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.emit.c_figures import device_figures
 from smidgen.emit.c_golden import golden_vectors
-from smidgen.emit.c_project import manifest_of, project_files
+from smidgen.emit.c_layouts import LAYOUTS
+from smidgen.emit.c_project import manifest_of, project_files, template_words
 from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
+from smidgen.errors import BadInput
 from smidgen.graph import Graph, Node
 from smidgen.graph.placement import WORD_BYTES, aligned
 from smidgen.graph.planner import plan_memory
@@ -43,11 +46,16 @@ class CArtifact(Artifact):
 class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats and are expanded layer by layer.
 
-    `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
-    random ones, the same for the same graph.
+    Attributes:
+        golden_inputs: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
+            random ones, the same for the same graph.
+        layout: one of `c_layouts.LAYOUTS`: project, single-header, arduino.
+        measured: whether the README tells what the firmware takes on the target, which builds and runs it.
     """
 
     golden_inputs: tuple[Array, ...] = ()
+    layout: str = "project"
+    measured: bool = False
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
         problems = [problem for node in graph.nodes if (problem := _real_numbers(graph, node))]
@@ -64,8 +72,10 @@ class CEmitter(Emitter):
 
         Raises:
             Unsupported: `check` finds problems; lists all.
-            BadInput: `folder` holds something else, or `golden_inputs` do not fit the graph.
+            BadInput: `folder` holds something else, the layout is unknown, or `golden_inputs` do not fit.
         """
+        if self.layout not in LAYOUTS:
+            raise BadInput("layout", f"{self.layout!r} is unknown", f"there are {', '.join(LAYOUTS)}")
         self.require(graph, target)
         expanded = expand_weights(graph)
         program = schedule(expanded)
@@ -73,7 +83,13 @@ class CEmitter(Emitter):
         if self.golden_inputs:
             pack_samples(manifest.inputs, self.golden_inputs)
         golden = golden_vectors(expanded, manifest.layers, self.golden_inputs)
-        write_folder(Path(folder), project_files(program, golden), MANIFEST)
+        figures = ""
+        if self.measured:
+            plain = project_files(program, golden)
+            figures = device_figures(plain, target, tuple(array[:1] for array in golden.inputs))
+        files = project_files(program, golden, figures)
+        laid_out = LAYOUTS[self.layout](files, template_words(program, manifest, golden))
+        write_folder(Path(folder), laid_out, MANIFEST)
         return CArtifact(Path(folder))
 
 

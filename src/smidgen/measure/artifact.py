@@ -29,7 +29,8 @@ BATCHES = (1, 16, 64)
 
 def measurements_of(graph: Graph, file: Path, target: Target) -> list[Measurement]:
     """Size and modelled energy always; on hosts RAM, latency and throughput; on microcontrollers the linked
-    firmware's flash and RAM, its emulated instructions and what follows from them; the cost where the target has a price.
+    firmware's flash and RAM, its emulated instructions and what follows from them; the cost where the target
+    has a price.
     """
     found = [file_size(file), *_measured(graph, target), *modelled_energy(graph, target)]
     return [*found, *cost_per_million(found, target)]

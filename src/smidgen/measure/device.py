@@ -16,6 +16,7 @@ from smidgen.graph import Graph
 from smidgen.measurement import Measurement
 from smidgen.numerics import Array
 from smidgen.run.reference import run_integer
+from smidgen.targets.cores import require_emulator
 from smidgen.targets.cross import build_firmware, measurements
 from smidgen.targets.elf import read_footprint
 from smidgen.targets.emulator import Emulated, emulate, silent
@@ -32,6 +33,7 @@ class DeviceReport:
 
     Attributes:
         measurements: flash, RAM, code, model and used stack in bytes, instructions, latency, energy.
+        counts: instructions of each input.
         layers: instructions by layer, of the input that took most.
         inputs: how many were run, `differing` of them with other output bytes than the exact reference.
         first_differing: the number of the first of those, or -1.
@@ -39,6 +41,7 @@ class DeviceReport:
 
     target: str
     measurements: tuple[Measurement, ...]
+    counts: tuple[int, ...]
     layers: Mapping[str, int]
     inputs: int
     differing: int
@@ -75,6 +78,7 @@ def measure_device(
         MissingExtra: a tool is missing.
         BadInput: nothing emulates the target, or inputs do not fit.
     """
+    require_emulator(target)
     roomy = target.model_copy(update={"flash_bytes": ROOMY_BYTES, "ram_bytes": ROOMY_BYTES})
     expected = run_integer(graph, tuple(inputs))
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
@@ -88,8 +92,9 @@ def measure_device(
         i for i, (own, true) in enumerate(zip(ran.outputs[0], expected)) if not np.array_equal(own, true)
     ]
     costs = [*found, *_emulated(ran, target)]
-    layers = ran.by_layer(manifest)
-    return DeviceReport(target.name, tuple(costs), layers, len(ran.counts), len(wrong), *wrong[:1])
+    first = wrong[0] if wrong else -1
+    layers, n = ran.by_layer(manifest), len(ran.counts)
+    return DeviceReport(target.name, tuple(costs), ran.counts, layers, n, len(wrong), first)
 
 
 def _emulated(ran: Emulated, target: Target) -> list[Measurement]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 Isa = Literal["thumb", "arm", "aarch64", "riscv32", "x86-64"]
-Encoding = Literal[0, 1, 2]
 THUMB, RISCV, FIXED = 0, 1, 2  # as in kernels/native/block_counter.h
 
 
@@ -21,15 +20,16 @@ class Architecture:
 
     triple: str
     startup: str
-    encoding: Encoding
+    encoding: int
     flags: tuple[str, ...] = ()
     entry_bit: int = 0
 
 
 ARCHITECTURES: Mapping[Isa, Architecture] = {
     "thumb": Architecture("thumb-freestanding-eabi", "thumb.c", THUMB, entry_bit=1),
-    "arm": Architecture("arm-freestanding-eabi", "arm.c", FIXED),
-    "aarch64": Architecture("aarch64-freestanding-none", "aarch64.c", FIXED),
+    # Computers have room for what -O2 adds.
+    "arm": Architecture("arm-freestanding-eabi", "arm.c", FIXED, ("-O2",)),
+    "aarch64": Architecture("aarch64-freestanding-none", "aarch64.c", FIXED, ("-O2",)),
     # Addresses are absolute: flash and RAM lie too far apart for one register to reach both.
     "riscv32": Architecture("riscv32-freestanding-none", "riscv32.c", RISCV, ("-mcmodel=medlow",)),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from smidgen.errors import BadInput, MissingExtra
@@ -40,21 +39,25 @@ def can_emulate(target: Target) -> bool:
     return target.kind != "host" and _core(target) in CORES
 
 
+def require_emulator(target: Target) -> None:
+    """Raise BadInput unless the target's core can be emulated."""
+    if not can_emulate(target):
+        found = f"no emulator for {_core(target) or target.kind}"
+        raise BadInput(f"target {target.name}", found, f"of {', '.join(CORES)} there is")
+
+
 def open_core(target: Target) -> Core:
     """The emulated core of `target`. Raises BadInput if it has none, MissingExtra without the package."""
-    name = _core(target)
-    if not can_emulate(target):
-        found = f"no emulator for {name or target.kind}"
-        raise BadInput(f"target {target.name}", found, f"of {', '.join(CORES)} there is")
+    require_emulator(target)
     unicorn = unicorn_package()
     constants, registers, architecture, modes = _FAMILIES[target.isa]
     known = getattr(unicorn, constants)
     machine = unicorn.Uc(getattr(unicorn, architecture), sum(getattr(unicorn, mode) for mode in modes))
-    machine.ctl_set_cpu_model(getattr(known, CORES[name]))
+    machine.ctl_set_cpu_model(getattr(known, CORES[_core(target)]))
     return Core(machine, getattr(known, f"{registers}_SP"), getattr(known, f"{registers}_PC"))
 
 
-def unicorn_package() -> ModuleType:
+def unicorn_package() -> Any:
     """The package, with the constants of all families. Raises MissingExtra."""
     try:
         import unicorn

@@ -5,7 +5,7 @@
 
 Instructions are counted in an emulator, exactly; cycles an instruction are an assumption that stands in each
 target's file. Where nothing emulates a core, latency = (MACs + element operations) * cycles_per_mac / clock:
-instructions an operation of the portable kernels, which differ by up to a factor of two between networks. One
+instructions an operation, which differ by up to a factor of two between networks. One
 element operation (a pool's tap, an addition, a table look-up, a decoded weight) is charged like one
 multiply-accumulate. Flash wait states and caches are not modelled: compare candidates, promise no deadlines.
 """

@@ -15,7 +15,7 @@ from smidgen.errors import BadFile, BadInput
 from smidgen.numerics import Array
 
 MANIFEST = "manifest.json"
-SOURCE = r"^(kernels/)?[A-Za-z0-9_]+\.c$"
+SOURCE = r"^(src/)?(kernels/)?[A-Za-z0-9_]+\.c$"
 
 
 class Tensor(BaseModel):
@@ -39,7 +39,7 @@ class Tensor(BaseModel):
 
 
 class Step(BaseModel):
-    """A call of a kernel for a layer (its number); neighbours with the same layer and turns > 1 are a loop."""
+    """A call of a kernel for a layer (its number); neighbours of one layer with turns > 1 are a loop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
