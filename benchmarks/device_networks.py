@@ -1,6 +1,6 @@
-"""The networks that are proven on devices: built-in architectures as integers, with random weights.
+"""Networks whose memory is proven on devices: built-in architectures as integers, with random weights.
 
-Neither bytes nor agreement depend on training. ResNet-8, DS-CNN and the autoencoder have the shapes of MLPerf
+Bytes do not depend on training. ResNet-8, DS-CNN and the autoencoder have the shapes of MLPerf
 Tiny (Banbury et al. 2021, arXiv 2106.07597).
 """
 
@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from benchmarks.agreement import network
+from benchmarks.mcu import INT8, autoencoder
 from smidgen.graph import Graph
-from smidgen.models import cnn1d, dscnn, gru, lenet, mlp, resnet8
-
-INT8 = "- quantize.affine: {}"
-AUTOENCODER = (128, 128, 128, 128, 8, 128, 128, 128, 128)
+from smidgen.models import cnn1d, dscnn, gru, lenet, resnet8
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,6 @@ class Case:
     shape: tuple[int, ...]
     outputs: int
     recipe: str = INT8
-
-
-def autoencoder(shape: tuple[int, ...], outputs: int, width: float, seed: int) -> Graph:
-    """The anomaly detector of MLPerf Tiny without batch norm: 640-128-128-128-128-8-128-128-128-128-640."""
-    return mlp.build(shape, outputs, width, seed, sizes=AUTOENCODER)
 
 
 CASES = {
