@@ -70,6 +70,20 @@ def test_selftest_names_the_layer_of_a_flipped_weight_byte(tmp_path: Path) -> No
         artifact.selftest()
 
 
+@pytest.mark.parametrize("name", ["sink", "int4"])
+def test_selftest_catches_an_arena_that_is_one_byte_too_small(name: str, tmp_path: Path) -> None:
+    artifact = emit(integer_network(name), tmp_path)
+    header = artifact.folder / "model.h"
+    asked = re.search(r"ARENA_BYTES (\d+)", header.read_text())
+    assert asked is not None
+    header.write_text(header.read_text().replace(asked[0], f"ARENA_BYTES {int(asked[1]) - 1}"))
+    beyond = (
+        rf"the arena of {int(asked[1]) - 1} bytes is too small, 0 bytes before and 1 behind it were written"
+    )
+    with pytest.raises(Mismatch, match=beyond):
+        artifact.selftest()
+
+
 def test_a_changed_source_is_never_answered_by_an_old_binary(tmp_path: Path) -> None:
     graph = integer_network("int8")
     artifact = emit(graph, tmp_path)
@@ -214,7 +228,7 @@ def test_memory_that_can_not_fit_is_refused_with_the_tensors_at_the_peak() -> No
     graph = integer_network("int8")
     tiny = load_target("cortex-m0").model_copy(update={"ram_bytes": 1800, "flash_bytes": 1000})
     ram, flash = CEmitter().check(graph, tiny)
-    assert "2058 bytes of RAM are needed (arena 960, inputs and outputs 74, stack 1024)" in ram.reason
+    assert "2060 bytes of RAM are needed (arena 960, inputs and outputs 76, stack 1024)" in ram.reason
     assert "cortex-m0 has 1800; live at the peak: relu1 (768), max_pool1 (192)" in ram.reason
     assert re.fullmatch(r"the weights alone need \d{4} bytes of flash, cortex-m0 has 1000", flash.reason)
 

@@ -127,7 +127,7 @@ def test_the_latency_model_is_within_its_stated_factor_of_emulated_instructions(
     graph = expand_weights(integer_network("int4"))
     operations = sum(macs(graph).values()) + sum(element_operations(graph).values())
     found = on_device(integer_network("int4"), random_integers(graph, 1), tmp_path)
-    assert 8 <= found.total_instructions / operations <= 17  # cortex-m4.toml: 8 to 16, rounded
+    assert 2 <= found.total_instructions / operations <= 7  # cortex-m4.toml
 
 
 def test_modelled_latency_is_labelled_and_doubles_with_half_the_clock() -> None:

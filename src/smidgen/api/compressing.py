@@ -201,7 +201,7 @@ def _check_data_free(source: Any, data: Any, device: Target) -> None:
     from smidgen.tasks.task import is_task
 
     task = isinstance(source, str) and is_task(source)
-    if data is None and not task and device.kind == "microcontroller":
+    if data is None and not task and device.kind != "host":
         found = f"{device.name} runs integers, whose ranges are measured on data"
         raise BadInput(
             "data", "none was given", found, "Pass --data (smidgen compress --help lists what it takes)"

@@ -22,14 +22,14 @@ COMPRESS: Mapping[str, str] = {
     "vl_convert": "vl-convert-python",
 }
 DATA: Mapping[str, str] = {"pyarrow": "pyarrow", "PIL": "pillow", "soundfile": "soundfile"}
-MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools"}
+MCU: Mapping[str, str] = {"ziglang": "ziglang", "elftools": "pyelftools", "unicorn": "unicorn"}
 TASKS: Mapping[str, str] = {"seglearn": "seglearn"}  # and all of DATA
 
 
 def require_packages(device: Target) -> None:
     """Raise MissingExtra naming the first package that compressing for `device` lacks."""
     _require("compressing a network", COMPRESS, "compress")
-    if device.kind == "microcontroller":
+    if device.kind != "host":
         _require(f"building firmware for {device.name}", MCU, "mcu")
 
 

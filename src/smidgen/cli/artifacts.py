@@ -1,13 +1,13 @@
-"""What can be done with a model or an artifact: check, verify, export, measure."""
+"""What can be done with a model or an artifact: verify, export."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from smidgen.cli.check import check
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
@@ -18,45 +18,6 @@ if TYPE_CHECKING:
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
 MISMATCH_INPUTS = 200
-
-
-def check(
-    model: str = typer.Argument(help="A model (.onnx, .pt2), a .smg file, or a built-in task."),
-    target: str = TARGET,
-    budget: str = typer.Option("", "--budget", "-b", help="Limits, e.g. flash=64KB,ram=48KB."),
-) -> None:
-    """List everything that the target can't do with a model, before any work. Exit code 4 if it finds any.
-
-    A float model is judged as its int8 version; sizes are lower bounds that compression can still reduce.
-
-    Examples:
-
-      smidgen check model.onnx --target cortex-m0
-
-      smidgen check watch --target cortex-m4 --budget flash=64KB
-    """
-    from rich.console import Console
-
-    from smidgen.api import budget_for
-    from smidgen.cli.tables import table
-    from smidgen.measure.feasibility import problems_of
-    from smidgen.targets import load_target
-
-    device, console = load_target(target), Console()
-    problems = problems_of(model_graph(model), device, budget_for(device, budget).limits())
-    if not problems:
-        console.print(
-            f"{model}: nothing stands in the way on {device.name}",
-            style="green",
-            highlight=False,
-            markup=False,
-        )
-        return
-    made = table(f"{model} on {device.name}", "where", "problem", "what to do")
-    for problem in problems:
-        made.add_row(problem.node, problem.reason, problem.remedy)
-    console.print(made)
-    raise typer.Exit(4)
 
 
 def verify(
@@ -129,8 +90,11 @@ def export(
     folder: Path = typer.Argument(help="Where to write."),
     target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
+    layout: str = typer.Option("project", "--layout", help="c: project, single-header or arduino."),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
+
+    For a device, a C project is built and run in an emulator too: its README states flash, RAM, instructions.
 
     onnx computes exactly what the artifact does. qdq is what other tools expect and rounds differently;
     the share of differing outputs is printed. float takes networks of real numbers: a .smg file that holds
@@ -139,6 +103,8 @@ def export(
     Examples:
 
       smidgen export c chosen/model.smg firmware/model --target cortex-m4
+
+      smidgen export c model.smg library --target cortex-m4 --layout arduino
 
       smidgen export onnx chosen/model.smg out --float-io
 
@@ -156,7 +122,7 @@ def export(
     from smidgen.targets import load_target
 
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(),
+        "c": CEmitter(layout=layout, measured=True),
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),
@@ -185,47 +151,4 @@ def _mismatch_text(graph: Graph) -> str:
     return f"not exact: {what} ({MISMATCH_INPUTS} random inputs)"
 
 
-def measure(
-    file: Path = FILE,
-    source: str | None = typer.Option(
-        None, "--task", help="A built-in task: accuracy on its validation split."
-    ),
-    data: str | None = typer.Option(None, "--data", help="What to judge it on, as in compress."),
-    metric: str = typer.Option("", "--metric", help="As in compress."),
-    target: str = TARGET,
-) -> None:
-    """Measure an artifact: size, RAM, latency, throughput, and how good it is if data is given.
-
-    Examples:
-
-      smidgen measure chosen/model.smg --task watch --target cortex-m4
-
-      smidgen measure chosen/model.smg --data data.npz
-    """
-    from rich.console import Console
-
-    from smidgen import api
-    from smidgen.cli.tables import measurement_table
-    from smidgen.data import load_user_data
-    from smidgen.data.metrics import metric_for
-    from smidgen.errors import BadInput
-    from smidgen.measure.accuracy import score
-    from smidgen.measure.artifact import measurements_of
-    from smidgen.targets import load_target
-    from smidgen.tasks.task import load_task
-
-    if source and data:
-        raise BadInput("data", "both --task and --data were given", "one of them is needed")
-    device, net = load_target(target), api.open(file)
-    found, on = [], ""
-    if source or data:
-        task, shape = load_task(source) if source else None, net.graph.values[net.graph.inputs[0]].shape
-        splits = task.load() if task else load_user_data(str(data), shape=shape)
-        judge, part = metric_for(replace(splits, metric=metric)), splits.validation
-        found = [score(judge, judge.predictions(net.outputs(part.x)), part.y)]
-        on = f", {judge.name} on validation" + (", features excluded" if task and task.features else "")
-    found += measurements_of(net.graph, file, device)
-    Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
-
-
-COMMANDS: tuple[Any, ...] = (inspect, check, verify, export, measure)
+COMMANDS: tuple[Any, ...] = (inspect, check, verify, export)

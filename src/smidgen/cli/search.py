@@ -238,7 +238,7 @@ def _require_fit(graph: Graph, device: Target) -> None:
     """Raise Unsupported, before anything is written, if the device can't run the network."""
     from smidgen.emit.c import CEmitter
 
-    if device.kind == "microcontroller":
+    if device.kind != "host":
         CEmitter().require(graph, device)
 
 

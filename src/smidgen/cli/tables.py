@@ -13,7 +13,7 @@ from smidgen.measurement import Measurement
 def table(title: str, *columns: str, right: Sequence[str] = (), whole: Sequence[str] = ()) -> Table:
     """An empty table. Columns in `right` are aligned there; those in `whole` are never wrapped."""
     made = Table(
-        title=title,
+        title=title or None,
         title_justify="left",
         title_style="bold",
         header_style="bold",

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smidgen.emit.c_figures import device_figures
 from smidgen.emit.c_golden import golden_vectors
-from smidgen.emit.c_project import manifest_of, project_files
+from smidgen.emit.c_layouts import LAYOUTS
+from smidgen.emit.c_project import manifest_of, project_files, template_words
 from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
+from smidgen.errors import BadInput
 from smidgen.graph import Graph, Node
+from smidgen.graph.placement import WORD_BYTES, aligned
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.numerics import Array
@@ -42,11 +46,16 @@ class CArtifact(Artifact):
 class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats and are expanded layer by layer.
 
-    `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
-    random ones, the same for the same graph.
+    Attributes:
+        golden_inputs: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
+            random ones, the same for the same graph.
+        layout: one of `c_layouts.LAYOUTS`: project, single-header, arduino.
+        measured: whether the README tells what the firmware takes on the target, which builds and runs it.
     """
 
     golden_inputs: tuple[Array, ...] = ()
+    layout: str = "project"
+    measured: bool = False
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
         problems = [problem for node in graph.nodes if (problem := _real_numbers(graph, node))]
@@ -63,8 +72,10 @@ class CEmitter(Emitter):
 
         Raises:
             Unsupported: `check` finds problems; lists all.
-            BadInput: `folder` holds something else, or `golden_inputs` do not fit the graph.
+            BadInput: `folder` holds something else, the layout is unknown, or `golden_inputs` do not fit.
         """
+        if self.layout not in LAYOUTS:
+            raise BadInput("layout", f"{self.layout!r} is unknown", f"there are {', '.join(LAYOUTS)}")
         self.require(graph, target)
         expanded = expand_weights(graph)
         program = schedule(expanded)
@@ -72,7 +83,13 @@ class CEmitter(Emitter):
         if self.golden_inputs:
             pack_samples(manifest.inputs, self.golden_inputs)
         golden = golden_vectors(expanded, manifest.layers, self.golden_inputs)
-        write_folder(Path(folder), project_files(program, golden), MANIFEST)
+        figures = ""
+        if self.measured:
+            plain = project_files(program, golden)
+            figures = device_figures(plain, target, tuple(array[:1] for array in golden.inputs))
+        files = project_files(program, golden, figures)
+        laid_out = LAYOUTS[self.layout](files, template_words(program, manifest, golden))
+        write_folder(Path(folder), laid_out, MANIFEST)
         return CArtifact(Path(folder))
 
 
@@ -90,10 +107,10 @@ def _memory_problems(graph: Graph, target: Target) -> list[Problem]:
     expanded = expand_weights(graph)
     program, plan = schedule(expanded), plan_memory(expanded)
     problems = []
-    ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
+    ports = aligned(sum(port.nbytes for port in (*program.inputs, *program.outputs)), WORD_BYTES)
     ram = program.arena_bytes + ports + target.stack_bytes
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({expanded.values[name].nbytes})" for name in plan.live_at_peak)
+        peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())
         reason = (
             f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
             f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "

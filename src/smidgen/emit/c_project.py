@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 from typing import Literal
 
 from smidgen.emit import c_source
@@ -12,16 +14,17 @@ from smidgen.emit.c_names import identifier, plain
 from smidgen.kernels import C_SOURCES
 from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
-from smidgen.targets.project import MANIFEST, Manifest, Tensor
+from smidgen.targets.project import MANIFEST, Manifest, Step, Tensor
 
+INCLUDE = re.compile(r'^ *# *include "([^"]+)"', re.MULTILINE)
 TEMPLATES = Path(__file__).parent / "templates" / "c"
 
 
-def project_files(program: Program, golden: Golden) -> dict[str, str]:
-    """Path inside the project → text, everything a C99 compiler needs."""
+def project_files(program: Program, golden: Golden, figures: str = "") -> dict[str, str]:
+    """Path inside the project → text, everything a C99 compiler needs. `figures` go into the README."""
     manifest = manifest_of(program)
     copied = [name for name in manifest.sources if name.startswith("kernels/")]
-    words = _words(program, manifest, golden)
+    words = {**template_words(program, manifest, golden), "figures": figures}
     return {
         "model.h": c_source.model_header(program),
         "model.c": c_source.model_source(program),
@@ -30,12 +33,26 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **{name: (C_SOURCES / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
+        **_kernel_files([Path(name).name for name in copied]),
     }
+
+
+def _kernel_files(sources: Sequence[str]) -> dict[str, str]:
+    """Kernels and every header they include, directly or not, under `kernels/`."""
+    files: dict[str, str] = {}
+    waiting = ["smidgen.h", *sources]
+    while waiting:
+        name = waiting.pop()
+        if f"kernels/{name}" not in files:
+            files[f"kernels/{name}"] = text = (C_SOURCES / name).read_text()
+            inside = PurePosixPath(name).parent
+            waiting += [normpath(inside / found) for found in INCLUDE.findall(text)]
+    return dict(sorted(files.items()))
 
 
 def manifest_of(program: Program) -> Manifest:
     """What runners read."""
+    layers = c_source.layers(program)
     kernels = sorted({f"kernels/{call.kernel}.c" for call in program.calls})
     return Manifest(
         prefix=identifier(program.name),
@@ -43,7 +60,8 @@ def manifest_of(program: Program) -> Manifest:
         arena_bytes=program.arena_bytes,
         inputs=tuple(map(_tensor, program.inputs)),
         outputs=tuple(map(_tensor, program.outputs)),
-        layers=tuple(c_source.layers(program)),
+        layers=tuple(layers),
+        steps=tuple(Step(layer=layers[call.node].number, turns=call.turns) for call in program.calls),
         sources=("model.c", "weights.c", *kernels),
     )
 
@@ -61,8 +79,8 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, str]:
-    """What the templates leave open."""
+def template_words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, str]:
+    """What the templates leave open, by name."""
     inputs = [(c_source.port_name("in", i, program.inputs), t) for i, t in enumerate(manifest.inputs)]
     outputs = [(c_source.port_name("out", i, program.outputs), t) for i, t in enumerate(manifest.outputs)]
     run = f"{manifest.prefix}_run"
@@ -79,6 +97,9 @@ def _words(program: Program, manifest: Manifest, golden: Golden) -> dict[str, st
         "write": " && ".join(f"fwrite({n}, 1, sizeof {n}, stdout) == sizeof {n}" for n, _ in outputs),
         "run": f"{run}({', '.join([*names, 'arena'])})",
         "run_golden": f"{run}({', '.join([*given, *(n for n, _ in outputs), 'arena'])})",
+        "same_outputs": " && ".join(
+            f"same({n}, golden_{n} + sample * {p.size}, {p.nbytes})" for n, p in outputs
+        ),
         "compare_outputs": "\n        ".join(_comparison(n, p) for n, p in outputs),
         "numerics_version": str(NUMERICS_VERSION),
         "constant_bytes": str(c_source.constant_bytes(program)),

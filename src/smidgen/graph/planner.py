@@ -4,9 +4,7 @@ A value that only reinterprets bytes (reshape) shares its source's buffer, an el
 an operand that dies there, and buffers whose lifetimes do not overlap may reuse the same bytes. Graph inputs
 and outputs are the caller's buffers and take no arena; nor do constants, which are read where they lie.
 
-Finding the smallest arena is NP-hard (dynamic storage allocation). Greedy placements are tried and the
-best is kept; on a chain the result is always the lower bound, the most bytes alive at any node.
-Ref: Pisarchyk, Lee 2020 (arXiv 2001.03288), section 5.2 (greedy by size).
+Offsets are aligned, sizes are exact: the last byte of the arena is one that the network writes.
 """
 
 from __future__ import annotations
@@ -17,10 +15,10 @@ from typing import Literal
 
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.ops import OPS
-from smidgen.graph.scan import SCANS, body_of, next_states_of, states_of
+from smidgen.graph.placement import Buffer, aligned, least_height, place_buffers
+from smidgen.graph.scan import SCANS, body_of, next_states_of
 
 ALIGNMENT_BYTES = 16
-PROMOTIONS = 20  # retries of a greedy placement that misses the lower bound
 OPERANDS_IN_PLACE = frozenset({"q.add", "q.mul", "add", "mul"})
 
 CONSTANTS = frozenset({"constant", "q.constant"})
@@ -40,40 +38,38 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Buffer:
-    """Values that share bytes, alive from node number `first` to `last` inclusive; `nbytes` is aligned."""
-
-    values: tuple[str, ...]
-    nbytes: int
-    first: int
-    last: int
-
-    def meets(self, other: Buffer) -> bool:
-        """Whether both are alive at the same node."""
-        return self.first <= other.last and other.first <= self.last
-
-
-@dataclass(frozen=True)
 class MemoryPlan:
     """The result of `plan_memory`.
 
     `places` covers every value of the graph, and the working memory of scans as `scratch_of(node)`.
-    `live_peak_bytes` is a lower bound of `arena_bytes`, reached while `peak_node` runs with `live_at_peak` in
-    the arena (largest first). `copies` names the reshapes that can't share their source's bytes because both
-    ends lie outside the arena, and the constants that are outputs.
+    `live_peak_bytes` is the most bytes alive at once: while `peak_node` runs, with `live_at_peak` (value ->
+    bytes, largest first) in the arena. `aligned_peak_bytes` adds what no placement can avoid because offsets
+    are aligned: live_peak_bytes <= aligned_peak_bytes <= arena_bytes. `copies` names the reshapes that can't
+    share their source's bytes because both ends lie outside the arena, and the constants that are outputs.
     """
 
     places: Mapping[str, Place]
     buffers: tuple[Buffer, ...]
     arena_bytes: int
     live_peak_bytes: int
+    aligned_peak_bytes: int
     peak_node: str
-    live_at_peak: tuple[str, ...]
+    live_at_peak: Mapping[str, int]
     copies: frozenset[str]
+
+    @property
+    def alignment_bytes_lost(self) -> int:
+        """Bytes between buffers at the peak that exist only because offsets are aligned."""
+        return self.aligned_peak_bytes - self.live_peak_bytes
+
+    @property
+    def fragmentation_bytes(self) -> int:
+        """Bytes by which the placement misses the lower bound."""
+        return self.arena_bytes - self.aligned_peak_bytes
 
 
 def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryPlan:
-    """Place all values of `graph`; offsets and buffer sizes are multiples of `alignment_bytes`.
+    """Place all values of `graph` at offsets that are multiples of `alignment_bytes`.
 
     Raises:
         ValueError: the alignment is not positive.
@@ -82,8 +78,8 @@ def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryP
         raise ValueError(f"an alignment of {alignment_bytes} bytes")
     groups, copies = _share(graph)
     arena = [group for group in groups if group.external is None]
-    buffers = [group.buffer(alignment_bytes) for group in arena]
-    offsets = place_buffers(buffers)
+    buffers = [group.buffer() for group in arena]
+    offsets = place_buffers(buffers, alignment_bytes)
     places = {
         value: group.external or Place("arena", 0, offset)
         for group, offset in [
@@ -99,8 +95,9 @@ def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryP
         tuple(buffers),
         max(ends, default=0),
         peak,
+        least_height(buffers, alignment_bytes),
         graph.nodes[number].name if alive else "",
-        tuple(_value_at(graph, buffer, number) for buffer in alive),
+        {_value_at(graph, buffer, number): buffer.nbytes for buffer in alive},
         frozenset(copies),
     )
 
@@ -115,9 +112,8 @@ class _Group:
     last: int
     external: Place | None = field(default=None)
 
-    def buffer(self, alignment: int) -> Buffer:
-        nbytes = -(-self.nbytes // alignment) * alignment
-        return Buffer(tuple(self.values), nbytes, self.first, self.last)
+    def buffer(self) -> Buffer:
+        return Buffer(tuple(self.values), self.nbytes, self.first, self.last)
 
     def join(self, value: str, last: int, external: Place | None) -> None:
         self.values.append(value)
@@ -161,18 +157,18 @@ def scratch_of(node: Node) -> str:
 
 def scratch_bytes(node: Node) -> int:
     """Bytes that a scan needs besides its values: its body's arena, then each next state (see `next_at`)."""
-    return next_at(node, len(states_of(node)))
+    body = body_of(node)
+    made = [(which, name) for which, name in enumerate(next_states_of(node)) if name not in body.inputs]
+    ends = [next_at(node, which) + body.values[name].nbytes for which, name in made]
+    return max([plan_memory(body).arena_bytes, *ends])
 
 
 def next_at(node: Node, which: int) -> int:
     """Where in a scan's working memory the next value of state number `which` is put together."""
     body = body_of(node)
-    sizes = (body.values[name].nbytes for name in next_states_of(node)[:which])
-    return _aligned(plan_memory(body).arena_bytes) + sum(map(_aligned, sizes))
-
-
-def _aligned(nbytes: int) -> int:
-    return -(-nbytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    before = [name for name in next_states_of(node)[:which] if name not in body.inputs]
+    sizes = [plan_memory(body).arena_bytes, *(body.values[name].nbytes for name in before)]
+    return sum(aligned(nbytes, ALIGNMENT_BYTES) for nbytes in sizes)
 
 
 def _last_uses(graph: Graph) -> dict[str, int]:
@@ -222,78 +218,3 @@ def _value_at(graph: Graph, buffer: Buffer, number: int) -> str:
     made = {value for node in graph.nodes[: number + 1] for value in node.outputs}
     made.add(scratch_of(graph.nodes[number]))
     return [value for value in buffer.values if value in made][-1]
-
-
-# Placement
-
-
-def place_buffers(buffers: Sequence[Buffer]) -> list[int]:
-    """Offsets, one a buffer; buffers alive at the same node do not overlap. Deterministic."""
-    everything = range(len(buffers))
-    by_size = sorted(everything, key=lambda i: (-buffers[i].nbytes, buffers[i].first))
-    by_time = sorted(everything, key=lambda i: (buffers[i].first, -buffers[i].nbytes))
-    candidates = [_promoted(buffers, by_size), _two_ended(buffers, by_time)]
-    return min(candidates, key=lambda offsets: _height(buffers, offsets))
-
-
-def _promoted(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
-    """First fit, tried again with the buffer that ended on top placed first, while that may still help."""
-    order = list(order)
-    least = _least_height(buffers)
-    best = offsets = _first_fit(buffers, order)
-    for _ in range(PROMOTIONS):
-        if _height(buffers, best) == least:
-            break
-        top = max(order, key=lambda i: offsets[i] + buffers[i].nbytes)
-        order.remove(top)
-        order.insert(0, top)
-        offsets = _first_fit(buffers, order)
-        best = min(best, offsets, key=lambda found: _height(buffers, found))
-    return best
-
-
-def _least_height(buffers: Sequence[Buffer]) -> int:
-    """The most bytes alive at once: no placement is lower."""
-    return max((sum(b.nbytes for b in buffers if b.first <= at.first <= b.last) for at in buffers), default=0)
-
-
-def _height(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
-    return max((offset + buffer.nbytes for offset, buffer in zip(offsets, buffers, strict=True)), default=0)
-
-
-def _first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
-    """Each buffer in turn at the lowest offset where it fits."""
-    offsets: dict[int, int] = {}
-    for i in order:
-        offsets[i] = _gaps(buffers, offsets, i)[0][0]
-    return [offsets[i] for i in range(len(buffers))]
-
-
-def _two_ended(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
-    """In order of time, alternately at the bottom and at the top of an arena of the least possible size.
-
-    Neighbours of a chain sit at opposite ends, so that a chain always fits; what does not fit goes on top.
-    """
-    height = _least_height(buffers)
-    offsets: dict[int, int] = {}
-    for turn, i in enumerate(order):
-        size = buffers[i].nbytes
-        inside = [
-            (lo, min(hi, height)) for lo, hi in _gaps(buffers, offsets, i) if min(hi, height) - lo >= size
-        ]
-        if not inside:
-            offsets[i] = _gaps(buffers, offsets, i)[-1][0]
-        else:
-            offsets[i] = inside[-1][1] - size if turn % 2 else inside[0][0]
-    return [offsets[i] for i in range(len(buffers))]
-
-
-def _gaps(buffers: Sequence[Buffer], offsets: Mapping[int, int], i: int) -> list[tuple[int, int]]:
-    """The free intervals [lo, hi) that hold buffer i, lowest first; the last one is open upwards."""
-    taken = sorted((at, at + buffers[j].nbytes) for j, at in offsets.items() if buffers[j].meets(buffers[i]))
-    free, lo = [], 0
-    for start, end in taken:
-        if start - lo >= buffers[i].nbytes:
-            free.append((lo, start))
-        lo = max(lo, end)
-    return [*free, (lo, 1 << 62)]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph, Node
+from smidgen.graph.ordering import lean_order
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import WIDE_MAKERS, WIDE_READERS, fused_activation, own_grid
@@ -35,7 +36,7 @@ def lower(graph: Graph) -> Graph:
     if all(value.grid is None for value in graph.values.values()):
         graph.check()
         return graph
-    lowered = _lowered(Lowering(graph))
+    lowered = lean_order(_lowered(Lowering(graph)))
     lowered.check()
     return lowered
 

@@ -80,7 +80,8 @@ class EnergyTable(BaseModel):
     def word_pj(self, held_bytes: int, target: Target) -> float:
         """Picojoules for 32 bits out of the memory that holds `held_bytes` on `target`."""
         fitting = (memory.word_pj for memory in self.on_chip if held_bytes <= memory.bytes)
-        beyond = self.dram.word_pj if target.kind == "host" else self.on_chip[-1].word_pj
+        on_chip_only = target.kind == "microcontroller"
+        beyond = self.on_chip[-1].word_pj if on_chip_only else self.dram.word_pj
         return next(fitting, beyond)
 
 
@@ -110,7 +111,7 @@ def modelled_energy(graph: Graph, target: Target) -> list[Measurement]:
     """
     if any(node.op == "island" for node in graph.nodes):
         return []
-    executed = expand_weights(graph) if target.kind == "microcontroller" else graph
+    executed = expand_weights(graph) if target.kind != "host" else graph
     picojoules = energy_pj(work_of(executed), energy_table(), target)
     return [Measurement("energy_uj", picojoules / 1e6, "uJ", "modelled")]
 

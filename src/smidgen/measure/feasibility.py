@@ -32,12 +32,15 @@ def problems_of(graph: Graph, target: Target, limits: Mapping[str, float] | None
     return islands + [p for p in emitter.check(whole, device) if p.node not in named]
 
 
-def as_int8(graph: Graph) -> Graph:
-    """The integer graph of 8-bit quantization on made-up ranges: right in all but its numbers."""
+def as_int8(graph: Graph, weight_bits: int = BITS) -> Graph:
+    """The integer graph of quantization on made-up ranges: right in all but its numbers.
+
+    Values have 8 bits, weights `weight_bits`.
+    """
     plain = canonical(replace(graph, pending=()))
     weights = {
         node.params["weight"]: plain.weights[node.params["weight"]].map_dense(
-            lambda dense: Affine.fit(dense, BITS)
+            lambda dense: Affine.fit(dense, weight_bits)
         )
         for node in plain.walk()
         if node.op in ("linear", "conv", "embedding")

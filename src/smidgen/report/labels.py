@@ -18,6 +18,9 @@ COSTS: Mapping[str, str] = {
     "code_bytes": "Code",
     "model_bytes": "Model",
     "energy_uj": "Energy",
+    "core_energy_uj": "Energy of the core",
+    "instructions": "Instructions",
+    "stack_used_bytes": "Stack used",
     "cost_per_million_usd": "Cost per million",
 }
 WHOLE = ("file_bytes", "model_bytes")  # costs to which computing the inputs would add nothing

@@ -19,6 +19,7 @@ from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
 from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import predict, quantized_inputs, score
+from smidgen.measure.call_costs import CallCosts
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.energy import modelled_energy
 from smidgen.measure.memory import host_ram, reference_ram
@@ -33,8 +34,9 @@ from smidgen.search.outcome import MODEL, Array, Candidate, Evaluated, Point
 from smidgen.search.paired import Clusters
 from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
+from smidgen.targets.cores import can_emulate
 from smidgen.targets.cross import measure_cross
-from smidgen.targets.latency import modelled_latency
+from smidgen.targets.latency import instruction_costs, modelled_latency
 from smidgen.targets.target import Target
 
 C_PROJECT = "c"
@@ -68,7 +70,7 @@ class ArtifactEvaluator:
         self._metric = metric_for(data)
         self._given = None if data.synthetic else data  # what steps may learn from
         self._budget, self._cache, self._bases, self._report = budget, cache, bases, report
-        self._prefixes = PrefixCache()
+        self._prefixes, self._calls = PrefixCache(), CallCosts()
 
     @property
     def labels(self) -> Array:
@@ -94,7 +96,7 @@ class ArtifactEvaluator:
         if untrained.pending and not trained:
             return f"{', '.join(step.name for step in untrained.pending)} needs a training that never comes"
         lowered = lower(replace(untrained, pending=()))
-        if self._target.kind == "microcontroller":
+        if self._target.kind != "host":
             return "; ".join(map(str, CEmitter().check(lowered, self._device(self._budget)))) or None
         ram = _host_ram(lowered)
         return "; ".join(Budget(ram_bytes=self._budget.ram_bytes).fits({ram.name: ram})) or None
@@ -168,7 +170,11 @@ class ArtifactEvaluator:
         device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
         CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
         compiled = measure_cross(folder / C_PROJECT, device)
-        return [*compiled, modelled_latency(expand_weights(artifact.graph), device)]
+        expanded = expand_weights(artifact.graph)
+        if not can_emulate(device):
+            return [*compiled, modelled_latency(expanded, device)]
+        count = self._calls.instructions(schedule(expanded), folder / C_PROJECT, device, (sample,))
+        return [*compiled, *instruction_costs((count,), device)]
 
     def _device(self, budget: Budget) -> Target:
         """The target with the budget's memory."""

@@ -1,4 +1,4 @@
-"""Cross-compiles an emitted C project for a Cortex-M and reads from the ELF file what it needs.
+"""Cross-compiles an emitted C project for a device and reads from the ELF file what it needs.
 
 The compiler is the `ziglang` package; nothing else has to be installed.
 """
@@ -16,15 +16,18 @@ from pathlib import Path
 
 from smidgen.errors import BadInput, MissingExtra, SmidgenError
 from smidgen.measurement import Measurement
+from smidgen.targets.architecture import ARCHITECTURES
 from smidgen.targets.elf import Footprint, read_footprint
 from smidgen.targets.project import Manifest, read_manifest
 from smidgen.targets.target import Target
 
 STARTUP = Path(__file__).parent / "startup"
+FRAME_BYTES = 768  # no function may take more of the stack; what is above it in a call takes less than 200
 # -g keeps the symbols; -Os because -O2 unrolls to three times the code.
 FLAGS = (
-    "-target", "thumb-freestanding-eabi", "-g", "-Os", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic",
+    "-g", "-Os", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic",
     "-ffreestanding", "-fno-sanitize=all", "-fno-unwind-tables", "-ffunction-sections", "-fdata-sections",
+    f"-Wframe-larger-than={FRAME_BYTES}",
 )  # fmt: skip
 COMPILE_SECONDS = 300
 
@@ -43,14 +46,18 @@ def measure_cross(folder: Path, target: Target) -> list[Measurement]:
     """
     with tempfile.TemporaryDirectory() as scratch:
         elf = build_firmware(folder, target, Path(scratch))
-        return measurements(read_footprint(elf, read_manifest(folder).prefix))
+        return measurements(read_footprint(elf, read_manifest(folder).prefix), target)
 
 
-def measurements(footprint: Footprint) -> list[Measurement]:
-    """The figures of an ELF file: exact, because the file itself was read."""
+def measurements(footprint: Footprint, target: Target) -> list[Measurement]:
+    """The figures of an ELF file: exact, because the file itself was read.
+
+    A computer loads the image into its RAM, which then counts there too.
+    """
+    loaded = footprint.flash_bytes if target.kind == "computer" else 0
     named = {
         "flash_bytes": footprint.flash_bytes,
-        "ram_bytes": footprint.ram_bytes,
+        "ram_bytes": footprint.ram_bytes + loaded,
         "code_bytes": footprint.code_bytes,
         "model_bytes": footprint.model_bytes,
     }
@@ -62,18 +69,18 @@ def build_firmware(folder: Path, target: Target, scratch: Path) -> Path:
 
     Kernels come from a cache of objects, so that the next candidate only compiles its own two files.
     """
-    if target.kind != "microcontroller" or target.cpu is None:
+    if target.kind == "host" or target.cpu is None:
         raise BadInput(f"target {target.name}", f"it is a {target.kind}", "a microcontroller is needed")
-    manifest = read_manifest(folder)
-    flags = [*FLAGS, f"-mcpu={target.cpu}"]
+    manifest, architecture = read_manifest(folder), ARCHITECTURES[target.isa]
+    flags = ["-target", architecture.triple, f"-mcpu={target.cpu}", *FLAGS, *architecture.flags]
     kernels = [name for name in manifest.sources if name.startswith("kernels/")]
     own = [str((folder / name).resolve()) for name in manifest.sources if name not in kernels]
     objects = [str(_cached_object(folder, name, flags)) for name in kernels]
-    (scratch / "main.c").write_text(_filled("main.c", _main_words(manifest)))
+    (scratch / "main.c").write_text(_filled("main.c", _main_words(manifest, target)))
     (scratch / "link.ld").write_text(_filled("link.ld", _link_words(target)))
     elf = scratch / "firmware.elf"
     link = ["-Wl,--gc-sections", "-Wl,-e,Reset_Handler", f"-Wl,-T,{scratch / 'link.ld'}"]
-    sources = [*own, str(scratch / "main.c"), str(STARTUP / "startup.c"), *objects]
+    sources = [*own, str(scratch / "main.c"), str(STARTUP / architecture.startup), *objects]
     _compile([*flags, f"-I{folder.resolve()}", *link, *sources, "-o", str(elf)], scratch)
     return elf
 
@@ -86,8 +93,8 @@ def cache_folder() -> Path:
 
 def _cached_object(folder: Path, source: str, flags: Sequence[str]) -> Path:
     """The object file of a kernel, named by the hash of everything it is made from."""
-    header = (folder / "kernels" / "smidgen.h").read_bytes()
-    parts = [_compiler_version().encode(), " ".join(flags).encode(), header, (folder / source).read_bytes()]
+    headers = [path.read_bytes() for path in sorted((folder / "kernels").rglob("*.h"))]
+    parts = [_compiler_version().encode(), " ".join(flags).encode(), (folder / source).read_bytes(), *headers]
     digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
     cached = cache_folder() / "objects" / f"{Path(source).stem}-{digest}.o"
     if not cached.exists():
@@ -129,12 +136,13 @@ def _filled(name: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def _main_words(manifest: Manifest) -> dict[str, str]:
+def _main_words(manifest: Manifest, target: Target) -> dict[str, str]:
     ports = [(f"in{i}", tensor) for i, tensor in enumerate(manifest.inputs)]
     ports += [(f"out{i}", tensor) for i, tensor in enumerate(manifest.outputs)]
     return {
         "name": manifest.prefix,
         "NAME": manifest.prefix.upper(),
+        "stack_bytes": str(target.stack_bytes),
         "buffers": "\n".join(f"static {t.dtype}_t {name}[{t.size}];" for name, t in ports),
         "arguments": ", ".join(name for name, _ in ports),
     }
@@ -144,5 +152,4 @@ def _link_words(target: Target) -> dict[str, str]:
     return {
         "flash_origin": hex(target.flash_origin),
         "ram_origin": hex(target.ram_origin),
-        "stack_bytes": str(target.stack_bytes),
     }

@@ -9,7 +9,7 @@ from typing import Any
 from smidgen.errors import BadFile, MissingExtra
 
 ALLOCATED, WRITABLE = 0x2, 0x1  # section flags SHF_ALLOC, SHF_WRITE
-THUMB_BIT = 1  # set in the address of a Thumb function
+THUMB_BIT = 1  # set in the address of a Thumb function, never in that of another
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,12 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Image:
-    """What an ELF file puts where: (load address, bytes) of each segment, symbols with the largest first."""
+    """What an ELF file puts where: (load address, bytes) of each segment and of the code, symbols with the
+    largest first.
+    """
 
     segments: tuple[tuple[int, bytes], ...]
+    code: tuple[int, bytes]
     symbols: tuple[Symbol, ...]
     flash_bytes: int
     ram_bytes: int
@@ -86,8 +89,10 @@ def read_image(path: Path) -> Image:
 
 def _image(elf: Any) -> Image:
     sections = [s for s in elf.iter_sections() if s["sh_flags"] & ALLOCATED]
+    text = elf.get_section_by_name(".text")
     return Image(
         tuple((s["p_paddr"], s.data()) for s in elf.iter_segments("PT_LOAD") if s["p_filesz"]),
+        (text["sh_addr"], text.data()) if text else (0, b""),
         _symbols(elf),
         sum(s["sh_size"] for s in sections if s["sh_type"] != "SHT_NOBITS"),
         sum(s["sh_size"] for s in sections if s["sh_flags"] & WRITABLE),

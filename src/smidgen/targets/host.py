@@ -86,7 +86,7 @@ class HostRunner:
     def _digest(self, command: Sequence[str]) -> str:
         """Names what was built, so that a changed source is never answered by an old program."""
         digest = hashlib.sha256("\0".join(command).encode())
-        for path in sorted([*self.folder.glob("*.[ch]"), *self.folder.glob("kernels/*.[ch]")]):
+        for path in sorted([*self.folder.glob("*.[ch]"), *self.folder.glob("kernels/**/*.[ch]")]):
             digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 

@@ -1,15 +1,19 @@
-"""Modelled latency on a microcontroller. A model, not a measurement: it is always labelled so.
+"""Latency and energy on a device. Models, not measurements: they are always labelled so.
 
-    latency = (MACs + element operations) * cycles_per_mac / clock
+    latency = instructions * cycles_per_instruction / clock
+    energy  = instructions * cycles_per_instruction * cycle_pj
 
-`cycles_per_mac` stands in each target's file: instructions per operation of the reference kernels at -Os,
-counted in the emulator over ResNet-8, DS-CNN, a small CNN and an MLP (they differ by up to a factor of two),
-times an assumed number of cycles per instruction. One element operation (a pool's tap, an addition, a table
-look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states, caches and the overhead
-of calls are not modelled: compare candidates by it, promise no deadlines.
+Instructions are counted in an emulator, exactly; cycles an instruction are an assumption that stands in each
+target's file. Where nothing emulates a core, latency = (MACs + element operations) * cycles_per_mac / clock:
+instructions an operation, which differ by up to a factor of two between networks. One
+element operation (a pool's tap, an addition, a table look-up, a decoded weight) is charged like one
+multiply-accumulate. Flash wait states and caches are not modelled: compare candidates, promise no deadlines.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import pstdev
 
 from smidgen.errors import Unsupported
 from smidgen.graph.core import Graph
@@ -26,3 +30,19 @@ def modelled_latency(graph: Graph, target: Target) -> Measurement:
     operations = sum(macs(graph).values()) + sum(element_operations(graph).values())
     milliseconds = operations * target.cycles_per_mac / (target.clock_mhz * 1e3)
     return Measurement("latency_ms", milliseconds, "ms", "modelled")
+
+
+def instruction_costs(counts: Sequence[int], target: Target) -> list[Measurement]:
+    """`instructions` (emulated) of the slowest of several samples, and the latency and, where the target
+    states `cycle_pj`, the energy that follow from it (modelled). `spread` is the standard deviation.
+    """
+    assert target.clock_mhz is not None, "checked by Target"
+    most, spread, n = max(counts), pstdev(counts), len(counts)
+    cycles = most * target.cycles_per_instruction
+    found = [
+        Measurement("instructions", float(most), "", "emulated", n, spread),
+        Measurement("latency_ms", cycles / (target.clock_mhz * 1e3), "ms", "modelled"),
+    ]
+    if target.cycle_pj is not None:
+        found.append(Measurement("core_energy_uj", cycles * target.cycle_pj / 1e6, "uJ", "modelled"))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from smidgen.errors import BadFile, BadInput
 from smidgen.numerics import Array
 
 MANIFEST = "manifest.json"
-SOURCE = r"^(kernels/)?[A-Za-z0-9_]+\.c$"
+SOURCE = r"^(src/)?(kernels/)?[A-Za-z0-9_]+\.c$"
 
 
 class Tensor(BaseModel):
@@ -37,8 +38,19 @@ class Tensor(BaseModel):
         return self.size * np.dtype(self.dtype).itemsize
 
 
+class Step(BaseModel):
+    """A call of a kernel for a layer (its number); neighbours of one layer with turns > 1 are a loop."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layer: int = Field(ge=0)
+    turns: int = Field(ge=1)
+
+
 class Manifest(BaseModel):
-    """`prefix` starts every C name of the model; `sources` are the model's own files, without any main."""
+    """`prefix` starts every C name of the model; `sources` are the model's own files, without any main;
+    `steps` are its calls in order.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,6 +60,7 @@ class Manifest(BaseModel):
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     layers: tuple[str, ...]
+    steps: tuple[Step, ...]
     sources: tuple[str, ...]
 
     @property
@@ -57,6 +70,19 @@ class Manifest(BaseModel):
     @property
     def output_bytes(self) -> int:
         return sum(tensor.nbytes for tensor in self.outputs)
+
+    @property
+    def executed_layers(self) -> list[int]:
+        """The layer of every call of a kernel in one inference, loops unrolled."""
+        loops = groupby(enumerate(self.steps), key=_loop)
+        blocks = [[step for _, step in loop] for _, loop in loops]
+        return [step.layer for block in blocks for _ in range(block[0].turns) for step in block]
+
+
+def _loop(numbered: tuple[int, Step]) -> tuple[int, int, int]:
+    """The same for all calls of a loop, and for no other two neighbours."""
+    number, step = numbered
+    return (step.layer, step.turns, 0 if step.turns > 1 else number)
 
 
 def read_manifest(folder: Path) -> Manifest:

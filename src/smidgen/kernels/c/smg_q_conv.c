@@ -1,5 +1,9 @@
 #include "smidgen.h"
 
+#if defined(__ARM_FEATURE_DSP)
+#include "dsp/smg_q_conv.h"
+#else
+
 /* sum w * (x - zero_x) over one window. `x` and `w` are at the first channel of the group; `total` is the sum
  * of all of `w`. The zero point is subtracted once a window: over the whole of it from `total`, at the border
  * from the taps that lie inside. */
@@ -46,3 +50,5 @@ void smg_q_conv(const smg_q_conv_args *a, const int8_t *x, const int8_t *w, cons
         }
     }
 }
+
+#endif

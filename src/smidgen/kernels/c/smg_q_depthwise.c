@@ -1,5 +1,9 @@
 #include "smidgen.h"
 
+#if defined(__ARM_FEATURE_DSP)
+#include "dsp/smg_q_depthwise.h"
+#else
+
 enum { LANES = 16 }; /* most channels computed side by side */
 
 /* A block of `lanes` channels from `first` on. Its weights are turned to [taps][lanes]: neighbouring channels
@@ -61,3 +65,5 @@ void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_
         }
     }
 }
+
+#endif

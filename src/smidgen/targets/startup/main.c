@@ -5,11 +5,9 @@
 
 int main(void);
 
-__attribute__((aligned(16))) static uint8_t arena[@NAME@_ARENA_BYTES];
+__attribute__((section(".stack"), aligned(16), used)) static uint8_t stack[@stack_bytes@];
+__attribute__((section(".arena"), aligned(16))) static uint8_t arena[@NAME@_ARENA_BYTES];
 @buffers@
-volatile int smidgen_status;
-
 int main(void) {
-    smidgen_status = @name@_run(@arguments@, arena);
-    return 0;
+    return @name@_run(@arguments@, arena);
 }

@@ -1,4 +1,7 @@
-/* What a Cortex-M needs before main: a vector table, initialized data, zeroed memory. */
+/* The same on every processor: memory as C expects it, then main, then a place to stop. */
+#ifndef SMIDGEN_STARTUP_H
+#define SMIDGEN_STARTUP_H
+
 #include <stdint.h>
 
 extern uint32_t ld_data_load[], ld_data_start[], ld_data_end[], ld_bss_start[], ld_bss_end[];
@@ -9,11 +12,11 @@ void Reset_Handler(void);
 void halt(void);
 
 /* Where firmware ends: a debugger or an emulator can stop here. */
-__attribute__((noinline)) void halt(void) {
+__attribute__((noinline, used)) void halt(void) {
     for (;;) __asm__ volatile("nop");
 }
 
-void Reset_Handler(void) {
+__attribute__((noinline, used)) static void smidgen_start(void) {
     const uint32_t *from = ld_data_load;
     uint32_t *to;
     for (to = ld_data_start; to < ld_data_end; to++) *to = *from++;
@@ -22,15 +25,4 @@ void Reset_Handler(void) {
     halt();
 }
 
-typedef void (*handler)(void);
-
-struct vectors {
-    void *stack_top;
-    handler handlers[15];
-};
-
-/* Reset, NMI and the faults; no interrupts are enabled. */
-__attribute__((section(".vectors"), used)) static const struct vectors vectors = {
-    ld_stack_top,
-    {Reset_Handler, halt, halt, halt, halt, halt, halt, halt, halt, halt, halt, halt, halt, halt, halt},
-};
+#endif

@@ -1,0 +1,91 @@
+"""Planned against measured memory of whole networks on devices.
+
+Firmware is run on a few random inputs with arena and stack painted before; `benchmarks/mcu.py` compares
+outputs on many inputs. Finished pairs are kept in runs/benchmark-device-memory. Writes
+results/device_memory.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import progress, write_results
+from benchmarks.device_networks import CASES, integers
+from smidgen.emit.c import CEmitter
+from smidgen.emit.c_golden import random_inputs
+from smidgen.files import write_whole
+from smidgen.measure.memory_map import memory_map
+from smidgen.run.reference import run_integer
+from smidgen.targets import load_target
+from smidgen.targets.cross import build_firmware, measure_cross
+from smidgen.targets.emulator import emulate
+from smidgen.targets.project import read_manifest
+
+TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "rv32imc")
+ROOMY = {"flash_bytes": 1 << 26, "ram_bytes": 1 << 26}  # what does not fit the part is measured all the same
+KEPT = Path("runs/benchmark-device-memory")
+INPUTS = 3
+
+
+def row(name: str, target: str, inputs: int) -> dict[str, Any]:
+    """One network on one device; kept, so that an interrupted benchmark goes on."""
+    kept = KEPT / f"{name}-{target}-{inputs}.json".replace(" ", "_")
+    if kept.exists():
+        known: dict[str, Any] = json.loads(kept.read_text())
+        return known
+    graph, device = integers(name), load_target(target).model_copy(update=ROOMY)
+    (x,) = random_inputs(graph, inputs)
+    expected = run_integer(graph, x)
+    planned = memory_map(graph, device.stack_bytes)
+    with tempfile.TemporaryDirectory() as scratch:
+        project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
+        elf = build_firmware(project, device, Path(scratch))
+        sizes = {m.name: int(m.value) for m in measure_cross(project, device)}
+        found = emulate(elf, read_manifest(project), device, x)
+    made = {
+        "network": name,
+        "target": target,
+        "inputs": inputs,
+        "inputs that differ": int((found.outputs[0] != expected).reshape(inputs, -1).any(axis=1).sum()),
+        "planned arena": planned.arena_bytes,
+        "measured arena": found.arena_bytes,
+        "lower bound": planned.live_peak_bytes,
+        "alignment": planned.alignment_bytes_lost,
+        "planned RAM": planned.ram_bytes,
+        "measured RAM": sizes["ram_bytes"],
+        "stack reserved": device.stack_bytes,
+        "stack used": found.stack_bytes,
+        "code": sizes["code_bytes"],
+        "flash": sizes["flash_bytes"],
+    }
+    write_whole(kept, json.dumps(made))
+    return made
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=int, default=INPUTS)
+    parser.add_argument("--target", choices=TARGETS, action="append", help="only this; printed, not written")
+    asked = parser.parse_args()
+    pairs = [(name, target) for target in asked.target or TARGETS for name in CASES]
+    rows = [row(name, target, asked.inputs) for name, target in progress(pairs, "networks x devices")]
+    if asked.target:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    write_results(
+        "device_memory",
+        "Planned and measured memory on devices",
+        rows,
+        "Bytes. Measured on emulated firmware: the arena by paint that was overwritten, RAM and flash "
+        "from the linked ELF file (arena, inputs, outputs and the reserved stack; code and constants, "
+        "with startup code), the stack by paint. Lower bound: the most bytes alive at any node. Random "
+        "weights; inputs uniform over their grid; all bytes of all outputs are compared.",
+    )
+
+
+if __name__ == "__main__":
+    main()
