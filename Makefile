@@ -7,7 +7,7 @@ DATA := $(abspath ../shared/data)
 ifneq ($(wildcard $(DATA)/.),)
 export SMIDGEN_DATA ?= $(DATA)
 endif
-C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/dsp/*.h src/smidgen/kernels/native/*.[ch]pp)
+C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/*/*.h src/smidgen/kernels/native/*.[ch]pp)
 SOURCES := $(C_FILES) CMakeLists.txt pyproject.toml
 
 .PHONY: demo test check format bench clean

@@ -153,7 +153,7 @@ def test_a_baseline_s_network_is_trained_once(evaluator, tmp_path):
 
 
 def test_a_microcontroller_s_flash_and_ram_are_those_of_its_firmware(evaluator, tmp_path):
-    require(find_spec("ziglang") and find_spec("elftools"), "ziglang and pyelftools")
+    require(all(map(find_spec, ("ziglang", "elftools", "unicorn"))), "ziglang, pyelftools and unicorn")
     four_bits = Candidate(Recipe.from_yaml("- quantize.affine: {bits: 4}"))
     found = {}
     for name, candidate in (("int8", INT8), ("int4", four_bits)):
@@ -162,7 +162,9 @@ def test_a_microcontroller_s_flash_and_ram_are_those_of_its_firmware(evaluator, 
     assert found["int4"]["model_bytes"].value < found["int8"]["model_bytes"].value
     assert found["int8"]["flash_bytes"].value > found["int8"]["model_bytes"].value
     assert found["int8"]["ram_bytes"].how == "measured"
+    assert found["int8"]["instructions"].how == "emulated"
     assert found["int8"]["latency_ms"].how == "modelled"
+    assert found["int4"]["latency_ms"].value > found["int8"]["latency_ms"].value  # it expands its weights
     assert (tmp_path / "int8/c/model.c").exists()
 
 

@@ -6,6 +6,10 @@
 
 enum { SMG_SIDE_BY_SIDE = 4 }; /* outputs that are computed together, each word of x widened once */
 
+#if defined(__ARM_FEATURE_MVE)
+#include "../mve/smg_dot_four.h"
+#else
+
 /* sum += the products of a word of x, widened to `even` and `odd`, and a word of weights. */
 static inline int32_t smg_products(int16x2_t even, int16x2_t odd, uint32_t weights, int32_t sum) {
     sum = __smlad(even, __sxtb16((int8x4_t)weights), sum);
@@ -74,5 +78,7 @@ __attribute__((noinline)) static void smg_dot_four(int32_t *sums, const int8_t *
     sums[2] = s2;
     sums[3] = s3;
 }
+
+#endif
 
 #endif
