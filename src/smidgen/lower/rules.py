@@ -13,7 +13,8 @@ from smidgen.errors import IllegalGraph
 from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import SMOOTH, STEEP, tabulated
-from smidgen.lower.grids import CLAMPS, fused_activation
+from smidgen.lower.grids import fused_activation
+from smidgen.lower.widths import CLAMPS
 from smidgen.numerics import (
     Array,
     IntArray,
