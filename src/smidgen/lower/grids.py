@@ -25,6 +25,7 @@ FIXED: Mapping[str, Grid] = {
     "sign": Grid(1.0, 0),
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
+PARTS = frozenset({"slice", "reshape", "transpose"})
 GATE_SUM = Grid(2.0**-12, 0, 16)  # +-8: beyond, a sigmoid differs from its limit by less than 2^-11
 GATE = Grid(2.0**-15, 0, 16)
 
@@ -152,8 +153,29 @@ def fixed_grids(graph: Graph) -> dict[str, Grid]:
 
 
 def _only_gates(scope: Graph, value: str) -> bool:
+    """Whether nothing but gates reads a value, or parts of it."""
     readers = scope.consumers(value)
-    return bool(readers) and value not in scope.outputs and all(r.op in GATES for r in readers)
+    return bool(readers) and value not in scope.outputs and all(
+        r.op in GATES or (r.op in PARTS and _only_gates(scope, r.output)) for r in readers
+    )
+
+
+def gate_terms(graph: Graph) -> dict[str, str]:
+    """Owner -> the owner of the other term, for the 16-bit terms of sums that only gates read.
+
+    A term beyond the gates' range plus what the other one can take back makes no difference.
+    """
+    owners, wide, fixed = grid_owners(graph), wide_owners(graph), fixed_grids(graph)
+    found: dict[str, str] = {}
+    for scope in _scopes(graph):
+        for node in scope.nodes:
+            if node.op != "add" or fixed.get(owners.get(node.output, "")) != GATE_SUM:
+                continue
+            a, b = (owners[name] for name in node.inputs)
+            for term, other in ((a, b), (b, a)):
+                if term in wide and len(scope.consumers(term)) == 1:
+                    found[term] = other
+    return found
 
 
 def index_grid(rows: int) -> Grid:

@@ -6,7 +6,7 @@ fixed-size random reservoir a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +16,7 @@ from smidgen.formats import Grid
 from smidgen.formats.ranges import RangeRule, row_ranges
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import carried_states
-from smidgen.lower.grids import fixed_grids, grid_owners, wide_owners
+from smidgen.lower.grids import GATE_SUM, fixed_grids, gate_terms, grid_owners, wide_owners
 from smidgen.numerics import Array
 from smidgen.probe.parallel import ordered_map, thread_count
 from smidgen.run.float_ops import run_float
@@ -59,9 +59,10 @@ class Range:
         self.sample = rng.permutation(np.concatenate([old, other.sample[: RESERVOIR - old.size]]))
         self.seen += other.seen
 
-    def wide_grid(self) -> Grid:
-        """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
-        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0)
+    @property
+    def reach(self) -> float:
+        """With room for twice as much as was seen: sums over time may still grow."""
+        return 2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0
 
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
@@ -94,10 +95,20 @@ def calibrate(
     for found in ordered_map(look, enumerate(batches), thread_count()):
         for name in sorted(found):
             ranges[name].merge(found[name], rng)
-    wide = wide_owners(graph)
+    reach = _wide_reaches(graph, ranges)
     return {
-        name: found.wide_grid() if name in wide else found.grid(bits, rule) for name, found in ranges.items()
+        name: Grid.wide(reach[name]) if name in reach else found.grid(bits, rule)
+        for name, found in ranges.items()
     }
+
+
+def _wide_reaches(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, float]:
+    """What the 16-bit grids have to hold; of two terms before a gate, the larger one no more than matters."""
+    found = {name: ranges[name].reach for name in wide_owners(graph) if name in ranges}
+    for term, other in gate_terms(graph).items():
+        if term in found and other in ranges and ranges[other].reach < ranges[term].reach:
+            found[term] = min(found[term], -GATE_SUM.scale * GATE_SUM.qmin + ranges[other].reach)
+    return found
 
 
 def batch_size(graph: Graph) -> int:
