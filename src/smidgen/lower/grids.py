@@ -105,7 +105,8 @@ def own_grid(graph: Graph, node: Node) -> Grid | None:
 
 def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[str, str]:
     body, states = body_of(node), states_of(node)
-    inner = grid_owners(body)
+    fed = tuple(zip(states, next_states_of(node), strict=True))
+    inner = grid_owners(replace(body, states=fed))
     same = {inner[following]: state for following, state in zip(next_states_of(node), states, strict=True)}
     same[body.inputs[0]] = owners[node.inputs[0]]
     found = {value: same.get(owner, owner) for value, owner in inner.items()}

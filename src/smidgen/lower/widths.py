@@ -24,10 +24,7 @@ def wide_in_body(node: Node, owners: Mapping[str, str]) -> set[str]:
     """The owners among the values of a scan's body that have 16 bits."""
     body = body_of(node)
     narrow = {owners[name] for name in (body.inputs[0], *sequences_of(node))}
-    for inner in body.nodes:
-        read = inner.inputs if inner.op not in WIDE_READERS else ()
-        made = inner.outputs if inner.op not in WIDE_MAKERS else ()
-        narrow |= {owners[name] for name in (*read, *made) if name in owners}
+    narrow |= _narrow_owners(body, owners, narrow)
     return {owners[name] for name in body.values if name in owners} - narrow
 
 
@@ -36,11 +33,7 @@ def wide_in_stream(graph: Graph, owners: Mapping[str, str]) -> set[str]:
     carried = _between_states(graph)
     ports = {*graph.inputs, *graph.outputs} - {name for pair in graph.states for name in pair}
     narrow = {owners[name] for name in {*ports, *(graph.values.keys() - carried)} if name in owners}
-    for node in graph.nodes:
-        narrow |= {owners[name] for name in _narrowed(graph, node) if name in owners}
-    for node in graph.nodes:  # a table of 8-bit entries makes 8 bits; nodes come in order
-        if node.op in _TABLES and owners.get(node.inputs[0]) in narrow and node.output in owners:
-            narrow.add(owners[node.output])
+    narrow |= _narrow_owners(graph, owners, narrow)
     return {owners[name] for name in carried if name in owners and owners[name] in graph.values} - narrow
 
 
@@ -64,6 +57,15 @@ def _between_states(graph: Graph) -> set[str]:
         if before & set(node.outputs):
             before.update(node.inputs)
     return after & before
+
+
+def _narrow_owners(graph: Graph, owners: Mapping[str, str], ports: set[str]) -> set[str]:
+    """The owners that have 8 bits because of a node's kernels, where those of `ports` have."""
+    narrow = ports | {owners[v] for node in graph.nodes for v in _narrowed(graph, node) if v in owners}
+    for node in graph.nodes:  # a table of 8-bit entries makes 8 bits; nodes come in order
+        if node.op in _TABLES and owners.get(node.inputs[0]) in narrow and node.output in owners:
+            narrow.add(owners[node.output])
+    return narrow
 
 
 def _narrowed(graph: Graph, node: Node) -> tuple[str, ...]:
