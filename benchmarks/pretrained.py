@@ -33,8 +33,8 @@ HOW = (
     f"there), and, out of domain, on {CIFAR} upscaled test images of CIFAR-10 (JPEG); calibration on "
     f"{CALIBRATION} of its training images. Denoisers: mean SI-SDR improvement over {CLIPS} words of Speech "
     f"Commands in its real background noise at {SNR_DB:g} dB, streamed with states; calibration on what they "
-    f"read and carry in a stream of {CALIBRATION_CLIPS} other words, every third frame. Magnitudes of spectra "
-    "reach a hundred times their median, so the ranges of DTLN's part 1 are percentiles. Transformer: accuracy."
+    f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. Magnitudes of spectra "
+    "reach a hundred times their median: the ranges of DTLN's part 1 are percentiles. Transformer: accuracy."
 )
 
 

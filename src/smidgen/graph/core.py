@@ -147,7 +147,7 @@ class Graph:
             return tuple(new if n == old else n for n in names)
 
         nodes = tuple(replace(node, inputs=swap(node.inputs)) for node in self.nodes)
-        states = tuple((given, *swap([made])) for given, made in self.states)
+        states = tuple((given, new if made == old else made) for given, made in self.states)
         return replace(self, nodes=nodes, outputs=swap(self.outputs), states=states)
 
     def pruned(self) -> Graph:

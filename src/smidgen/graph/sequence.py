@@ -1,4 +1,4 @@
-"""A streaming network over a whole stream: the inverse of `streaming`, so that it is trained and judged at once."""
+"""A streaming network over a whole stream, the inverse of `streaming`: it is trained and judged at once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,11 @@ def over_sequence(graph: Graph, steps: int) -> Graph:
 def _without_single_steps(graph: Graph) -> Graph:
     """The bodies of scans over one step, with their states given, in the place of the scans."""
     for node in graph.nodes:
-        if node.op == "scan" and steps_of(node, graph.values) == 1 and len(node.inputs) > len(states_of(node)):
+        if (
+            node.op == "scan"
+            and steps_of(node, graph.values) == 1
+            and len(node.inputs) > len(states_of(node))
+        ):
             graph = _inlined(graph, node)
     return graph
 

@@ -59,7 +59,9 @@ def _by_name(graph: Graph) -> Pairs:
     return (*found, *_matched(left, free, lambda name: graph.values[name].shape))
 
 
-def _matched(given: Sequence[str], made: Sequence[str], key: Callable[[str], object]) -> list[tuple[str, str]]:
+def _matched(
+    given: Sequence[str], made: Sequence[str], key: Callable[[str], object]
+) -> list[tuple[str, str]]:
     """The pairs of names whose key no other name of either side has."""
     counts = Counter(map(key, given)), Counter(map(key, made))
     by_key = {key(name): name for name in made}

@@ -1,7 +1,8 @@
 """Where a tensor of one sample has its batch: among axes of size 1, any of them will do.
 
 A file for a batch of one says [1, 1, 16] and means a batch, a layer and features, in which order it does not
-tell. A sample, [1, 16], is the same either way. What reads several tensors, or needs the batch first, settles it.
+tell. A sample, [1, 16], is the same either way. What reads several tensors, or needs the batch first, settles
+it.
 """
 
 from __future__ import annotations

@@ -73,7 +73,9 @@ def recurrent(
     finals: list[tuple[str, ...]] = []
     for directions in layers:
         made = [_scan(source, x, direction) for direction in directions]
-        x = source.concat([sequence for sequence, *_ in made], source.rank(x) - 1, f"{directions[0].name}.both")
+        x = source.concat(
+            [sequence for sequence, *_ in made], source.rank(x) - 1, f"{directions[0].name}.both"
+        )
         finals += [tuple(states) for _, *states in made]
     return x, finals
 
@@ -108,7 +110,9 @@ def _scan(source: Source, x: str, direction: Direction) -> tuple[str, ...]:
 
 def _repeated(cell: Graph, beside: Sequence[int]) -> Graph:
     """The cell for several sequences at a time: inputs and states [*beside, size]."""
-    wide = {name: replace(cell.values[name], shape=(*beside, *cell.values[name].shape)) for name in cell.inputs}
+    wide = {
+        name: replace(cell.values[name], shape=(*beside, *cell.values[name].shape)) for name in cell.inputs
+    }
     return cell.with_values(wide).inferred()
 
 

@@ -324,7 +324,7 @@ def _transpose(site: CallSite) -> list[Call]:
 
 
 def _strided(site: CallSite, source: Pointer, sizes: Sequence[int], strides: Sequence[int]) -> list[Call]:
-    """The output, contiguous, from elements at `strides`; the bytes of an element are an axis of their own."""
+    """The output, contiguous, from elements at `strides`; the bytes of an element are an axis."""
     each = bytes_each(site)
     dims, (steps,) = merged_axes((*sizes, each), (*(each * step for step in strides), 1))
     if len(dims) > 5:

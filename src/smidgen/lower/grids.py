@@ -156,8 +156,10 @@ def fixed_grids(graph: Graph) -> dict[str, Grid]:
 def _only_gates(scope: Graph, value: str) -> bool:
     """Whether nothing but gates reads a value, or parts of it."""
     readers = scope.consumers(value)
-    return bool(readers) and value not in scope.outputs and all(
-        r.op in GATES or (r.op in PARTS and _only_gates(scope, r.output)) for r in readers
+    return (
+        bool(readers)
+        and value not in scope.outputs
+        and all(r.op in GATES or (r.op in PARTS and _only_gates(scope, r.output)) for r in readers)
     )
 
 
@@ -173,9 +175,8 @@ def gate_terms(graph: Graph) -> dict[str, str]:
             if node.op != "add" or fixed.get(owners.get(node.output, "")) != GATE_SUM:
                 continue
             a, b = (owners[name] for name in node.inputs)
-            for term, other in ((a, b), (b, a)):
-                if term in wide and len(scope.consumers(term)) == 1:
-                    found[term] = other
+            terms = ((a, b), (b, a))
+            found.update({t: other for t, other in terms if t in wide and len(scope.consumers(t)) == 1})
     return found
 
 

@@ -18,7 +18,6 @@ from smidgen.methods.post_training import quantized_weights, weight_names
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Needs, Stage, Step
 
-
 CONSTANT_BITS = 8
 SMALL = 64  # entries, below which a scale of its own would cost what rounding saves
 
@@ -27,7 +26,7 @@ SMALL = 64  # entries, below which a scale of its own would cost what rounding s
 class WeightQuantization(Step):
     """w = scale * q, q an integer of `bits` bits, for conv and linear layers; BatchNorm is folded first.
 
-    Tensors that are the same for every sample (tables of positions) get 8 bits: nothing averages their rounding.
+    Tensors that are the same for every sample (tables of positions) get 8 bits.
     The file shrinks, the arithmetic stays float32 on decoded weights: a `weight_only` artifact, for hosts.
     With data, `quantize.affine` calibrates activations as well and makes the whole network integers.
     Ref: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, for weights alone.
