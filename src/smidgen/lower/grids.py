@@ -122,18 +122,18 @@ def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[st
     return found
 
 
-def _scopes(graph: Graph) -> Iterator[Graph]:
+def scopes(graph: Graph) -> Iterator[Graph]:
     """The graph and all bodies inside."""
     yield graph
     for node in graph.nodes:
         if node.op == "scan":
-            yield from _scopes(body_of(node))
+            yield from scopes(body_of(node))
 
 
 def wide_owners(graph: Graph) -> frozenset[str]:
     """The owners that have 16 bits."""
     owners = grid_owners(graph)
-    scans = (node for scope in _scopes(graph) for node in scope.nodes if node.op == "scan")
+    scans = (node for scope in scopes(graph) for node in scope.nodes if node.op == "scan")
     found = {owner for node in scans for owner in wide_in_body(node, owners)}
     return frozenset(found | (wide_in_stream(graph, owners) if graph.states else set()))
 
@@ -141,26 +141,26 @@ def wide_owners(graph: Graph) -> frozenset[str]:
 def fixed_grids(graph: Graph) -> dict[str, Grid]:
     """The grids, by owner, that follow from the graph alone."""
     owners, wide, found = grid_owners(graph), wide_owners(graph), dict[str, Grid]()
-    for scope in _scopes(graph):
+    for scope in scopes(graph):
         for node in scope.nodes:
             owner = owners.get(node.outputs[0], "")
             if node.op in FIXED:
                 found[owner] = GATE if owner in wide else FIXED[node.op]
             elif node.op == "embedding":
                 found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
-            elif owner in wide and owner == node.output and _only_gates(scope, owner):
+            elif owner in wide and owner == node.output and _read_by_gates(scope, owner):
                 found[owner] = GATE_SUM
     return found | {name: grid for name in graph.inputs if (grid := _threshold_grid(graph, name))}
 
 
-def _only_gates(scope: Graph, value: str) -> bool:
-    """Whether nothing but gates reads a value, or parts of it."""
+def _read_by_gates(scope: Graph, value: str) -> bool:
     readers = scope.consumers(value)
-    return (
-        bool(readers)
-        and value not in scope.outputs
-        and all(r.op in GATES or (r.op in PARTS and _only_gates(scope, r.output)) for r in readers)
-    )
+    return bool(readers) and value not in scope.outputs and all(only_gates(scope, r) for r in readers)
+
+
+def only_gates(scope: Graph, reader: Node) -> bool:
+    """Whether a node is a gate, or hands what it reads, or parts of it, to nothing but gates."""
+    return reader.op in GATES or (reader.op in PARTS and _read_by_gates(scope, reader.output))
 
 
 def gate_terms(graph: Graph) -> dict[str, str]:
@@ -170,7 +170,7 @@ def gate_terms(graph: Graph) -> dict[str, str]:
     """
     owners, wide, fixed = grid_owners(graph), wide_owners(graph), fixed_grids(graph)
     found: dict[str, str] = {}
-    for scope in _scopes(graph):
+    for scope in scopes(graph):
         for node in scope.nodes:
             if node.op != "add" or fixed.get(owners.get(node.output, "")) != GATE_SUM:
                 continue
@@ -212,7 +212,7 @@ def _spread(
 
 def declared_grids(graph: Graph) -> dict[str, Grid]:
     """The grids of a graph by owner."""
-    values = {name: value for scope in _scopes(graph) for name, value in scope.values.items()}
+    values = {name: value for scope in scopes(graph) for name, value in scope.values.items()}
     owners = dict.fromkeys(grid_owners(graph).values())
     return {name: grid for name in owners if (grid := values[name].grid) is not None}
 

@@ -1,8 +1,8 @@
 """Which values have 16 bits: in the body of a recurrence, and between the states of a streaming network.
 
 What a weighted layer multiplies (and what a user reads) has 8 bits. All else that is carried from step to
-step has 16, zero point 0 and a power of two as scale: it is read again at every step, so its rounding would add up
-(docs/DESIGN.md, D4). A network with states is a body whose loop is the user's.
+step has 16, zero point 0 and a power of two as scale: it is read again at every step, so its rounding would
+add up (docs/DESIGN.md, D4). A network with states is a body whose loop is the user's.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ fixed-size random reservoir a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +16,10 @@ from smidgen.formats import Grid
 from smidgen.formats.ranges import RangeRule, row_ranges
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import carried_states
-from smidgen.lower.grids import GATE_SUM, fixed_grids, gate_terms, grid_owners, wide_owners
+from smidgen.lower.grids import fixed_grids, grid_owners
 from smidgen.numerics import Array
 from smidgen.probe.parallel import ordered_map, thread_count
+from smidgen.probe.reaches import wide_reaches
 from smidgen.run.float_ops import run_float
 
 Batch = Array | tuple[Array, ...]
@@ -60,9 +61,9 @@ class Range:
         self.seen += other.seen
 
     @property
-    def reach(self) -> float:
-        """With room for twice as much as was seen: sums over time may still grow."""
-        return 2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0
+    def most(self) -> float:
+        """The largest size of what was seen."""
+        return max(abs(self.lo), abs(self.hi)) if self.seen else 0.0
 
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
@@ -95,20 +96,11 @@ def calibrate(
     for found in ordered_map(look, enumerate(batches), thread_count()):
         for name in sorted(found):
             ranges[name].merge(found[name], rng)
-    reach = _wide_reaches(graph, ranges)
+    reach = wide_reaches(graph, {name: found.most for name, found in ranges.items()})
     return {
         name: Grid.wide(reach[name]) if name in reach else found.grid(bits, rule)
         for name, found in ranges.items()
     }
-
-
-def _wide_reaches(graph: Graph, ranges: Mapping[str, Range]) -> dict[str, float]:
-    """What the 16-bit grids have to hold; of two terms before a gate, the larger one no more than matters."""
-    found = {name: ranges[name].reach for name in wide_owners(graph) if name in ranges}
-    for term, other in gate_terms(graph).items():
-        if term in found and other in ranges and ranges[other].reach < ranges[term].reach:
-            found[term] = min(found[term], -GATE_SUM.scale * GATE_SUM.qmin + ranges[other].reach)
-    return found
 
 
 def batch_size(graph: Graph) -> int:
