@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from smidgen.formats import Affine, Format, Imported
 from smidgen.graph import Graph, Node
+from smidgen.load.fuse_normalize import fuse_normalize
 
 
 def fuse(graph: Graph) -> Graph:
@@ -24,7 +25,7 @@ def fuse(graph: Graph) -> Graph:
         graph = _padding(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "matmul"]:
         graph = _scaled_factors(_scaled_result(graph, graph.node(name)), name)
-    return graph.pruned()
+    return fuse_normalize(graph).pruned()
 
 
 def _factor(graph: Graph, node: Node | None) -> float | None:

@@ -27,7 +27,6 @@ from smidgen.numerics import (
 ACCUMULATOR_LIMIT = 2**31 - 1
 EXP_ONE = 65535
 KNOT_STEP = 256  # int16 values between two knots of a table
-BEYOND = 32.0  # where gates have reached their limits in float32
 LEAF_MAX = 2**15 - 1
 TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
 TREE_RATIO_LIMIT = 2**15
@@ -183,8 +182,6 @@ def table(low: Lowering, node: Node, out: str) -> None:
     if node.op in GATES and x.dtype == "int16" and x.scale > GATE_SUM.scale:
         source, x = low.matched(source, GATE_SUM, node), GATE_SUM
     entries = table_entries(node.op, x, y)
-    if node.op in GATES and x == GATE_SUM:  # what was saturated is nearer to the limit: a gate can stay open
-        entries[[0, -1]] = y.quantize(tabulated(node.op, np.array([-BEYOND, BEYOND]), -1.0, 1.0))
     name = low.table(f"{node.name}.table", entries.astype(y.dtype if x.dtype == "int8" else np.int16))
     low.emit(node, "q.table", (source,), out, {"table": name})
 

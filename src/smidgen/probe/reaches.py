@@ -10,19 +10,23 @@ from smidgen.lower.grids import GATE_SUM, gate_terms, grid_owners, only_gates, s
 from smidgen.lower.widths import state_parts
 
 GATE_REACH = -GATE_SUM.scale * GATE_SUM.qmin
+MEMORY_REACH = (
+    4 * GATE_REACH
+)  # units that only count frames grow without end, and would cost others their bits
 
 
 def wide_reaches(graph: Graph, most: Mapping[str, float]) -> dict[str, float]:
     """The largest size that each 16-bit owner has to hold, from the largest that was seen.
 
     There is room for twice as much, as sums over time may still grow. Three things need less: a memory that a
-    gate reads and that lies beyond the gate's range already; the larger of two terms before a gate; and what
-    only holds others (stacked states, final states, parts of them).
+    gate reads, which is at its limit beyond its range however far that is; the larger of two terms before a
+    gate; and what only holds others (stacked states, final states, parts of them).
     """
     wide = wide_owners(graph)
     found = {name: 2 * most[name] for name in wide if name in most}
     for name in _memories(graph, wide):
-        found[name] = max(most.get(name, 0.0), min(found.get(name, 0.0), GATE_REACH))
+        seen = most.get(name, 0.0)
+        found[name] = min(2 * seen, max(GATE_REACH, min(seen, MEMORY_REACH)))
     for term, other in gate_terms(graph).items():
         if most.get(other, 0.0) < most.get(term, 0.0) and term in found:
             found[term] = min(found[term], GATE_REACH + 2 * most[other])
