@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Affine, Dense, Format
+from smidgen.formats import Affine, Dense, Format, Half
 from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
@@ -26,7 +27,7 @@ SMALL = 64  # entries, below which a scale of its own would cost what rounding s
 class WeightQuantization(Step):
     """w = scale * q, q an integer of `bits` bits, for conv and linear layers; BatchNorm is folded first.
 
-    Tensors that are the same for every sample (tables of positions) get 8 bits.
+    Tensors that are the same for every sample (tables of positions) get 8 bits, biases half precision.
     The file shrinks, the arithmetic stays float32 on decoded weights: a `weight_only` artifact, for hosts.
     With data, `quantize.affine` calibrates activations as well and makes the whole network integers.
     Ref: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, for weights alone.
@@ -64,7 +65,8 @@ class WeightQuantization(Step):
             return graph
         bits = {name: self._bits_of(folded.weights[name].shape) for name in names}
         tables = quantized_weights(folded, dict.fromkeys(constants, CONSTANT_BITS), self._fit)
-        return folded.with_weights({**tables, **quantized_weights(folded, bits, self._fit)})
+        biases = {name: Half.fit(folded.weights[name].decode()) for name in _biases(folded, names)}
+        return folded.with_weights({**tables, **biases, **quantized_weights(folded, bits, self._fit)})
 
     def space(self, graph: Graph) -> Space:
         return {
@@ -92,3 +94,10 @@ def _constants(graph: Graph) -> list[str]:
         and math.prod(graph.weights[name].shape) >= SMALL
         and name not in weight_names(graph)
     ]
+
+
+def _biases(graph: Graph, weights: Sequence[str]) -> list[str]:
+    """The float biases of the layers with these weights."""
+    layers = [node for node in graph.walk() if node.params.get("weight") in weights]
+    held = dict.fromkeys(node.params["bias"] for node in layers if "bias" in node.params)
+    return [name for name in held if isinstance(graph.weights[name], Dense)]
