@@ -13,9 +13,12 @@ from benchmarks.pretrained_models import Arrays, Pretrained
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.emit.c import CEmitter
+from smidgen.emit.emitter import Emitter
 from smidgen.emit.onnx import OnnxEmitter
 from smidgen.emit.onnx_float import FloatOnnxEmitter
+from smidgen.emit.onnx_qdq import QdqOnnxEmitter
 from smidgen.formats import Affine
+from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import with_grids
@@ -43,10 +46,10 @@ class Form:
     emitted: str
 
 
-def int8(network: Pretrained, batches: Iterable[Batch]) -> Form:
+def int8(network: Pretrained, batches: Iterable[Batch], rule: RangeRule = "minmax") -> Form:
     """All weights and activations in 8 bits, calibrated on `batches` (tuples if there are several inputs)."""
     graph = canonical(network.graph)
-    gridded = with_grids(graph, calibrate(graph, batches, 8))
+    gridded = with_grids(graph, calibrate(graph, batches, 8, rule))
     weights = quantized_weights(graph, dict.fromkeys(weight_names(graph), 8), Affine.fit)
     return stored(lower(gridded.with_weights(weights)))
 
@@ -85,12 +88,20 @@ def stored(graph: Graph) -> Form:
 def emitted(graph: Graph) -> str:
     """C and ONNX, or what stands in the way."""
     host = load_target("generic-c")
-    onnx = OnnxEmitter() if graph.is_integer else FloatOnnxEmitter()
     found = []
-    for name, emitter in (("C", CEmitter()), ("ONNX", onnx)):
+    for name, emitter in (("C", CEmitter()), _onnx(graph)):
         problems = emitter.check(graph, host)
         found.append(f"no {name} ({len(problems)}: {problems[0].reason})" if problems else name)
     return ", ".join(found)
+
+
+def _onnx(graph: Graph) -> tuple[str, Emitter]:
+    """The flavour that suits: exact for integers, QDQ where real numbers come in between."""
+    if graph.is_integer:
+        return "ONNX", OnnxEmitter()
+    if any(value.grid for value in graph.values.values()):
+        return "ONNX (QDQ)", QdqOnnxEmitter(float_boundary=True)
+    return "ONNX", FloatOnnxEmitter()
 
 
 def _stored_values(graph: Graph, name: str, x: np.ndarray) -> np.ndarray:

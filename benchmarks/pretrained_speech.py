@@ -43,6 +43,37 @@ def per_sample(run: Frame) -> Frame:
     return each
 
 
+def across(run: Frame, axes: tuple[int, ...]) -> Frame:
+    """A network for one stream whose inputs have their batch along `axes`, for many with the batch first."""
+
+    def each(x: Arrays) -> Arrays:
+        streams = []
+        for i in range(len(x[0])):
+            given = tuple(np.moveaxis(a[i : i + 1], 0, axis) for a, axis in zip(x, axes, strict=True))
+            streams.append([np.moveaxis(y, axis, 0) for y, axis in zip(run(given), axes, strict=True)])
+        return tuple(np.concatenate(column) for column in zip(*streams))
+
+    return each
+
+
+def gtcrn(noisy: Floats, network: Stage) -> Floats:
+    """A complex mask on the spectrum, frame by frame; windows of the square root of Hann's, overlap-add.
+
+    Noisy [n, samples] -> denoised, aligned with it. Ref: Rong et al. 2024 (ICASSP, GTCRN).
+    """
+    n, length = noisy.shape
+    half, window = BLOCK // 2, np.sqrt(np.hanning(BLOCK)).astype(np.float32)
+    padded = np.pad(noisy, ((0, 0), (half, BLOCK)))
+    made, weight = np.zeros_like(padded), np.full(padded.shape[1], 1e-8, np.float32)
+    for start in range(0, length + half, half):
+        spectrum = np.fft.rfft(padded[:, start : start + BLOCK] * window)
+        parts = np.stack([spectrum.real, spectrum.imag], -1).astype(np.float32)[:, :, None]
+        real, imaginary = np.moveaxis(network(parts).reshape(n, -1, 2), -1, 0)
+        made[:, start : start + BLOCK] += np.fft.irfft(real + 1j * imaginary) * window
+        weight[start : start + BLOCK] += window**2
+    return (made / weight)[:, half:][:, :length]
+
+
 def dtln(noisy: Floats, spectral: Stage, temporal: Stage) -> Floats:
     """Dual-signal transformation LSTM: a mask on magnitudes, then one on learned features; overlap-add.
 

@@ -59,6 +59,7 @@ def compress(
     methods: Sequence[str] | None = None,
     sampler: str = "nsga2",
     example_input: Any = None,
+    states: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
     progress: Callable[[Progress], None] = lambda progress: None,
     report: Callable[[float, str], None] = quiet,
@@ -91,6 +92,10 @@ def compress(
         methods: steps to search over (default: all).
         sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
         example_input: a batch for torch modules (default: the first rows of the data).
+        states: `input=output` for each output that a streaming network is given again with the next chunk
+            (default: told by names and shapes). It is compressed over whole streams: samples are
+            [chunks, ...], states start at rest; `smidgen.graph.streaming.streaming` gives the result chunk by
+            chunk.
         say: hears of every choice that was made about the data, once.
         progress: hears of every candidate; `report(fraction, message)` of trainings and other long steps.
         command: what the report says this was started with.
@@ -113,7 +118,7 @@ def compress(
     _check_data_free(source, data, device)
     require_packages(device)
     folder = Path(out) if out is not None else _folder_for(source)
-    subject = prepare(source, data, folder, example_input, report, metric, loss)
+    subject = prepare(source, data, folder, example_input, report, metric, loss, states)
     judge = metric_for(subject.data)
     allowed_drop, usable = _allowed_drop(max_drop, judge), usable_methods(methods or None, subject.data)
     if subject.data.synthetic:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -21,6 +21,7 @@ Report = Callable[[float, str], None]  # (fraction of the step 0..1, what it doe
 KEPT = "uncompressed.smg"
 EPOCHS = 15  # how long baselines are trained where nobody knows how the user's network was
 EXAMPLE_ROWS = 2
+STREAM_CHUNKS = 8  # of a made-up stream, where no data are given
 SYNTHETIC_MACS = 20_000_000_000  # that a data-free run spends on one look at a candidate, about
 NO_DATA = (
     "No data were given, so accuracy is unknown. Agreement compares outputs with the original's on random "
@@ -54,11 +55,12 @@ def prepare(
     report: Report = quiet,
     metric: str = "",
     loss: str = "",
+    states: Sequence[str] = (),
 ) -> Subject:
     """The trained network and its data. A task's baseline is trained once a run folder and kept there.
 
-    `source`, `data`, `metric` and `loss` as in `compress`; without data, synthetic splits. Raises BadInput if
-    they can't be used or do not fit together.
+    `source`, `data`, `metric`, `loss` and `states` as in `compress`; without data, synthetic splits. Raises
+    BadInput if they can't be used or do not fit together.
     """
     from smidgen.load.named import is_name, named_object
     from smidgen.tasks.task import is_task, load_task, task_names
@@ -74,22 +76,28 @@ def prepare(
     if isinstance(source, str) and not Path(source).suffix and not Path(source).exists():
         known = f"tasks: {', '.join(task_names())}; files: .onnx, .pt2; or package.module:function"
         raise BadInput("model", f"there is no task or file {source!r}", known)
-    return _user_subject(source, data, example_input, metric, loss)
+    return _user_subject(source, data, example_input, metric, loss, states)
 
 
-def _user_subject(source: Any, data: Any, example_input: Any, metric: str, loss: str) -> Subject:
+def _user_subject(
+    source: Any, data: Any, example_input: Any, metric: str, loss: str, states: Sequence[str]
+) -> Subject:
+    from smidgen.graph.sequence import over_sequence
     from smidgen.load import load
     from smidgen.methods.tune.fit import Fit
 
     known = isinstance(source, str) or example_input is not None or data is None
-    graph = source if isinstance(source, Graph) else load(source, example_input) if known else None
+    graph = load(source, example_input, states=states) if known or isinstance(source, Graph) else None
     if data is None:
         assert graph is not None
+        graph = over_sequence(graph, STREAM_CHUNKS) if graph.states else graph
         splits = _synthetic(graph, metric, loss)
     else:
         splits = _asked(_splits(data, graph), metric, loss)
     if graph is None:
-        graph = load(source, splits.train.head(EXAMPLE_ROWS).x)
+        graph = load(source, splits.train.head(EXAMPLE_ROWS).x, states=states)
+    if graph.states:
+        graph = over_sequence(graph, _chunks(graph, splits))
     _check_fit(graph, splits)
     name = Path(source).stem if isinstance(source, str) else graph.name
     return Subject(graph, splits, name, Fit(epochs=EPOCHS), caveats=NO_DATA if splits.synthetic else "")
@@ -101,8 +109,21 @@ def _splits(data: Any, graph: Graph | None) -> Splits:
 
     if not isinstance(data, (str, Path)):
         return splits_of(data, "data")
-    shape = graph.values[graph.inputs[0]].shape if graph and graph.inputs else None
+    shape = graph.values[graph.inputs[0]].shape if graph and graph.inputs and not graph.states else None
     return load_user_data(str(data), shape=shape)
+
+
+def _chunks(graph: Graph, splits: Splits) -> int:
+    """How many chunks a sample's stream has."""
+    shape, chunk = splits.train.inputs.shape[1:], graph.values[graph.inputs[0]].shape
+    if len(shape) != len(chunk) + 1:
+        raise BadInput(
+            "data",
+            f"samples of shape {list(shape)}",
+            f"a streaming network takes chunks of {list(chunk)}",
+            f"Give streams [chunks, {', '.join(map(str, chunk))}]: states are carried from chunk to chunk",
+        )
+    return int(shape[0])
 
 
 def _asked(splits: Splits, metric: str, loss: str) -> Splits:
@@ -140,7 +161,9 @@ def _synthetic(graph: Graph, metric: str, loss: str) -> Splits:
 
 def _check_inputs(graph: Graph) -> None:
     if len(graph.inputs) != 1:
-        raise BadInput(graph.name, f"it has {len(graph.inputs)} inputs", "networks with one are compressed")
+        remedy = "Name the states of a streaming network as --state INPUT=OUTPUT"
+        found = f"it has the inputs {', '.join(graph.inputs)}"
+        raise BadInput(graph.name, found, "networks with one, and states, are compressed", remedy)
 
 
 def _check_fit(graph: Graph, splits: Splits) -> None:

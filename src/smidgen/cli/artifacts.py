@@ -91,6 +91,7 @@ def export(
     target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
     layout: str = typer.Option("project", "--layout", help="c: project, single-header or arduino."),
+    stream: bool = typer.Option(False, "--stream", help="One step at a time, states as inputs and outputs."),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
 
@@ -119,6 +120,7 @@ def export(
     from smidgen.emit.onnx_qdq import QdqOnnxEmitter
     from smidgen.emit.smg import SmgEmitter
     from smidgen.errors import BadInput
+    from smidgen.graph.streaming import streaming
     from smidgen.targets import load_target
 
     emitters: dict[str, Emitter] = {
@@ -131,10 +133,14 @@ def export(
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
     graph = model_graph(str(file))
+    graph = streaming(graph) if stream else graph
     artifact = emitters[form].emit(graph, load_target(target), folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
+    lines += [
+        f"state: input {given} is given output {made} of the step before" for given, made in graph.states
+    ]
     for line in lines:
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def inspect(
     file: Path = typer.Argument(help="A .smg file, or a model: .onnx, .pt2, package.module:name."),
     weight: str | None = typer.Option(None, "--weight", "-w", help="Print this weight's values."),
+    state: list[str] = typer.Option([], "--state", help="INPUT=OUTPUT of a streaming model, as in compress."),
 ) -> None:
     """Show what is in a file: every weight, its format, and where the bytes go.
 
@@ -39,11 +41,12 @@ def inspect(
 
     console = Console()
     if weight is None and (file.suffix in MODELS or (file.suffix != ".smg" and not file.exists())):
-        _print_coverage(model_graph(str(file)), str(file), console)
+        _print_coverage(model_graph(str(file), state), str(file), console)
     elif weight is not None:
         console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
     else:
         _print_weights(inspect_smg(file), str(file), console)
+        _print_states(read_smg(file).graph, console)
 
 
 def _print_weights(found: FileReport, title: str, console: Console) -> None:
@@ -78,9 +81,12 @@ def _print_coverage(graph: Graph, title: str, console: Console) -> None:
         cells = (use.count, use.macs, use.elements, use.weight_bytes)
         made.add_row(use.op, *(f"{n:,}" for n in cells))
     console.print(made)
+    _print_states(graph, console)
+    bound = "at most " if found.islands else ""
     console.print(
-        f"{found.captured_share:.0%} of the nodes are captured; {len(found.islands)} are float islands, "
-        "which the runtime that they came from executes.",
+        f"Captured: {found.captured_share:.0%} of the nodes, {bound}{found.captured_macs:.0%} of the "
+        f"multiply-accumulates, {found.captured_bytes:.0%} of the weight bytes. {len(found.islands)} float "
+        "islands are left to the runtime that they came from.",
         highlight=False,
         soft_wrap=True,
     )
@@ -104,7 +110,14 @@ def _weight_text(graph: Graph, name: str) -> str:
     )
 
 
-def model_graph(model: str) -> Graph:
+def _print_states(graph: Graph, console: Console) -> None:
+    for given, made in graph.states:
+        shape = "x".join(map(str, graph.values[given].shape))
+        text = f"state {given} [{shape}]: is given {made} of the chunk before"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def model_graph(model: str, states: Sequence[str] = ()) -> Graph:
     """The network of a task, a .smg file or a model. Raises BadInput and BadFile."""
     from smidgen.codec.container import read_smg
     from smidgen.load import load
@@ -112,4 +125,5 @@ def model_graph(model: str) -> Graph:
 
     if is_task(model):
         return load_task(model).model()
-    return read_smg(Path(model)).graph if Path(model).suffix == ".smg" else load(model)
+    source = read_smg(Path(model)).graph if Path(model).suffix == ".smg" else model
+    return load(source, states=states)

@@ -35,6 +35,12 @@ METRIC = typer.Option(
 LOSS = typer.Option(
     "", "--loss", help="cross_entropy; mse, mae; package.module:function. Default: by the targets."
 )
+STATE = typer.Option(
+    [],
+    "--state",
+    help="INPUT=OUTPUT: an output that is given again with the next chunk (repeatable). "
+    "Default: told by names and shapes.",
+)
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (see smidgen targets), or a .toml file.")
 FILES = {
     "report.html": "the frontier and every candidate; open it in a browser",
@@ -79,6 +85,7 @@ def compress(
     sampler: str = typer.Option("nsga2", "--sampler", help="What proposes recipes: nsga2, tpe or random."),
     metric: str = METRIC,
     loss: str = LOSS,
+    state: list[str] = STATE,
 ) -> None:
     """Find the smallest networks that keep the accuracy, as measured artifacts on a frontier.
 
@@ -88,6 +95,9 @@ def compress(
     by their names if not given); resize=32x32, channels=1 or 3, layout=chw for images; samples=16000 to cut
     or zero-pad recordings. Nothing is resized, cut or converted unless asked for. Without --data, weights
     alone are compressed and accuracy stays unknown.
+
+    A streaming model, whose outputs are in part the states that it takes with the next chunk, is compressed
+    over whole streams: samples are [chunks, ...]. smidgen export --stream gives the result chunk by chunk.
 
     Examples:
 
@@ -123,6 +133,7 @@ def compress(
             out=out,
             methods=method,
             sampler=sampler,
+            states=state,
             say=live.say,
             progress=live.search,
             report=live.step,

@@ -97,6 +97,7 @@ def _features(graphs: Sequence[Graph], streams: Sequence[bytes]) -> list[str]:
         "island": "island" in ops,
         "ctx": any(needs_context(stream) for stream in streams),
         "scan": not ops.isdisjoint(SCANS),
+        "states": any(graph.states for graph in graphs),
     }
     return [name for name, is_needed in needed.items() if is_needed]
 

@@ -1,6 +1,7 @@
 """A graph as short lists, and back. Shapes are not stored: the input shapes and the operators imply them.
 
-    graph  [name, inputs, nodes, outputs, weights, grids]
+    graph  [name, inputs, nodes, outputs, weights, grids, states]; the last only where there are some
+    state  [number of the input, number of the output] that is fed back, each counted in its own list
     input  [name, shape, value]
     node   [op, name, value(s), inputs, params, attrs, output names]   trailing defaults are left out
     value  (1 + number of its grid, 0 = none) * 16 + dtype * 2 + (1 if unbatched)
@@ -45,7 +46,8 @@ class GraphLister:
     def lists(self) -> list[Any]:
         parts = _Scope(self, self.graph).lists()
         grids = [[exact_scale(grid.scale), grid.zero, grid.bits] for grid in self.grids]
-        return [self.graph.name, *parts, self._weights(), grids]
+        states = [[self.graph.inputs.index(a), self.graph.outputs.index(b)] for a, b in self.graph.states]
+        return [self.graph.name, *parts, self._weights(), grids, *([states] if states else [])]
 
     def grid(self, grid: Grid | None) -> int:
         """0 for none, else 1 + the number of the grid."""

@@ -25,9 +25,25 @@ DEEPEST_SCANS = 2  # every level is checked once more for each level above
 def read_graph(lists: Any, store: Sequence[Format]) -> Graph:
     """The graph that `GraphLister` listed. Raises BadFile."""
     parts = expect(lists, list, "a graph")
-    if len(parts) != 6:
-        raise BadFile("structure", f"a graph with {len(parts)} parts", "it has 6")
-    return _GraphReader(parts, store).graph()
+    if len(parts) not in (6, 7):
+        raise BadFile("structure", f"a graph with {len(parts)} parts", "it has 6 or 7")
+    graph = _GraphReader(parts[:6], store).graph()
+    return replace(graph, states=_states(graph, parts[6])) if len(parts) == 7 else graph
+
+
+def _states(graph: Graph, item: Any) -> tuple[tuple[str, str], ...]:
+    pairs = [pair(state, "a state") for state in expect(item, list, "states")]
+    found = [
+        (entry(graph.inputs, given, "a state's input"), entry(graph.outputs, made, "a state's output"))
+        for given, made in pairs
+    ]
+    for names in zip(*found):
+        if len(set(names)) < len(names):
+            raise BadFile("structure", "an input or output is two states")
+    for given, made in found:
+        if graph.values[given].shape != graph.values[made].shape:
+            raise BadFile("structure", f"state {given!r} is returned as {made!r} of another shape")
+    return tuple(found)
 
 
 class _GraphReader:

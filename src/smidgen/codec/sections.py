@@ -30,7 +30,7 @@ CONTAINER_VERSION = 1
 OPSET_VERSION = 3
 # What a reader must be able to do beyond the operators of its version. "ctx": the context coder of streams;
 # short, as it stands in almost every file.
-FEATURES = ("island", "ctx", "scan")
+FEATURES = ("island", "ctx", "scan", "states")
 CRC_BYTES = 4
 # Python objects of a hostile structure take up to about 64 times its bytes.
 STRUCTURE_EXPANSION = 64

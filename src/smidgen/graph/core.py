@@ -79,7 +79,8 @@ class Graph:
     """Nodes in topological order, values and weights by name. Edits return a new graph.
 
     `pending` holds declarations (steps) that take effect in the next training: gradual pruning schedules,
-    distillation objectives. `tune.fit` consumes them.
+    distillation objectives. `tune.fit` consumes them. `states`: (input, output) of what a streaming network
+    returns to be given with the next chunk (see graph/states.py).
     """
 
     name: str
@@ -89,6 +90,7 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     pending: tuple[Any, ...] = ()
+    states: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", frozen(self.values))
@@ -145,7 +147,8 @@ class Graph:
             return tuple(new if n == old else n for n in names)
 
         nodes = tuple(replace(node, inputs=swap(node.inputs)) for node in self.nodes)
-        return replace(self, nodes=nodes, outputs=swap(self.outputs))
+        states = tuple((given, new if made == old else made) for given, made in self.states)
+        return replace(self, nodes=nodes, outputs=swap(self.outputs), states=states)
 
     def pruned(self) -> Graph:
         """Without nodes, values and weights that no output needs."""

@@ -65,9 +65,9 @@ def next_states_of(node: Node) -> tuple[str, ...]:
 
 
 def carried_states(graph: Graph) -> dict[str, str]:
-    """Next value of a state -> the state, for all scans."""
+    """Next value of a state -> the state, for all scans and for what a user feeds back."""
     scans = (node for node in walk(graph.nodes) if node.op in SCANS)
-    return {
+    return {made: given for given, made in graph.states} | {
         following: state
         for node in scans
         for following, state in zip(next_states_of(node), states_of(node), strict=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from smidgen.errors import BadInput
 from smidgen.graph.core import Graph
@@ -19,8 +21,9 @@ def state_pairs(graph: Graph, declared: Sequence[str] = ()) -> Pairs:
 
     Args:
         graph: a network of which the first input is the stream.
-        declared: `input=output` each; none: inputs and outputs that have the same shape and the same name but
-            for words like in, out, new, next (`h_in`/`h_out`, `state`/`new_state`).
+        declared: `input=output` each; none: inputs and outputs, but for the first of each, that have the same
+            shape and either the same name but for words like in, out, new, next (`h_in`/`h_out`,
+            `state`/`new_state`) or a shape that no other one has.
 
     Raises:
         BadInput: a declared pair that does not exist, is used twice, or differs in shape.
@@ -30,6 +33,11 @@ def state_pairs(graph: Graph, declared: Sequence[str] = ()) -> Pairs:
         if twice := [name for name in names if names.count(name) > 1]:
             raise BadInput("states", f"{which} {twice[0]} is in two pairs", "each is one state", _REMEDY)
     return tuple(sorted(pairs, key=lambda pair: graph.inputs.index(pair[0])))
+
+
+def with_states(graph: Graph, declared: Sequence[str] = ()) -> Graph:
+    """`graph` that knows its states, those of `state_pairs`. Raises BadInput."""
+    return replace(graph, states=state_pairs(graph, declared))
 
 
 def _declared(graph: Graph, text: str) -> tuple[str, str]:
@@ -44,14 +52,21 @@ def _declared(graph: Graph, text: str) -> tuple[str, str]:
 
 
 def _by_name(graph: Graph) -> Pairs:
-    found, free = [], list(graph.outputs)
-    for given in graph.inputs[1:]:
-        shape = graph.values[given].shape
-        fitting = [out for out in free if graph.values[out].shape == shape and _stem(out) == _stem(given)]
-        if len(fitting) == 1:
-            found.append((given, fitting[0]))
-            free.remove(fitting[0])
-    return tuple(found)
+    given, made = list(graph.inputs[1:]), list(graph.outputs[1:])
+    found = _matched(given, [*graph.outputs], lambda name: (graph.values[name].shape, _stem(name)))
+    left = [name for name in given if name not in dict(found)]
+    free = [name for name in made if name not in dict(found).values()]
+    return (*found, *_matched(left, free, lambda name: graph.values[name].shape))
+
+
+def _matched(
+    given: Sequence[str], made: Sequence[str], key: Callable[[str], object]
+) -> list[tuple[str, str]]:
+    """The pairs of names whose key no other name of either side has."""
+    counts = Counter(map(key, given)), Counter(map(key, made))
+    by_key = {key(name): name for name in made}
+    alone = [name for name in given if counts[0][key(name)] == counts[1][key(name)] == 1]
+    return [(name, by_key[key(name)]) for name in alone]
 
 
 def _stem(name: str) -> str:

@@ -140,4 +140,5 @@ def _with_states(graph: Graph) -> Graph:
                 values[kept[-1]] = graph.values[final]
                 nodes.append(Node(kept[-1], copy, (final,), (kept[-1],), {}, shape))
     whole = replace(graph, nodes=tuple(nodes)).with_values(values)
-    return replace(whole, inputs=(*graph.inputs, *fed), outputs=(*graph.outputs, *kept))
+    states = tuple(zip(fed, kept, strict=True))
+    return replace(whole, inputs=(*graph.inputs, *fed), outputs=(*graph.outputs, *kept), states=states)

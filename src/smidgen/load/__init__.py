@@ -11,6 +11,7 @@ from typing import Any
 
 from smidgen.errors import BadInput, MissingExtra
 from smidgen.graph import Graph
+from smidgen.graph.states import with_states
 from smidgen.load.named import is_name, named_object
 
 __all__ = ["load"]
@@ -20,7 +21,12 @@ _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
 _ESTIMATORS = (".joblib", ".pkl", ".pickle")
 
 
-def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
+def load(
+    source: Any,
+    example_input: Any = None,
+    batch_axes: Sequence[int] | int = 0,
+    states: Sequence[str] = (),
+) -> Graph:
     """A trained model as a float graph.
 
     Args:
@@ -30,6 +36,8 @@ def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int
             own layout. A module needs it; for an ONNX file it fixes sizes that the file leaves open.
         batch_axes: which axis of the inputs is the batch, one for all or one each: 1 for the time-major
             sequences [T, n, ...] and the states [layers, n, ...] of recurrent layers. A .pt2 file tells it.
+        states: `input=output` for each output that a streaming network is given again with the next chunk;
+            by default those that names and shapes tell (see `smidgen.graph.states.state_pairs`).
 
     The graph is channels last inside and keeps the model's own layout at its inputs and outputs, except that
     the batch always comes first there: states [layers, n, H] become [n, layers, H]. What it can't express
@@ -42,7 +50,11 @@ def load(source: Any, example_input: Any = None, batch_axes: Sequence[int] | int
     if isinstance(source, str) and is_name(source):
         source = named_object(source)
     if isinstance(source, Graph):
-        return source
+        return with_states(source, states) if states else source
+    return with_states(_loaded(source, example_input, batch_axes), states)
+
+
+def _loaded(source: Any, example_input: Any, batch_axes: Sequence[int] | int) -> Graph:
     if isinstance(source, (str, Path)):
         return _load_file(Path(source), example_input, batch_axes)
     if type(source).__module__.partition(".")[0] == "sklearn":
@@ -102,8 +114,14 @@ def _loader(module: str, package: str) -> Any:
 class _Callable(ModuleType):
     """Importing this package puts it in the place of the function `smidgen.load`: so it can be called too."""
 
-    def __call__(self, source: Any, example_input: Any = None, batch_axes: Sequence[int] | int = 0) -> Graph:
-        return load(source, example_input, batch_axes)
+    def __call__(
+        self,
+        source: Any,
+        example_input: Any = None,
+        batch_axes: Sequence[int] | int = 0,
+        states: Sequence[str] = (),
+    ) -> Graph:
+        return load(source, example_input, batch_axes, states)
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from smidgen.formats import Affine, Format, Imported
 from smidgen.graph import Graph, Node
+from smidgen.load.fuse_normalize import fuse_normalize
 
 
 def fuse(graph: Graph) -> Graph:
@@ -24,7 +25,7 @@ def fuse(graph: Graph) -> Graph:
         graph = _padding(graph, graph.node(name))
     for name in [node.name for node in graph.nodes if node.op == "matmul"]:
         graph = _scaled_factors(_scaled_result(graph, graph.node(name)), name)
-    return graph.pruned()
+    return fuse_normalize(graph).pruned()
 
 
 def _factor(graph: Graph, node: Node | None) -> float | None:
@@ -65,7 +66,7 @@ def _scaled_factors(graph: Graph, name: str) -> Graph:
 
 
 def _only_producer(graph: Graph, node: Node, *ops: str) -> Node | None:
-    """The producer of the node's input, if it is one of `ops` and nothing else reads it."""
+    """The producer of the node's first input, if it is one of `ops` and nothing else reads it."""
     value = node.inputs[0]
     made_by = graph.producer(value)
     shared = value in graph.outputs or len(graph.consumers(value)) > 1
@@ -73,12 +74,16 @@ def _only_producer(graph: Graph, node: Node, *ops: str) -> Node | None:
 
 
 def _bias(graph: Graph, node: Node) -> Graph:
-    """linear(x) + constant -> linear(x, bias=constant)."""
-    layer = _only_producer(graph, node, "linear", "conv")
-    if layer is None or "bias" in layer.params:
+    """linear(x) + constant -> linear(x, bias=constant), with one more term in between or without."""
+    layer = last = _only_producer(graph, node, "linear", "conv", "add")
+    if last is not None and last.op == "add":
+        layer = _only_producer(graph, last, "linear", "conv")
+        if layer is not None and graph.values[layer.output].shape != graph.values[last.output].shape:
+            return graph
+    if last is None or layer is None or "bias" in layer.params:
         return graph
     biased = replace(layer, params={**layer.params, "bias": node.params["constant"]})
-    return graph.replace(layer.name, biased).replace(node.name).rename_value(node.output, layer.output)
+    return graph.replace(layer.name, biased).replace(node.name).rename_value(node.output, last.output)
 
 
 def _scale(graph: Graph, node: Node) -> Graph:

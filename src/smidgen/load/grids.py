@@ -11,7 +11,8 @@ from typing import Any
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
-from smidgen.lower.grids import CLAMPS, KEEPS_GRID, fused_activation
+from smidgen.lower.grids import KEEPS_GRID, fused_activation
+from smidgen.lower.widths import CLAMPS
 
 ON_GRID = "on_grid"
 

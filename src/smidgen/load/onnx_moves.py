@@ -36,7 +36,10 @@ def _reshape(call: Call) -> Placed:
     shape.insert(call.batch_axis, call.batch)
     target = target_shape(call, shape)
     before = math.prod(shape[: call.batch_axis])
-    places = [i for i, n in enumerate(target) if n == call.batch and math.prod(target[:i]) == before]
+    likely = [i for i, n in enumerate(target) if n == call.batch]
+    places = [i for i in likely if math.prod(target[:i]) == before]
+    if call.batch == 1:  # a single sample: wherever the batch goes, no element moves
+        places += likely
     if not places or math.prod(target) != math.prod(shape):
         raise NotCaptured("it joins the batch with other axes", "Reshape to [-1, …] or [0, …]")
     sample = [n for i, n in enumerate(target) if i != places[0]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from smidgen.errors import BadInput
 from smidgen.load.onnx_call import Call, Handler, Placed
@@ -50,18 +51,15 @@ def _layer(name: str) -> Callable[[Call], list[Placed]]:
         operator, source = _OPERATORS[name], call.source
         ways = _WAYS[_text(call.attrs.get("direction", "forward"))]
         kind = _kind(name, operator, call, len(ways))
-        _check(call, operator)
+        _check_options(call)
+        if _is_one_step(call, len(ways)):
+            return _one_step(call, operator, kind, ways[0])
+        _check_batch(call)
         _check_lengths(call)
         initial = _initial(call, operator, len(ways))
-        arrays = [call.needed(1).array, call.needed(2).array]
-        bias = call.constant(3)
-        directions = []
-        for way, reverse in enumerate(ways):
-            w, r = arrays[0][way], arrays[1][way]
-            both = (None, None) if bias is None else (bias.array[way][: len(w)], bias.array[way][len(w) :])
-            stem = f"{call.name}.reverse" if reverse and way else call.name
-            weights = gate_weights(kind, operator.order, w, r, *both)
-            directions.append(Direction(stem, kind, weights, reverse, initial[way]))
+        directions = [
+            _direction(call, operator, kind, way, reverse, initial[way]) for way, reverse in enumerate(ways)
+        ]
         sequence, finals = recurrent(source, call.x, [directions])
         steps = source.shape(call.x)[0]
         y = source.reshape(sequence, (steps, len(ways), -1), f"{call.name}.directions")
@@ -71,6 +69,38 @@ def _layer(name: str) -> Callable[[Call], list[Placed]]:
         return [Placed(y, 0 if layout else 2), *(Placed(state, 0 if layout else 1) for state in states)]
 
     return handle
+
+
+def _direction(
+    call: Call, operator: _Operator, kind: Kind, way: int, reverse: bool, initial: tuple[str, ...]
+) -> Direction:
+    w, r, bias = call.needed(1).array[way], call.needed(2).array[way], call.constant(3)
+    both = (None, None) if bias is None else (bias.array[way][: len(w)], bias.array[way][len(w) :])
+    stem = f"{call.name}.reverse" if reverse and way else call.name
+    return Direction(stem, kind, gate_weights(kind, operator.order, w, r, *both), reverse, initial)
+
+
+def _is_one_step(call: Call, ways: int) -> bool:
+    """One step of several sequences side by side, in a file for one sample: [1, sequences, I].
+
+    The axis of time is as long as the batch and stands for it.
+    """
+    return call.batch == 1 and ways == 1 and call.batch_axis == 0 != batch_place(call.attrs)
+
+
+def _one_step(call: Call, operator: _Operator, kind: Kind, reverse: bool) -> list[Placed]:
+    """x [sequences, I], states [sequences, H] -> Y [1, sequences, H] and the states."""
+    source = call.source
+    initial = tuple(_given_states(call, operator))
+    x = source.reshape(call.x, (1, *source.shape(call.x)), f"{call.name}.step")
+    direction = _direction(call, operator, kind, 0, reverse, initial)
+    sequence, (finals,) = recurrent(source, x, [[direction]])
+    return [Placed(sequence, 0), *(Placed(state, 0) for state in finals)]
+
+
+def batch_place(attrs: Mapping[str, Any]) -> int:
+    """The axis of a sequence that its layout takes for the batch."""
+    return 0 if attrs.get("layout", 0) else 1
 
 
 def _kind(name: str, operator: _Operator, call: Call, ways: int) -> Kind:
@@ -84,14 +114,17 @@ def _kind(name: str, operator: _Operator, call: Call, ways: int) -> Kind:
     return "lstm"
 
 
-def _check(call: Call, operator: _Operator) -> None:
+def _check_options(call: Call) -> None:
     if call.attrs.get("clip"):
         raise NotCaptured("a recurrent layer that clips its gates", "Leave clip out")
     if call.attrs.get("input_forget"):
         raise NotCaptured("an LSTM with coupled input and forget gates", "Leave input_forget out")
     if len(call.inputs) > 7 and call.inputs[7] is not None:
         raise NotCaptured("an LSTM with peepholes", "Leave the input P out")
-    place = 0 if call.attrs.get("layout", 0) else 1
+
+
+def _check_batch(call: Call) -> None:
+    place = batch_place(call.attrs)
     if call.batch_axis != place:
         found = f"axis {call.batch_axis} of its input is the batch"
         remedy = f"Load the model with batch_axes={place}, or transpose the input"
@@ -106,6 +139,12 @@ def _check_lengths(call: Call) -> None:
 
 def _initial(call: Call, operator: _Operator, ways: int) -> list[tuple[str, ...]]:
     """The initial states of each direction; none where all are zero."""
+    values = _given_states(call, operator)
+    rows = [unstacked(call.source, v, f"{call.name}.initial{i}") for i, v in enumerate(values)]
+    return list(zip(*rows, strict=True)) if rows else [()] * ways
+
+
+def _given_states(call: Call, operator: _Operator) -> list[str]:
     indices = range(5, 5 + operator.states)
     given = [call.inputs[i] for i in indices if i < len(call.inputs) and call.inputs[i] is not None]
     if any(isinstance(state, Constant) and state.array.any() for state in given):
@@ -113,8 +152,7 @@ def _initial(call: Call, operator: _Operator, ways: int) -> list[tuple[str, ...]
     values = [state for state in given if isinstance(state, str)]
     if values and len(values) < operator.states:
         raise NotCaptured("only some of its initial states are given", "Give all or none")
-    rows = [unstacked(call.source, v, f"{call.name}.initial{i}") for i, v in enumerate(values)]
-    return list(zip(*rows, strict=True)) if rows else [()] * ways
+    return values
 
 
 def _text(value: bytes | str) -> str:

@@ -14,6 +14,7 @@ from smidgen.graph import Graph
 from smidgen.load.arrange import expand
 from smidgen.load.folded import Fold
 from smidgen.load.grids import ON_GRID, grid_attrs
+from smidgen.load.onnx_batch import aligned, settled
 from smidgen.load.onnx_call import Call, Placed
 from smidgen.load.onnx_elementwise import LOGIC_HANDLERS
 from smidgen.load.onnx_file import OLDEST_OPSET, default_opset
@@ -23,7 +24,7 @@ from smidgen.load.onnx_limits import FOLDED_BYTES, FOLDED_TIMES, declared_bytes
 from smidgen.load.onnx_moves import MOVE_HANDLERS
 from smidgen.load.onnx_probe import RANDOM, Result, probe, probe_one
 from smidgen.load.onnx_qdq import DEQUANTIZE, QUANTIZE, fold_grid, stored_grid, value_grid
-from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS
+from smidgen.load.onnx_recurrent import RECURRENT_HANDLERS, batch_place
 from smidgen.load.onnx_table import BATCH_ANYWHERE, HANDLERS
 from smidgen.load.source import Constant, NotCaptured, Operand, Source, same_array
 from smidgen.load.stored import StoredGrid
@@ -298,6 +299,8 @@ class Walk:
     def _batch_axis(self, node: Any) -> int:
         """Where the values that a node reads have the batch; counted from the end, in the same place."""
         values = [name for name in node.input if name in self.values]
+        if self.batch == 1 and not any(name in self.folds for name in values):
+            self._settle_batch(node, values)
         axes = [self.batch_axes.get(name, 0) for name in values]
         places = {axis - len(self._full_shape(name)) for axis, name in zip(axes, values, strict=True)}
         if len(places) > 1 and any(axes) and node.op_type not in RECURRENT_HANDLERS:
@@ -307,6 +310,19 @@ class Walk:
         if any(axes) and node.op_type not in BATCH_ANYWHERE:
             raise NotCaptured("it needs the batch as the first dimension", "Keep the batch first")
         return axes[0] if axes else 0
+
+    def _settle_batch(self, node: Any, values: Sequence[str]) -> None:
+        """Choose the batch axis of tensors of a batch of one, where several places would do."""
+        samples = [self.source.shape(self.values[name]) for name in values]
+        axes = [self.batch_axes.get(name, 0) for name in values]
+        if node.op_type in RECURRENT_HANDLERS:
+            place = batch_place(_attributes(node))
+            axes = [settled(sample, axis, place) for sample, axis in zip(samples, axes, strict=True)]
+        elif node.op_type in BATCH_ANYWHERE:
+            axes = aligned(samples, axes)
+        else:
+            axes = [settled(sample, axis, 0) for sample, axis in zip(samples, axes, strict=True)]
+        self.batch_axes.update(zip(values, axes, strict=True))
 
     def _expand(self, node: Any) -> str | Placed:
         """An expanded value whose readers broadcast anyway need not be expanded."""

@@ -1,7 +1,8 @@
 """Recurrent layers as scans: what the loaders share, whatever order a framework keeps its gates in.
 
 A layer runs one direction or two over the steps of x [T, I]; two give [T, 2H], forward first. States are
-stacked [layers * directions, H], the directions of a layer side by side.
+stacked [layers * directions, H], the directions of a layer side by side. x may also hold several sequences,
+[T, sequences, I], with states [sequences, H].
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def recurrent(
     finals: list[tuple[str, ...]] = []
     for directions in layers:
         made = [_scan(source, x, direction) for direction in directions]
-        x = source.concat([sequence for sequence, *_ in made], 1, f"{directions[0].name}.both")
+        x = source.concat(
+            [sequence for sequence, *_ in made], source.rank(x) - 1, f"{directions[0].name}.both"
+        )
         finals += [tuple(states) for _, *states in made]
     return x, finals
 
@@ -92,7 +95,9 @@ def unstacked(source: Source, stack: str, name: str) -> list[str]:
 
 def _scan(source: Source, x: str, direction: Direction) -> tuple[str, ...]:
     name, kind = source.free_name(direction.name), direction.kind
-    cell = _shared(source, _cell(name, source.shape(x)[-1], direction), name, direction.name)
+    _, *beside, inputs = source.shape(x)
+    cell = _repeated(_cell(name, inputs, direction), beside)
+    cell = _shared(source, cell, name, direction.name)
     return source.builder.scan(
         x,
         cell,
@@ -101,6 +106,14 @@ def _scan(source: Source, x: str, direction: Direction) -> tuple[str, ...]:
         reverse=direction.reverse,
         name=name,
     )
+
+
+def _repeated(cell: Graph, beside: Sequence[int]) -> Graph:
+    """The cell for several sequences at a time: inputs and states [*beside, size]."""
+    wide = {
+        name: replace(cell.values[name], shape=(*beside, *cell.values[name].shape)) for name in cell.inputs
+    }
+    return cell.with_values(wide).inferred()
 
 
 def _cell(name: str, inputs: int, direction: Direction) -> Graph:

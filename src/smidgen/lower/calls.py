@@ -244,9 +244,8 @@ def _slice(site: CallSite) -> list[Call]:
     """Strided rows of the elements behind the axis, from the first one on."""
     same_grids(site)
     axis, start, step = (site.node.attrs[key] for key in ("axis", "start", "step"))
-    shape, bytes_each = site.value().shape, site.out.nbytes // site.out.size
-    strides = strides_of(shape)
-    first, whole = start * strides[axis] * bytes_each, site.input()
+    strides = strides_of(site.value().shape)
+    first, whole = start * strides[axis] * bytes_each(site), site.input()
     source = replace(whole, offset=whole.offset + first, nbytes=whole.nbytes - first)
     strides[axis] *= step
     return _strided(site, source, site.out.shape, strides)
@@ -287,6 +286,11 @@ def same_grids(site: CallSite) -> None:
             )
 
 
+def bytes_each(site: CallSite) -> int:
+    """Bytes of one element of the output."""
+    return site.out.nbytes // site.out.size
+
+
 def _copy(site: CallSite) -> list[Call]:
     """A reshape moves nothing, unless both its ends belong to the caller."""
     same_grids(site)
@@ -299,7 +303,7 @@ def _copy(site: CallSite) -> list[Call]:
 def _concat(site: CallSite) -> list[Call]:
     same_grids(site)
     axis = site.node.attrs["axis"]
-    inner = math.prod(site.out.shape[axis + 1 :])
+    inner = math.prod(site.out.shape[axis + 1 :]) * bytes_each(site)
     whole, calls, start = site.out.shape[axis] * inner, [], 0
     for which in range(len(site.node.inputs)):
         run = site.value(which).shape[axis] * inner
@@ -320,8 +324,9 @@ def _transpose(site: CallSite) -> list[Call]:
 
 
 def _strided(site: CallSite, source: Pointer, sizes: Sequence[int], strides: Sequence[int]) -> list[Call]:
-    """The output, contiguous, from bytes at `strides`."""
-    dims, (steps,) = merged_axes(sizes, strides)
+    """The output, contiguous, from elements at `strides`; the bytes of an element are an axis."""
+    each = bytes_each(site)
+    dims, (steps,) = merged_axes((*sizes, each), (*(each * step for step in strides), 1))
     if len(dims) > 5:
         raise site.refuse(f"{len(dims)} axes that do not lie together", "kernels take 5")
     args = {f"d{i}": size for i, size in enumerate(lead(dims, 5, 1))}

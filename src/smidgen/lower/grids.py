@@ -1,8 +1,6 @@
 """Which values need a grid of their own, which share one, and which disappear into a fused activation.
 
-Inside the body of a scan only what a weighted layer multiplies (and what leaves step by step) has 8 bits; all
-else has 16, zero point 0 and a power of two as scale: sums before a gate and a cell's memory are read again
-at every step, so their rounding would add up (docs/DESIGN.md, D4).
+Which of them have 16 bits: see widths.py.
 """
 
 from __future__ import annotations
@@ -12,12 +10,11 @@ from dataclasses import replace
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
-from smidgen.graph.activations import SMOOTH
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
+from smidgen.lower.widths import CLAMPS, state_parts, wide_in_body, wide_in_stream
 
 KEEPS_GRID = frozenset({"max_pool", "reduce_max", "reshape", "transpose", "pad", "slice", "spread", "gather"})
 FUSES = frozenset({"linear", "conv", "add", "sub"})
-CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 # Functions whose range is known: the grid needs no calibration.
 FIXED: Mapping[str, Grid] = {
     "sigmoid": Grid(1 / 256, -128),
@@ -28,10 +25,9 @@ FIXED: Mapping[str, Grid] = {
     "sign": Grid(1.0, 0),
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
+PARTS = frozenset({"slice", "reshape", "transpose"})
 GATE_SUM = Grid(2.0**-12, 0, 16)  # +-8: beyond, a sigmoid differs from its limit by less than 2^-11
 GATE = Grid(2.0**-15, 0, 16)
-WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *CLAMPS, *SMOOTH})
-WIDE_READERS = WIDE_MAKERS - {"linear"}
 
 
 # Features of one input differ in range, so trees compare 16 bits of it: a RAM cost of one byte a feature.
@@ -71,16 +67,33 @@ def grid_owners(graph: Graph) -> dict[str, str]:
     """value -> the value whose grid it uses (itself for most), the values of scan bodies included.
 
     Values inside a fusion are left out. A state owns the grid of all that it is in other steps or outside.
+    Parts of a state that a user feeds back have grids of their own: what is stacked differs in range.
     """
     owners = {name: name for name in graph.inputs}
+    parts = state_parts(graph)
     for node in graph.nodes:
         if node.op == "scan":
             owners.update(_scan_owners(graph, node, owners))
         elif not fused_activation(graph, node):
             keeps = node.op in KEEPS_GRID and not (node.op == "pad" and node.attrs["value"] != 0)
+            keeps &= not (node.op in ("slice", "gather") and node.inputs[0] in parts)
             for out in node.outputs:
                 owners[out] = owners[node.inputs[0]] if keeps else out
-    return owners
+    same = _fed_back(graph, owners)
+    return {name: same.get(owner, owner) for name, owner in owners.items()}
+
+
+def _fed_back(graph: Graph, owners: Mapping[str, str]) -> dict[str, str]:
+    """Owner of a state that is returned -> that of the state that is given: one grid for all chunks.
+
+    What other layers read of a scan's state has a grid that suits them.
+    """
+    found = {}
+    for given, made in graph.states:
+        inside = owners[given] not in graph.values
+        if owners[made] in graph.values and not (inside and graph.consumers(made)):
+            found[owners[made]] = owners[given]
+    return found
 
 
 def own_grid(graph: Graph, node: Node) -> Grid | None:
@@ -92,11 +105,12 @@ def own_grid(graph: Graph, node: Node) -> Grid | None:
 
 def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[str, str]:
     body, states = body_of(node), states_of(node)
-    inner = grid_owners(body)
+    fed = tuple(zip(states, next_states_of(node), strict=True))
+    inner = grid_owners(replace(body, states=fed))
     same = {inner[following]: state for following, state in zip(next_states_of(node), states, strict=True)}
     same[body.inputs[0]] = owners[node.inputs[0]]
     found = {value: same.get(owner, owner) for value, owner in inner.items()}
-    wide = _wide_in(node, found)
+    wide = wide_in_body(node, found)
     kept = sequences_of(node)
     found.update({out: found[value] for out, value in zip(node.outputs, kept)})
     for out, state in zip(node.outputs[len(kept) :], states, strict=True):
@@ -108,50 +122,62 @@ def _scan_owners(graph: Graph, node: Node, owners: Mapping[str, str]) -> dict[st
     return found
 
 
-def _wide_in(node: Node, owners: Mapping[str, str]) -> set[str]:
-    """The owners among a body's values that have 16 bits."""
-    body = body_of(node)
-    narrow = {owners[name] for name in (body.inputs[0], *sequences_of(node))}
-    for inner in body.nodes:
-        read = inner.inputs if inner.op not in WIDE_READERS else ()
-        made = inner.outputs if inner.op not in WIDE_MAKERS else ()
-        narrow |= {owners[name] for name in (*read, *made) if name in owners}
-    return {owners[name] for name in body.values if name in owners} - narrow
-
-
-def _scopes(graph: Graph) -> Iterator[Graph]:
+def scopes(graph: Graph) -> Iterator[Graph]:
     """The graph and all bodies inside."""
     yield graph
     for node in graph.nodes:
         if node.op == "scan":
-            yield from _scopes(body_of(node))
+            yield from scopes(body_of(node))
 
 
 def wide_owners(graph: Graph) -> frozenset[str]:
     """The owners that have 16 bits."""
     owners = grid_owners(graph)
-    scans = (node for scope in _scopes(graph) for node in scope.nodes if node.op == "scan")
-    return frozenset(owner for node in scans for owner in _wide_in(node, owners))
+    scans = (node for scope in scopes(graph) for node in scope.nodes if node.op == "scan")
+    found = {owner for node in scans for owner in wide_in_body(node, owners)}
+    return frozenset(found | (wide_in_stream(graph, owners) if graph.states else set()))
 
 
 def fixed_grids(graph: Graph) -> dict[str, Grid]:
     """The grids, by owner, that follow from the graph alone."""
     owners, wide, found = grid_owners(graph), wide_owners(graph), dict[str, Grid]()
-    for scope in _scopes(graph):
+    for scope in scopes(graph):
         for node in scope.nodes:
             owner = owners.get(node.outputs[0], "")
             if node.op in FIXED:
                 found[owner] = GATE if owner in wide else FIXED[node.op]
             elif node.op == "embedding":
                 found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
-            elif owner in wide and owner == node.output and _only_gates(scope, owner):
+            elif owner in wide and owner == node.output and _read_by_gates(scope, owner):
                 found[owner] = GATE_SUM
     return found | {name: grid for name in graph.inputs if (grid := _threshold_grid(graph, name))}
 
 
-def _only_gates(scope: Graph, value: str) -> bool:
+def _read_by_gates(scope: Graph, value: str) -> bool:
     readers = scope.consumers(value)
-    return bool(readers) and value not in scope.outputs and all(r.op in GATES for r in readers)
+    return bool(readers) and value not in scope.outputs and all(only_gates(scope, r) for r in readers)
+
+
+def only_gates(scope: Graph, reader: Node) -> bool:
+    """Whether a node is a gate, or hands what it reads, or parts of it, to nothing but gates."""
+    return reader.op in GATES or (reader.op in PARTS and _read_by_gates(scope, reader.output))
+
+
+def gate_terms(graph: Graph) -> dict[str, str]:
+    """Owner -> the owner of the other term, for the 16-bit terms of sums that only gates read.
+
+    A term beyond the gates' range plus what the other one can take back makes no difference.
+    """
+    owners, wide, fixed = grid_owners(graph), wide_owners(graph), fixed_grids(graph)
+    found: dict[str, str] = {}
+    for scope in scopes(graph):
+        for node in scope.nodes:
+            if node.op != "add" or fixed.get(owners.get(node.output, "")) != GATE_SUM:
+                continue
+            a, b = (owners[name] for name in node.inputs)
+            terms = ((a, b), (b, a))
+            found.update({t: other for t, other in terms if t in wide and len(scope.consumers(t)) == 1})
+    return found
 
 
 def index_grid(rows: int) -> Grid:
@@ -186,7 +212,7 @@ def _spread(
 
 def declared_grids(graph: Graph) -> dict[str, Grid]:
     """The grids of a graph by owner."""
-    values = {name: value for scope in _scopes(graph) for name, value in scope.values.items()}
+    values = {name: value for scope in scopes(graph) for name, value in scope.values.items()}
     owners = dict.fromkeys(grid_owners(graph).values())
     return {name: grid for name in owners if (grid := values[name].grid) is not None}
 

@@ -13,9 +13,10 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.ordering import lean_order
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import WIDE_MAKERS, WIDE_READERS, fused_activation, own_grid
+from smidgen.lower.grids import fused_activation, own_grid
 from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
+from smidgen.lower.widths import WIDE_MAKERS, WIDE_MOVES, WIDE_READERS
 
 ALL_RULES = {**RULES, **PRODUCT_RULES}
 WIDE_OUTSIDE = frozenset({"trees", "embedding", "reshape"})  # rules that take 16 bits outside a recurrence
@@ -70,7 +71,8 @@ def _lowered(low: Lowering) -> Graph:
                 raise IllegalGraph(node.name, str(ratio), expected, remedy) from ratio
         else:
             _island(low, node)
-    return Graph(graph.name, tuple(low.nodes), low.values, low.weights, graph.inputs, graph.outputs)
+    whole = replace(graph, nodes=tuple(low.nodes), pending=())
+    return replace(whole, values=low.values, weights=low.weights)
 
 
 def _integer(low: Lowering, node: Node, out: str) -> None:
@@ -134,10 +136,15 @@ def _is_integer(low: Lowering, node: Node, out: str) -> bool:
     grids = [low.source.values[name].grid for name in (*node.inputs, out)]
     if any(grid is None for grid in grids):
         return False
-    *read, made = (grid is not None and grid.bits > 8 for grid in grids)
-    if low.in_body or node.op in WIDE_OUTSIDE:
+    if _takes_wide(low, node):
         return True
+    *read, made = (grid is not None and grid.bits > 8 for grid in grids)
     return (not any(read) or node.op in WIDE_READERS) and (not made or node.op in WIDE_MAKERS)
+
+
+def _takes_wide(low: Lowering, node: Node) -> bool:
+    streamed = bool(low.source.states) and node.op in {"scan", *WIDE_MAKERS, *WIDE_MOVES}
+    return low.in_body or node.op in WIDE_OUTSIDE or streamed
 
 
 def _island(low: Lowering, node: Node) -> None:

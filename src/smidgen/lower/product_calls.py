@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from smidgen.lower.calls import lead, merged_axes, same_grids, strides_of
+from smidgen.lower.calls import bytes_each, lead, merged_axes, same_grids, strides_of
 from smidgen.lower.products import swing
 from smidgen.lower.program import Call
 from smidgen.lower.site import CallSite, grid_of
@@ -70,6 +70,7 @@ def _gather(site: CallSite) -> list[Call]:
         raise site.refuse(f"positions up to {indices.max()}", f"the axis has {shape[axis]}")
     pointer = site.constants.pointer(site.node.params["indices"], indices)
     args = {"rows": math.prod(shape[:axis]), "size": shape[axis], "run": math.prod(shape[axis + 1 :])}
+    args["run"] *= bytes_each(site)
     return [site.call("gather", args | {"count": indices.size}, site.input(), pointer, site.output())]
 
 

@@ -13,7 +13,8 @@ from smidgen.errors import IllegalGraph
 from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import SMOOTH, STEEP, tabulated
-from smidgen.lower.grids import CLAMPS, fused_activation
+from smidgen.lower.grids import GATE_SUM, GATES, fused_activation
+from smidgen.lower.widths import CLAMPS
 from smidgen.numerics import (
     Array,
     IntArray,
@@ -172,11 +173,17 @@ def clamp(low: Lowering, node: Node, out: str) -> None:
 
 
 def table(low: Lowering, node: Node, out: str) -> None:
-    """Any function of one value, computed once in float64: an entry for each int8, 257 knots over int16."""
-    x, y = low.grid(node.inputs[0]), low.grid(out)
+    """Any function of one value, computed once in float64: an entry for each int8, 257 knots over int16.
+
+    A gate reads a wider range, such as a cell's memory, saturated: its knots would lie too far apart.
+    """
+    (source,), y = node.inputs, low.grid(out)
+    x = low.grid(source)
+    if node.op in GATES and x.dtype == "int16" and x.scale > GATE_SUM.scale:
+        source, x = low.matched(source, GATE_SUM, node), GATE_SUM
     entries = table_entries(node.op, x, y)
     name = low.table(f"{node.name}.table", entries.astype(y.dtype if x.dtype == "int8" else np.int16))
-    low.emit(node, "q.table", node.inputs, out, {"table": name})
+    low.emit(node, "q.table", (source,), out, {"table": name})
 
 
 def table_entries(op: str, x: Grid, y: Grid) -> IntArray:

@@ -29,7 +29,8 @@ ALL_RULES: Mapping[str, Rule] = {
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
 # Operators with kernels that read, or make, 16-bit values.
-BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
+MOVES_INT16 = frozenset({"q.reshape", "q.slice", "q.concat", "q.transpose", "q.gather"})
+BOTH_INT16 = MOVES_INT16 | {"q.add", "q.mul", "q.requantize", "q.table", "q.scan"}
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from smidgen.graph import Graph
 from smidgen.graph.cost import element_operations, macs
+from smidgen.measure.island_cost import IslandCost, island_cost
 from smidgen.run.islands import Island, islands
 
 
@@ -26,16 +27,33 @@ class OperatorUse:
 
 @dataclass(frozen=True)
 class Coverage:
-    """`operators`, the costliest first, and `islands` with reason and remedy, in the order of running."""
+    """`operators`, the costliest first, and `islands` with reason and remedy, in the order of running.
+
+    `left`: what the islands cost all together.
+    """
 
     operators: tuple[OperatorUse, ...]
     islands: tuple[Island, ...]
+    left: IslandCost
 
     @property
     def captured_share(self) -> float:
-        """Nodes that are no islands, 0 to 1. What an island computes can't be seen, so it has no MACs."""
-        nodes = sum(use.count for use in self.operators)
-        return 1 - len(self.islands) / nodes if nodes else 1.0
+        """Nodes that are no islands, 0 to 1."""
+        return _share(sum(use.count for use in self.operators) - len(self.islands), len(self.islands))
+
+    @property
+    def captured_macs(self) -> float:
+        """Multiply-accumulates outside of islands, 0 to 1; an upper bound where islands are ATen programs."""
+        return _share(sum(use.macs for use in self.operators), self.left.macs)
+
+    @property
+    def captured_bytes(self) -> float:
+        """Bytes of weights outside of islands, 0 to 1."""
+        return _share(sum(use.weight_bytes for use in self.operators), self.left.weight_bytes)
+
+
+def _share(captured: int, left: int) -> float:
+    return captured / (captured + left) if captured + left else 1.0
 
 
 def coverage(graph: Graph) -> Coverage:
@@ -54,4 +72,6 @@ def coverage(graph: Graph) -> Coverage:
         cost[2] += sum(graph.weights[name].stored_bytes() for name in fresh)
     uses = (OperatorUse(op, counts[op], *cost) for op, cost in totals.items())
     ordered = sorted(uses, key=lambda use: (-use.macs, -use.elements, use.op))
-    return Coverage(tuple(ordered), tuple(islands(graph)))
+    costs = [island_cost(graph, node) for node in graph.nodes if node.op == "island"]
+    left = IslandCost(sum(cost.macs for cost in costs), sum(cost.weight_bytes for cost in costs))
+    return Coverage(tuple(ordered), tuple(islands(graph)), left)

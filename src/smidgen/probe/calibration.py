@@ -16,9 +16,10 @@ from smidgen.formats import Grid
 from smidgen.formats.ranges import RangeRule, row_ranges
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import carried_states
-from smidgen.lower.grids import fixed_grids, grid_owners, wide_owners
+from smidgen.lower.grids import fixed_grids, grid_owners
 from smidgen.numerics import Array
 from smidgen.probe.parallel import ordered_map, thread_count
+from smidgen.probe.reaches import wide_reaches
 from smidgen.run.float_ops import run_float
 
 Batch = Array | tuple[Array, ...]
@@ -59,9 +60,10 @@ class Range:
         self.sample = rng.permutation(np.concatenate([old, other.sample[: RESERVOIR - old.size]]))
         self.seen += other.seen
 
-    def wide_grid(self) -> Grid:
-        """The 16-bit grid for what was seen, with room for twice as much: sums over time may still grow."""
-        return Grid.wide(2 * max(abs(self.lo), abs(self.hi)) if self.seen else 0.0)
+    @property
+    def most(self) -> float:
+        """The largest size of what was seen."""
+        return max(abs(self.lo), abs(self.hi)) if self.seen else 0.0
 
     def grid(self, bits: int, rule: RangeRule) -> Grid:
         """The asymmetric grid for what was seen, its range chosen by `rule`."""
@@ -94,9 +96,10 @@ def calibrate(
     for found in ordered_map(look, enumerate(batches), thread_count()):
         for name in sorted(found):
             ranges[name].merge(found[name], rng)
-    wide = wide_owners(graph)
+    reach = wide_reaches(graph, {name: found.most for name, found in ranges.items()})
     return {
-        name: found.wide_grid() if name in wide else found.grid(bits, rule) for name, found in ranges.items()
+        name: Grid.wide(reach[name]) if name in reach else found.grid(bits, rule)
+        for name, found in ranges.items()
     }
 
 

@@ -50,3 +50,18 @@ def test_depthwise_filters_may_have_more_bits() -> None:
         "depthwise.weight": 8,
         "pointwise.weight": 4,
     }
+
+
+def test_tables_of_positions_get_8_bits_and_biases_half_precision() -> None:
+    b, rng = GraphBuilder("placed"), np.random.default_rng(0)
+    table = b.op("constant", [], {"value": rng.normal(size=(9, 8)).astype(np.float32)}, name="place")
+    summed = b.op("add", [b.input("x", (9, 8)), table])
+    y = b.linear(summed, rng.normal(size=(4, 8)), rng.normal(size=4), name="fc")
+    graph = b.graph([y])
+    made = WeightQuantization(bits=4).apply(graph, Context(None, graph))
+    assert {name: fmt.label for name, fmt in made.weights.items()} == {
+        "place.value": "affine8",
+        "fc.weight": "affine4",
+        "fc.bias": "half",
+    }
+    assert np.abs(made.weights["place.value"].decode() - graph.weights["place.value"].decode()).max() < 0.02

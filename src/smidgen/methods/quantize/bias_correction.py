@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Dataset
-from smidgen.formats import Dense
+from smidgen.formats import Dense, Half
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import SCANS
 from smidgen.methods.post_training import WEIGHTED, calibration_batches, calibration_samples, unrounded
@@ -111,5 +111,7 @@ def _with_biases(graph: Graph, shifts: Mapping[str, Vector]) -> Graph:
         bias = np.zeros(1) if old is None else graph.weights[old].decode().astype(np.float64)
         own = old if old is not None and len(graph.users(old)) == 1 else f"{name}.bias_corrected"
         changed: Node = replace(node, params={**node.params, "bias": own})
-        graph = graph.with_weights({own: Dense((bias + shift).astype(np.float32))}).replace(name, changed)
+        corrected = (bias + shift).astype(np.float32)
+        stored = Half.fit(corrected) if isinstance(graph.weights.get(own), Half) else Dense(corrected)
+        graph = graph.with_weights({own: stored}).replace(name, changed)
     return graph.pruned()

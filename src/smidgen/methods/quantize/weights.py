@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Affine, Format
+from smidgen.formats import Affine, Dense, Format, Half
 from smidgen.formats.affine import Granularity
 from smidgen.formats.ranges import RangeRule
 from smidgen.graph import Graph
@@ -17,11 +19,15 @@ from smidgen.methods.post_training import quantized_weights, weight_names
 from smidgen.methods.space import Choice, Space
 from smidgen.methods.step import Context, Needs, Stage, Step
 
+CONSTANT_BITS = 8
+SMALL = 64  # entries, below which a scale of its own would cost what rounding saves
+
 
 @dataclass(frozen=True)
 class WeightQuantization(Step):
     """w = scale * q, q an integer of `bits` bits, for conv and linear layers; BatchNorm is folded first.
 
+    Tensors that are the same for every sample (tables of positions) get 8 bits, biases half precision.
     The file shrinks, the arithmetic stays float32 on decoded weights: a `weight_only` artifact, for hosts.
     With data, `quantize.affine` calibrates activations as well and makes the whole network integers.
     Ref: Jacob et al. 2018 (arXiv 1712.05877), section 2.1, for weights alone.
@@ -53,11 +59,14 @@ class WeightQuantization(Step):
     def apply(self, graph: Graph, ctx: Context) -> Graph:
         folded = canonical(graph)
         names = [name for name in weight_names(folded) if folded.weights[name].integers() is None]
-        if not names:
+        constants = _constants(folded)
+        if not names and not constants:
             ctx.notes.append(f"{self.name}: no layer holds float weights, nothing changes")
             return graph
         bits = {name: self._bits_of(folded.weights[name].shape) for name in names}
-        return folded.with_weights(quantized_weights(folded, bits, self._fit))
+        tables = quantized_weights(folded, dict.fromkeys(constants, CONSTANT_BITS), self._fit)
+        biases = {name: Half.fit(folded.weights[name].decode()) for name in _biases(folded, names)}
+        return folded.with_weights({**tables, **biases, **quantized_weights(folded, bits, self._fit)})
 
     def space(self, graph: Graph) -> Space:
         return {
@@ -72,3 +81,23 @@ class WeightQuantization(Step):
 
     def _fit(self, dense: npt.NDArray[np.float32], bits: int) -> Format:
         return Affine.fit(dense, bits, self.granularity, True, self.rule, self.group_size)
+
+
+def _constants(graph: Graph) -> list[str]:
+    """The float tensors that constant nodes hold and no layer multiplies with."""
+    held = dict.fromkeys(node.params["value"] for node in graph.walk() if node.op == "constant")
+    return [
+        name
+        for name in held
+        if isinstance(graph.weights[name], Dense)
+        and len(graph.weights[name].shape) > 1
+        and math.prod(graph.weights[name].shape) >= SMALL
+        and name not in weight_names(graph)
+    ]
+
+
+def _biases(graph: Graph, weights: Sequence[str]) -> list[str]:
+    """The float biases of the layers with these weights."""
+    layers = [node for node in graph.walk() if node.params.get("weight") in weights]
+    held = dict.fromkeys(node.params["bias"] for node in layers if "bias" in node.params)
+    return [name for name in held if isinstance(graph.weights[name], Dense)]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from smidgen.graph import Graph, Node
 from smidgen.lower.canonical import canonical
-from smidgen.lower.grids import WIDE_MAKERS, WIDE_READERS, declared_grids, fixed_grids, fused_activation
+from smidgen.lower.grids import declared_grids, fixed_grids, fused_activation
+from smidgen.lower.widths import WIDE_MAKERS, WIDE_READERS
 from smidgen.methods.quantize._chains import neighbours
 from smidgen.methods.quantize.bias_correction import BiasCorrection, rounding_errors
 from smidgen.methods.quantize.equalize import Equalize
