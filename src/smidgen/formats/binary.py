@@ -1,7 +1,7 @@
 """Binary weights: real = (2 bit - 1) * scale, 1 bit a weight, one scale a channel or tensor.
 
-Ref: Rastegari et al. 2016 (arXiv 1603.05279), section 3.1: the signs, and the mean size as their scale, are the
-best approximation of this kind in the least-squares sense.
+Ref: Rastegari et al. 2016 (arXiv 1603.05279), section 3.1: the signs, and the mean size as their scale, are
+the best approximation of this kind in the least-squares sense.
 """
 
 from __future__ import annotations

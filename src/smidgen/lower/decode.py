@@ -13,7 +13,6 @@ from smidgen.formats.sparse import INNER
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
-
 SIGNS = Leaf("centroids", np.array([-1, 1], np.int8), 8, signed=True)  # what a binary weight's bits stand for
 
 

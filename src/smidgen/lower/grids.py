@@ -14,6 +14,7 @@ from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
 from smidgen.graph.activations import SMOOTH
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
+from smidgen.lower.bits import makes_bits
 
 KEEPS_GRID = frozenset({"max_pool", "reduce_max", "reshape", "transpose", "pad", "slice", "spread", "gather"})
 FUSES = frozenset({"linear", "conv", "add", "sub"})
@@ -26,6 +27,7 @@ FIXED: Mapping[str, Grid] = {
     "tanh": Grid(1 / 128, 0),
     "step": Grid(1.0, 0),  # 0 and 1 are exact, as factors and as terms
     "sign": Grid(1.0, 0),
+    "binarize": Grid(1.0, 0),
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
 GATE_SUM = Grid(2.0**-12, 0, 16)  # +-8: beyond, a sigmoid differs from its limit by less than 2^-11
@@ -60,11 +62,16 @@ def _threshold_grid(graph: Graph, name: str) -> Grid | None:
 
 
 def fused_activation(graph: Graph, node: Node) -> Node | None:
-    """The clamp (relu, relu6) that becomes part of `node`'s saturation: its output's only reader."""
+    """What becomes part of `node`, as its output's only reader: a clamp (relu, relu6) of its saturation, a
+    `binarize` of its comparison with a threshold.
+    """
     if node.op not in FUSES or node.output in graph.outputs:
         return None
     readers = graph.consumers(node.output)
-    return readers[0] if len(readers) == 1 and readers[0].op in CLAMPS else None
+    if len(readers) != 1:
+        return None
+    (reader,) = readers
+    return reader if reader.op in CLAMPS or makes_bits(graph, node, reader) else None
 
 
 def grid_owners(graph: Graph) -> dict[str, str]:
