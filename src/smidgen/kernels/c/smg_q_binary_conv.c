@@ -11,8 +11,7 @@ void smg_q_binary_conv(const smg_q_binary_conv_args *a, const uint32_t *x, const
                 const int32_t c = a->per_channel ? o : 0;
                 const uint32_t sum = (uint32_t)smg_bit_sum(&v, x, w + o * size, top, left);
                 const int32_t acc = (int32_t)((uint32_t)bias[o] + sum);
-                *y++ =
-                    smg_saturate(smg_requantize(acc, multiplier[c], shift[c]) + a->zero_y, a->lo, a->hi);
+                *y++ = smg_saturate(smg_requantize(acc, multiplier[c], shift[c]) + a->zero_y, a->lo, a->hi);
             }
         }
 }

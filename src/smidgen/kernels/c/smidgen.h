@@ -102,8 +102,8 @@ typedef struct {
 void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
                      const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
 
-/* Packed bits: 32 channels a word, bit c % 32 of word c / 32 (from the least significant) is 1 for +1 and 0 for
- * -1; bits beyond the last channel are 0, in weights too. words = SMG_WORDS(channels). */
+/* Packed bits: 32 channels a word, bit c % 32 of word c / 32 (from the least significant) is 1 for +1 and 0
+ * for -1; bits beyond the last channel are 0, in weights too. words = SMG_WORDS(channels). */
 #define SMG_WORDS(channels) ((channels) / 32 + ((channels) % 32 != 0))
 
 static inline int32_t smg_popcount(uint32_t v) {
@@ -153,9 +153,9 @@ static inline int32_t smg_bit_sum(const smg_bit_window *v, const uint32_t *x, co
     int32_t unequal = 0;
     for (int32_t kh = rows.first; kh < rows.last; kh++)
         for (int32_t kw = cols.first; kw < cols.last; kw++) {
-            const uint32_t *xs = x + ((size_t)(top + kh * v->dilation_h) * v->in_w + left +
-                                      (size_t)(kw * v->dilation_w)) *
-                                         words;
+            const uint32_t *xs =
+                x +
+                ((size_t)(top + kh * v->dilation_h) * v->in_w + left + (size_t)(kw * v->dilation_w)) * words;
             const uint32_t *ws = w + (size_t)(kh * v->k_w + kw) * words;
             for (int32_t i = 0; i < words; i++)
                 unequal += smg_popcount(xs[i] ^ ws[i]);
