@@ -34,6 +34,7 @@ ALL_RULES: Mapping[str, Rule] = {
 BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
+BITS = "uint32"  # packed
 READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
 MAKE_BITS = frozenset({"q.binarize", "q.binary_linear_bits", "q.binary_conv_bits"})
 
@@ -67,7 +68,11 @@ def schedule(graph: Graph) -> Program:
 def check_schedulable(graph: Graph) -> list[str]:
     """Everything that keeps `graph` from being scheduled, one `node: reason` each. Empty: nothing does."""
     problems = [f"{name}: {why}" for name in graph.inputs if (why := _value_problem(graph.values[name]))]
-    problems += [f"{name}: {why}" for name in graph.outputs if (why := _value_problem(graph.values[name]))]
+    problems += [
+        f"{name}: bits are returned as an output"
+        for name in graph.outputs
+        if graph.values[name].dtype == BITS
+    ]
     problems += [
         f"{name}: an input is returned as an output" for name in graph.outputs if name in graph.inputs
     ]
@@ -118,7 +123,7 @@ def node_calls(site: CallSite) -> list[Call]:
 
 def _types(op: str, wide: frozenset[str], bits: frozenset[str]) -> tuple[str, ...]:
     """The types of values that an operator's kernels read or make."""
-    return ("uint32",) if op in bits else ("int8", "int16") if op in wide else ("int8",)
+    return (BITS,) if op in bits else ("int8", "int16") if op in wide else ("int8",)
 
 
 def _port(graph: Graph, name: str) -> Port:
