@@ -69,8 +69,10 @@ def binary_cnn(seed: int = 0, classes: int = 10) -> Graph:
     h = signs(b.pool("max", h, 2))
     h = signs(b.conv(h, Binary.fit(_normal(rng, 35, 3, 3, 40)), padding=1))
     h = b.op("relu", [b.conv(h, Binary.fit(_normal(rng, 12, 2, 2, 35)), rng.normal(size=12), stride=2)])
-    h = b.op("binarize", [batch_norm(b, b.flatten(h), rng)])
-    h = b.op("binarize", [b.linear(h, Binary.fit(_normal(rng, 33, 48)), rng.normal(size=33))])
+    h = b.op("binarize", [batch_norm(b, h, rng)])
+    h = batch_norm(b, b.conv(h, Binary.fit(_normal(rng, 64, 1, 1, 12)), padding=1), rng)
+    h = b.op("binarize", [b.flatten(b.pool("max", h, 2))])
+    h = b.op("binarize", [b.linear(h, Binary.fit(_normal(rng, 33, 256)), rng.normal(size=33))])
     h = b.op("relu", [b.linear(h, Binary.fit(_normal(rng, 20, 33)))])
     return b.graph(b.linear(h, rng.normal(size=(classes, 20)), rng.normal(size=classes)))
 

@@ -205,3 +205,23 @@ def test_bits_do_not_leave_a_network() -> None:
     bare = Graph("bare", graph.nodes[:2], graph.values, graph.weights, ("x",), ("y",))
     with pytest.raises(Unsupported, match="y: bits are returned as an output"):
         native_plan(bare)
+
+
+@few
+@given(st.integers(1, 70), st.integers(1, 3), st.integers(1, 3), st.integers(0, 2), seeds)
+def test_the_maximum_of_bits_is_one_where_any_is(channels, kernel, stride, pad, seed) -> None:
+    rng = np.random.default_rng(seed)
+    pad = min(pad, kernel - 1)
+    window = {"kernel": (kernel, 2), "stride": (stride, 1), "padding": ((pad, 0), (0, 0))}
+    values = {"x": Value((kernel + 3, 5, channels), "int8", ONE)}
+    values |= {name: Value((), "uint32", ONE) for name in ("s", "y")}
+    roles = {"threshold": "t", "flip": "f"}
+    nodes = (
+        Node("s", "q.binarize", ("x",), ("s",), roles),
+        Node("y", "q.binary_max_pool", ("s",), ("y",), {}, window),
+    )
+    weights = {"t": Integer(np.zeros(1, np.int16)), "f": Integer(np.zeros(1, np.uint8))}
+    graph = unpacked(Graph("pool", nodes, values, weights, ("x",), ("y",)).inferred(), channels)
+    x = random_int8(rng, 2, kernel + 3, 5, channels)
+    highest = [loops.max_pool(one, **window) for one in x]
+    compare(graph, x, picked(np.array(highest) >= 0))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from smidgen.emit.onnx_ops import conv_sums, finish, linear_sums
+from smidgen.emit.onnx_ops import RULES, conv_sums, finish, linear_sums
 from smidgen.emit.onnx_site import Rule, Site
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
+from smidgen.formats.packing import WORD_BITS
 from smidgen.numerics import Array
 
+NO_FLIP = np.zeros(1, bool)
 UP, DOWN = BIAS_TO_UNSIGNED + 1, BIAS_TO_UNSIGNED - 1
 
 
@@ -37,11 +39,19 @@ def _conv(w: OnnxWriter, site: Site) -> str:
 
 
 def _linear_bits(w: OnnxWriter, site: Site) -> str:
-    return _compared(w, site, linear_sums(w, site), site.int64("threshold"), np.False_)
+    return _compared(w, site, linear_sums(w, site), site.int64("threshold"), NO_FLIP)
 
 
 def _conv_bits(w: OnnxWriter, site: Site) -> str:
-    return _compared(w, site, conv_sums(w, site), site.int64("threshold"), np.False_)
+    return _compared(w, site, conv_sums(w, site), site.int64("threshold"), NO_FLIP)
+
+
+def _reshape(w: OnnxWriter, site: Site) -> str:
+    if site.output.dtype != "uint32":
+        return RULES["q.reshape"](w, site)
+    *outer, words = site.output.shape
+    shape = w.constant([0, *outer, words * WORD_BITS], np.int64, f"{site.out}.shape")
+    return w.op("Reshape", [site.names[0], shape], site.out)
 
 
 BIT_RULES: Mapping[str, Rule] = {
@@ -50,4 +60,6 @@ BIT_RULES: Mapping[str, Rule] = {
     "q.binary_conv": _conv,
     "q.binary_linear_bits": _linear_bits,
     "q.binary_conv_bits": _conv_bits,
+    "q.reshape": _reshape,
+    "q.binary_max_pool": RULES["q.max_pool"],
 }

@@ -373,6 +373,7 @@ OPS: Mapping[str, Op] = {
     "q.binary_conv": Op(_binary_conv, ("weight", "bias", *_REQUANTIZE), attrs=(*_CONV, *_BOUNDS)),
     "q.binary_linear_bits": Op(_packed(_binary_linear), ("weight", "threshold")),
     "q.binary_conv_bits": Op(_packed(_binary_conv), ("weight", "threshold"), attrs=_CONV),
+    "q.binary_max_pool": Op(_pool, attrs=_POOL),
     "q.max_pool": Op(_pool, attrs=_POOL),
     "q.avg_pool": Op(_pool, _REQUANTIZE, attrs=(*_POOL, "count_padding", *_BOUNDS)),
     "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),

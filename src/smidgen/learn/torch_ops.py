@@ -185,7 +185,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
     **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "binarize": Binarize.apply,  # type: ignore[dict-item]
+    "binarize": Binarize.apply,
     "step": lambda x: (x > 0).to(x.dtype),
 }
 

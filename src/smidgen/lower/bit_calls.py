@@ -9,7 +9,7 @@ import numpy as np
 
 from smidgen.formats import Binary
 from smidgen.formats.packing import pack_words
-from smidgen.lower.calls import CONV_FIELDS, chosen, spatial
+from smidgen.lower.calls import CONV_FIELDS, POOL_FIELDS, chosen, spatial
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
@@ -69,10 +69,17 @@ def _to_bits(site: CallSite) -> list[Call]:
     return [site.call("q_binary_conv_bits", args, site.input(), _weight(site), threshold, site.output())]
 
 
+def _max_pool(site: CallSite) -> list[Call]:
+    window = spatial(site, site.node.attrs["kernel"]) | {"words": site.value().shape[-1]}
+    args = chosen(window, POOL_FIELDS.replace("channels", "words"))
+    return [site.call("q_binary_max_pool", args, site.input(), site.output())]
+
+
 BIT_CALLS: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.binarize": _binarize,
     "q.binary_linear": _to_int8,
     "q.binary_conv": _to_int8,
     "q.binary_linear_bits": _to_bits,
     "q.binary_conv_bits": _to_bits,
+    "q.binary_max_pool": _max_pool,
 }

@@ -10,8 +10,8 @@ import numpy as np
 from smidgen.formats.packing import word_count
 from smidgen.graph import Node
 from smidgen.lower.bits import is_packed, reads_bits, scales_channels
-from smidgen.lower.rules import Lowering, Rule, affine_terms, table, weighted
-from smidgen.numerics import FloatArray
+from smidgen.lower.rules import RULES, Lowering, Rule, affine_terms, table, weighted
+from smidgen.numerics import Array, FloatArray
 
 INT8_END = 128  # as a threshold: no int8 value reaches it
 
@@ -36,6 +36,22 @@ def layer(low: Lowering, node: Node, out: str) -> None:
         weighted(low, node, out)
 
 
+def max_pool(low: Lowering, node: Node, out: str) -> None:
+    if not is_packed(low.source, out):
+        RULES["max_pool"](low, node, out)
+        return
+    _pack(low, out)
+    low.emit(node, "q.binary_max_pool", node.inputs, out, {}, **node.attrs)
+
+
+def reshape(low: Lowering, node: Node, out: str) -> None:
+    if not is_packed(low.source, out):
+        RULES["reshape"](low, node, out)
+        return
+    _pack(low, out)
+    low.emit(node, "q.reshape", node.inputs, out, {}, shape=low.values[out].shape)
+
+
 def _to_bits(low: Lowering, node: Node, out: str) -> None:
     """Bit o is 1 where acc * step + bias >= 0, that is where acc >= -bias / step."""
     step, bias = affine_terms(low, node)
@@ -43,12 +59,15 @@ def _to_bits(low: Lowering, node: Node, out: str) -> None:
     reach = int(np.prod(fmt.shape[1:]))
     threshold = np.clip(np.ceil(-bias / step), -reach, reach + 1)
     low.weights[node.params["weight"]] = fmt
-    params = {"weight": node.params["weight"], "threshold": threshold.astype(np.int32)}
+    params: dict[str, Array | str] = {
+        "weight": node.params["weight"],
+        "threshold": threshold.astype(np.int32),
+    }
     _pack(low, out)
     low.emit(node, f"q.binary_{node.op}_bits", node.inputs, out, params, **node.attrs)
 
 
-def _channel_thresholds(low: Lowering, node: Node) -> tuple[FloatArray, FloatArray]:
+def _channel_thresholds(low: Lowering, node: Node) -> tuple[Array, Array]:
     """(threshold, flip) [C] that say of an int8 x whether w * (x - zero) * scale + bias >= 0."""
     x = low.grid(node.inputs[0])
     factor = low.source.weights[node.params["weight"]].decode().reshape(-1).astype(np.float64) * x.scale
@@ -67,7 +86,7 @@ def _bias(low: Lowering, node: Node, channels: int) -> FloatArray:
     return low.source.weights[node.params["bias"]].decode().astype(np.float64)
 
 
-def _compare(low: Lowering, node: Node, out: str, threshold: FloatArray, flip: FloatArray) -> None:
+def _compare(low: Lowering, node: Node, out: str, threshold: Array, flip: Array) -> None:
     _pack(low, out)
     low.emit(node, "q.binarize", node.inputs[:1], out, {"threshold": threshold, "flip": flip})
 
@@ -79,4 +98,10 @@ def _pack(low: Lowering, out: str) -> None:
     low.values[out] = replace(value, shape=shape, dtype="uint32")
 
 
-BIT_RULES: Mapping[str, Rule] = {"binarize": binarize, "linear": layer, "conv": layer}
+BIT_RULES: Mapping[str, Rule] = {
+    "binarize": binarize,
+    "linear": layer,
+    "conv": layer,
+    "max_pool": max_pool,
+    "reshape": reshape,
+}

@@ -16,6 +16,7 @@ from smidgen.formats import Binary, Dense, Format, Ternary
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
 from smidgen.graph.structured import expand_structured
+from smidgen.lower.bits import with_early_signs
 
 Vector = npt.NDArray[np.float32]
 LARGEST_RATIO = (
@@ -24,7 +25,10 @@ LARGEST_RATIO = (
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights."""
+    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights.
+
+    Signs that layers with binary weights read are taken as early as they can be.
+    """
     graph = expand_structured(graph)
     for name in [node.name for node in graph.nodes]:
         node = graph.node(name)  # what was folded before may have renamed its input
@@ -37,7 +41,7 @@ def canonical(graph: Graph) -> Graph:
             graph = (
                 _fold(graph, node, before, scale, shift) if before else _depthwise(graph, node, scale, shift)
             )
-    return graph.pruned()
+    return with_early_signs(graph.pruned())
 
 
 def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:

@@ -36,7 +36,7 @@ READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 BITS = "uint32"  # packed
 READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
-MAKE_BITS = frozenset({"q.binarize", "q.binary_linear_bits", "q.binary_conv_bits"})
+MAKE_BITS = frozenset({"q.binarize", "q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"})
 
 
 def schedule(graph: Graph) -> Program:
@@ -123,6 +123,8 @@ def node_calls(site: CallSite) -> list[Call]:
 
 def _types(op: str, wide: frozenset[str], bits: frozenset[str]) -> tuple[str, ...]:
     """The types of values that an operator's kernels read or make."""
+    if op == "q.reshape":
+        return ("int8", "int16", BITS)
     return (BITS,) if op in bits else ("int8", "int16") if op in wide else ("int8",)
 
 

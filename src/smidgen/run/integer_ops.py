@@ -92,6 +92,12 @@ def _binary_conv(site: Site, x: Sequence[Array]) -> Array:
     return _compared(site, convolve(signs, w, a["stride"], a["padding"], a["dilation"], 1).astype(np.int64))
 
 
+def _binary_max_pool(site: Site, x: Sequence[Array]) -> Array:
+    a, rank = site.attrs, len(site.attrs["kernel"])
+    view = windows(x[0], a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
+    return np.asarray(np.bitwise_or.reduce(view, axis=tuple(range(rank + 1, 2 * rank + 1))))
+
+
 def _compared(site: Site, acc: Array) -> Array:
     """Bits by threshold, or int8 where there is none."""
     if "threshold" in site.weights:
@@ -185,6 +191,7 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.binarize": _binarize,
     **dict.fromkeys(("q.binary_linear", "q.binary_linear_bits"), _binary_linear),
     **dict.fromkeys(("q.binary_conv", "q.binary_conv_bits"), _binary_conv),
+    "q.binary_max_pool": _binary_max_pool,
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,

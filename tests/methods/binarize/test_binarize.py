@@ -81,13 +81,11 @@ def test_a_recurrent_network_is_left_alone_and_told_so() -> None:
 
 
 def test_layers_hand_packed_bits_to_each_other() -> None:
-    made = integers(deep(pool=False), Xnor())
-    assert [node.op for node in made.nodes][:4] == [
-        "q.conv",
-        "q.binarize",
-        "q.binary_conv_bits",
-        "q.binary_conv",
-    ]
+    for pool in (False, True):
+        made = [node.op for node in integers(deep(pool=pool), Xnor()).nodes]
+        pooled = ["q.binary_max_pool"] if pool else []
+        convolutions = ["q.binary_conv_bits", *pooled, "q.binary_conv_bits"]
+        assert made == ["q.conv", "q.binarize", *convolutions, "q.reshape", "q.binary_linear", "q.linear"]
 
 
 @pytest.mark.parametrize("step", [BinaryWeights(), BinaryWeights("tensor"), Xnor(), Xnor("tensor")])
@@ -101,7 +99,7 @@ def test_integers_of_binary_layers_follow_the_real_network() -> None:
     """Signs of values near a threshold may differ; classes then mostly do not."""
     graph = deep()
     data = digits()
-    real = Recipe((Xnor(), Fit(epochs=4, lr=3e-3))).apply(graph, Context(data, graph))
+    real = Recipe((Xnor(), Fit(epochs=3, lr=5e-3))).apply(graph, Context(data, graph))
     ctx = Context(data, graph)
     whole = lower(AffineQuantization().apply(real, ctx))
     grid = whole.values[whole.inputs[0]].grid

@@ -138,6 +138,13 @@ typedef struct {
 void smg_q_binary_conv(const smg_q_binary_conv_args *a, const uint32_t *x, const uint32_t *w,
                        const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
 
+/* The maximum over the window's positions inside the input; -1 throughout where there is none.
+ * x [in_h][in_w][words], y [out_h][out_w][words]. */
+typedef struct {
+    int32_t in_h, in_w, words, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left;
+} smg_q_binary_max_pool_args;
+void smg_q_binary_max_pool(const smg_q_binary_max_pool_args *a, const uint32_t *x, uint32_t *y);
+
 /* One window of a binary convolution. */
 typedef struct {
     int32_t in_h, in_w, in_c, k_h, k_w, dilation_h, dilation_w;

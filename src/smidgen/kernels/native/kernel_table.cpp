@@ -120,6 +120,13 @@ bool fits(const smg_q_binary_conv_args &a, const Span *p) {
            holds(p[5], product({a.out_h, a.out_w, a.out_c}));
 }
 
+bool fits(const smg_q_binary_max_pool_args &a, const Span *p) {
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, 1) && all_in(1, LIMIT, {a.words}) &&
+           holds(p[0], 4 * product({a.in_h, a.in_w, a.words})) &&
+           holds(p[1], 4 * product({a.out_h, a.out_w, a.words}));
+}
+
 bool fits(const smg_q_binarize_args &a, const Span *p) {
     const int64_t words = SMG_WORDS(int64_t{a.channels});
     return all_in(1, LIMIT, {a.rows, a.channels}) && holds(p[0], product({a.rows, a.channels})) &&
@@ -412,6 +419,7 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_conv),
     KERNEL(smg_q_depthwise),
     KERNEL(smg_q_binarize),
+    KERNEL(smg_q_binary_max_pool),
     KERNEL(smg_q_binary_conv),
     KERNEL(smg_q_binary_conv_bits),
     KERNEL(smg_q_max_pool),

@@ -46,7 +46,7 @@ def with_binary_input(graph: Graph, layer: str) -> Graph:
 
 
 def _without_rectifier(graph: Graph, value: str) -> Graph:
-    """Without the ReLU that makes `value`, or what pools and reshapes make it of, if nothing else reads it."""
+    """Without the ReLU behind which `value` lies, past pools and reshapes, if nothing else reads it."""
     maker = graph.producer(value)
     while maker and maker.op in SIGN_KEEPING and _is_read_once(graph, maker.output):
         maker = graph.producer(maker.inputs[0])
