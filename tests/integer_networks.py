@@ -12,7 +12,7 @@ from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Context, Step
-from tests.networks import kitchen_sink, noise_like, small_cnn
+from tests.networks import binary_cnn, kitchen_sink, noise_like, small_cnn
 
 NETWORKS = (
     "sink",
@@ -24,6 +24,7 @@ NETWORKS = (
     "very sparse",
     "codebook",
     "sparse codebook",
+    "binary",
 )
 
 
@@ -32,6 +33,8 @@ def integer_network(name: str) -> Graph:
     """One of `NETWORKS`: every operator, then the same small CNN in different weight formats."""
     if name == "sink":
         return integers_of(kitchen_sink())
+    if name == "binary":
+        return integers_of(binary_cnn())
     settings = {
         "int8": AffineQuantization(),
         "int4": AffineQuantization(bits=4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.data.dataset import Dataset, Splits
+from smidgen.formats import Binary
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.models.recurrent import classifier
 
@@ -52,6 +53,32 @@ def small_cnn(seed: int = 0, classes: int = 10) -> Graph:
     h = b.conv(h, rng.normal(size=(12, 3, 3, 12)) * 0.15, np.zeros(12), padding=1)
     h = b.flatten(b.pool("avg", b.op("relu", [h]), 2))
     return b.graph(b.linear(h, rng.normal(size=(classes, 48)) * 0.15, np.zeros(classes)))
+
+
+def binary_cnn(seed: int = 0, classes: int = 10) -> Graph:
+    """Bits from the second layer to the last but one; channels do not fill words, batch norms fall."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder("binary_cnn")
+
+    def signs(x: str) -> str:
+        """Of a batch norm whose channels rise or fall."""
+        falling = b.op("mul_constant", [x], {"constant": rng.choice([-1.0, 1.0], b.shape(x)[-1])})
+        return b.op("binarize", [batch_norm(b, falling, rng)])
+
+    h = b.conv(b.input("x", (8, 8, 1)), rng.normal(size=(40, 3, 3, 1)) * 0.4, np.zeros(40), padding=1)
+    h = signs(b.pool("max", h, 2))
+    h = signs(b.conv(h, Binary.fit(_normal(rng, 35, 3, 3, 40)), padding=1))
+    h = b.op("relu", [b.conv(h, Binary.fit(_normal(rng, 12, 2, 2, 35)), rng.normal(size=12), stride=2)])
+    h = b.op("binarize", [batch_norm(b, h, rng)])
+    h = batch_norm(b, b.conv(h, Binary.fit(_normal(rng, 64, 1, 1, 12)), padding=1), rng)
+    h = b.op("binarize", [b.flatten(b.pool("max", h, 2))])
+    h = b.op("binarize", [b.linear(h, Binary.fit(_normal(rng, 33, 256)), rng.normal(size=33))])
+    h = b.op("relu", [b.linear(h, Binary.fit(_normal(rng, 20, 33)))])
+    return b.graph(b.linear(h, rng.normal(size=(classes, 20)), rng.normal(size=classes)))
+
+
+def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return rng.normal(size=shape).astype(np.float32)
 
 
 def small_gru(seed: int = 0, classes: int = 10) -> Graph:

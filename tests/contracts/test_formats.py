@@ -10,6 +10,7 @@ import smidgen.formats
 from smidgen.codec.streams import decode_stream, encode_stream
 from smidgen.formats import (
     Affine,
+    Binary,
     Codebook,
     Dense,
     Format,
@@ -18,6 +19,7 @@ from smidgen.formats import (
     Integer,
     LowRank,
     Sparse,
+    Ternary,
     from_parts,
     to_parts,
 )
@@ -57,10 +59,22 @@ EXAMPLES: dict[str, list[Format]] = {
         Codebook.fit(np.zeros_like(W), 4),
         Codebook.fit(np.zeros((0,), np.float32), 4),
     ],
+    "Binary": [
+        Binary.fit(W),
+        Binary.fit(W, "tensor"),
+        Binary.fit(np.zeros_like(W)),
+        Binary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+    ],
+    "Ternary": [
+        Ternary.fit(W),
+        Ternary.fit(W, "tensor"),
+        Ternary.fit(np.zeros_like(W)),
+        Ternary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+    ],
     "Sparse": [
         Sparse(np.abs(W) > t, inner)
         for t in (0.0, 1.0, 99.0)
-        for inner in (Dense(W), Affine.fit(W, 4), Codebook.fit(W, 4, members=np.abs(W) > t))
+        for inner in (Dense(W), Affine.fit(W, 4), Binary.fit(W), Codebook.fit(W, 4, members=np.abs(W) > t))
     ],
     "Half": [Half.fit(W), Half.fit(1e6 * W), Half.fit(np.zeros((0,), np.float32))],
     "LowRank": [
@@ -77,7 +91,9 @@ CASES = [(name, i) for name, formats in EXAMPLES.items() for i in range(len(form
 def discovered() -> set[str]:
     """Every Format class in the folder, found by path."""
     names = (m.name for m in pkgutil.iter_modules(smidgen.formats.__path__))
-    modules = [importlib.import_module(f"smidgen.formats.{name}") for name in names if name != "twins"]
+    modules = [
+        importlib.import_module(f"smidgen.formats.{name}") for name in names if not name.endswith("twins")
+    ]
     return {
         item.__name__
         for module in modules

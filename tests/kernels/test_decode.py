@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.errors import BadFile
-from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
+from smidgen.formats import Affine, Binary, Codebook, Format, Leaf, Sparse, Ternary
 from smidgen.formats.packing import pack_bits, unpack_bits
 from smidgen.graph import Graph
 from smidgen.lower.schedule import expand_weights, schedule
@@ -41,8 +41,16 @@ def codebook(draw) -> Codebook:
 
 
 @st.composite
+def few_values(draw) -> Format:
+    """Binary and ternary, with one scale or one a channel."""
+    shape = tuple(draw(st.lists(st.integers(1, 9), min_size=2, max_size=3)))
+    weight = np.random.default_rng(draw(seeds)).normal(size=shape).astype(np.float32)
+    return draw(st.sampled_from([Binary, Ternary])).fit(weight, draw(st.sampled_from(["tensor", "channel"])))
+
+
+@st.composite
 def stored(draw) -> Format:
-    fmt = draw(st.one_of(affine(), codebook()))
+    fmt = draw(st.one_of(affine(), codebook(), few_values()))
     if not draw(st.booleans()):
         return fmt
     density = draw(st.sampled_from([0.0, 0.02, 0.2, 0.7, 1.0]))

@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.formats import Binary, Grid
 from smidgen.formats.packing import pack_bits
 from smidgen.graph import Graph, GraphBuilder, Node
+from smidgen.lower import lower
+from smidgen.lower.grids import with_grids
 from smidgen.lower.schedule import expand_weights
 from smidgen.measure.energy import Work, energy_pj, energy_table, modelled_energy, work_of
 from smidgen.measure.feasibility import as_int8
@@ -90,6 +93,19 @@ def test_a_float_layer_by_hand() -> None:
     assert [m.name for m in found] == ["energy_uj"]
     assert found[0].value == pytest.approx((computing + moving) / 1e6)
     assert found[0].how == "modelled"
+
+
+def test_products_of_signs_are_three_steps_a_word() -> None:
+    b = GraphBuilder("signs")
+    weight = Binary.fit(np.random.default_rng(0).normal(size=(10, 64)).astype(np.float32))
+    graph = b.graph(b.linear(b.op("binarize", [b.input("x", (64,))]), weight))
+    whole = lower(with_grids(graph, {"x": Grid(0.1, 0), graph.outputs[0]: Grid(1.0, 0)}))
+    work = work_of(whole)
+    requantized, compared = 10, 64
+    assert work.multiplies == {"int32": requantized}
+    assert work.adds == {"int32": 10 * 2 * 3 + requantized + compared}
+    constants = 4 * 10 + (2 + 1) * 10 + 2 + 1  # biases, ratios, threshold, flip
+    assert work.weight_bytes == 10 * 64 // 8 + constants
 
 
 def test_decoded_weights_are_read_packed_and_others_whole() -> None:

@@ -22,7 +22,7 @@ from smidgen.probe.layers import LayerComparison, LayerMatch, Matches
 from smidgen.probe.trace import GraphTrace, runnable
 from smidgen.run.reference import run_integer
 from tests import planted
-from tests.networks import kitchen_sink, noise_like, small_cnn, small_gru
+from tests.networks import binary_cnn, kitchen_sink, noise_like, small_cnn, small_gru
 
 
 def silent(fraction: float, message: str) -> None:
@@ -143,6 +143,25 @@ def test_weight_only_artifacts_are_compared_as_real_numbers() -> None:
     assert not found.exact
     assert 5 < found.output_db < 40
     assert by_layer(found)["max_pool1"].alone_db == math.inf  # on true inputs it does nothing wrong
+
+
+def test_packed_bits_are_compared_as_signs() -> None:
+    layers = by_layer(compared(binary_cnn(), made(binary_cnn(), AffineQuantization())))
+    bits = [match for match in layers.values() if match.op.endswith(("_bits", "binarize", "binary_max_pool"))]
+    assert len(bits) >= 5
+    assert all(match.sqnr_db > 3 for match in bits)
+    assert all(match.largest_error in (0.0, 2.0) for match in bits)
+
+
+def test_bits_that_differ_are_found_in_their_word() -> None:
+    whole = made(binary_cnn(), AffineQuantization())
+    node = next(n for n in whole.nodes if n.op == "q.binary_conv_bits")
+    name = node.params["threshold"]
+    other = whole.with_weights({name: Integer(whole.weights[name].array + np.int32(20))})
+    found = compared(whole, other)
+    assert found.exact
+    assert found.divergent is not None
+    assert found.divergent.layer == node.name
 
 
 def test_unrelated_networks_are_refused() -> None:

@@ -26,7 +26,7 @@ from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import SCANS, body_of
 
-DTYPES = ("float32", "int8", "int16", "int32", "uint8", "uint16", "int64")
+DTYPES = ("float32", "int8", "int16", "int32", "uint8", "uint16", "int64", "uint32")
 
 
 def default_weight_name(node: str, role: str) -> str:

@@ -15,12 +15,13 @@ from smidgen.numerics import Array
 PER_LINE = 20
 LINE_BREAK = "\n" + " " * 8
 ARENA_ALIGNMENT = 16
-C_TYPES = {name: f"{name}_t" for name in ("int8", "uint8", "int16", "uint16", "int32")}
+C_TYPES = {name: f"{name}_t" for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32")}
 
 
 def array_body(array: Array) -> str:
     """The elements of a 1-D integer array, `PER_LINE` a line; an empty array becomes one unused 0."""
-    words = [_literal(v) for v in array.tolist()] or ["0"]
+    suffix = "u" if array.dtype == np.uint32 else ""
+    words = [f"{_literal(v)}{suffix}" for v in array.tolist()] or ["0"]
     lines = (", ".join(words[i : i + PER_LINE]) for i in range(0, len(words), PER_LINE))
     return ",\n".join(f"    {line}" for line in lines)
 
@@ -226,7 +227,6 @@ def _guarded(guard: str, *lines: str) -> str:
 def c_array(name: str, array: Array) -> str:
     """`static const T name[n] = {...};` for test data."""
     flat = np.ravel(array)
-    kind = C_TYPES.get(flat.dtype.name, "uint32_t")
-    suffix = {"uint32": "u"}.get(flat.dtype.name, "")
-    body = array_body(flat) if not suffix else ",\n".join(f"    {v}{suffix}" for v in flat.tolist())
-    return f"static const {kind} {name}[{max(flat.size, 1)}] = {{\n{body}\n}};\n"
+    return (
+        f"static const {C_TYPES[flat.dtype.name]} {name}[{max(flat.size, 1)}] = {{\n{array_body(flat)}\n}};\n"
+    )

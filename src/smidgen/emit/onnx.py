@@ -87,7 +87,7 @@ def _shift_problems(graph: Graph, node: Node) -> list[Problem]:
 def value_problems(graph: Graph) -> list[Problem]:
     """Values of integer graphs that are wider than 16 bits."""
     remedy = "ONNX files carry int8 and int16: quantize to at most 16 bits"
-    known = ("int8", "int16", "float32")
+    known = ("int8", "int16", "uint32", "float32")  # bits are carried as int8
     wide = {name: value.dtype for name, value in graph.values.items() if value.dtype not in known}
     return [Problem(name, f"{dtype} values", remedy) for name, dtype in wide.items()]
 

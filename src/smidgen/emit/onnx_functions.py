@@ -65,6 +65,11 @@ def _step(w: OnnxWriter, x: str, out: str) -> str:
     return w.cast(w.op("Greater", [x, _number(w, 0.0)], f"{out}.above"), np.float32, out)
 
 
+def _binarize(w: OnnxWriter, x: str, out: str) -> str:
+    above = w.op("GreaterOrEqual", [x, _number(w, 0.0)], f"{out}.above")
+    return w.op("Where", [above, _number(w, 1.0), _number(w, -1.0)], out)
+
+
 _SAME_NAME = (
     *(
         "Relu",
@@ -93,5 +98,6 @@ FUNCTIONS: Mapping[str, Write] = {
     "silu": _silu,
     "mish": _mish,
     "rsqrt": _rsqrt,
+    "binarize": _binarize,
     "step": _step,
 }

@@ -44,6 +44,11 @@ def _requantize(w: OnnxWriter, site: Site) -> str:
 
 
 def _linear(w: OnnxWriter, site: Site) -> str:
+    return finish(w, site, linear_sums(w, site), site.int64("bias"))
+
+
+def linear_sums(w: OnnxWriter, site: Site) -> str:
+    """int32 [..., O]: products with the weight, input zero points taken off."""
     weight = _unsigned(site.weights["weight"]).T
     operands = [
         site.names[0],
@@ -51,15 +56,19 @@ def _linear(w: OnnxWriter, site: Site) -> str:
         w.constant(site.zero_byte(), np.uint8, f"{site.out}.zero"),
         w.constant(BIAS_TO_UNSIGNED, np.uint8, "weight_zero"),
     ]
-    return finish(w, site, w.op("MatMulInteger", operands, f"{site.out}.acc"), site.int64("bias"))
+    return w.op("MatMulInteger", operands, f"{site.out}.acc")
 
 
 def _conv(w: OnnxWriter, site: Site) -> str:
+    return finish(w, site, conv_sums(w, site), site.int64("bias"))
+
+
+def conv_sums(w: OnnxWriter, site: Site) -> str:
+    """int32 [n, *out, O] of a convolution; padding adds nothing."""
     a = site.attrs
     weight = np.moveaxis(_unsigned(site.weights["weight"]), -1, 1)
     window = (a["stride"], a["padding"], a["dilation"])
-    acc = _conv_integer(w, site, weight, BIAS_TO_UNSIGNED, *window, groups=a["groups"])
-    return finish(w, site, acc, site.int64("bias"))
+    return _conv_integer(w, site, weight, BIAS_TO_UNSIGNED, *window, groups=a["groups"])
 
 
 def _conv_integer(

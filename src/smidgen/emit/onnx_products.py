@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from smidgen.emit.onnx_bits import BIT_RULES
 from smidgen.emit.onnx_ops import RULES, aligned, finish, padded
 from smidgen.emit.onnx_site import Rule, Site
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
@@ -49,4 +50,10 @@ def _gather(w: OnnxWriter, site: Site) -> str:
     return gathered(w, site.names[0], site.attrs["axis"] + 1, site.int64("indices"), site.out)
 
 
-ALL_RULES: Mapping[str, Rule] = {**RULES, "q.matmul": _matmul, "q.spread": _spread, "q.gather": _gather}
+ALL_RULES: Mapping[str, Rule] = {
+    **RULES,
+    **BIT_RULES,
+    "q.matmul": _matmul,
+    "q.spread": _spread,
+    "q.gather": _gather,
+}

@@ -2,6 +2,7 @@
 
 from smidgen.formats.affine import Affine
 from smidgen.formats.base import Format, IntegerWeights, Leaf, from_parts, to_parts
+from smidgen.formats.binary import Binary
 from smidgen.formats.codebook import Codebook
 from smidgen.formats.dense import Dense
 from smidgen.formats.grid import Grid
@@ -10,9 +11,11 @@ from smidgen.formats.imported import Imported
 from smidgen.formats.integer import Integer
 from smidgen.formats.lowrank import LowRank
 from smidgen.formats.sparse import Sparse
+from smidgen.formats.ternary import Ternary
 
 __all__ = [
     "Affine",
+    "Binary",
     "Codebook",
     "Dense",
     "Format",
@@ -24,6 +27,7 @@ __all__ = [
     "Leaf",
     "LowRank",
     "Sparse",
+    "Ternary",
     "from_parts",
     "to_parts",
 ]

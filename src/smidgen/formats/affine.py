@@ -21,8 +21,8 @@ from smidgen.errors import BadFile
 from smidgen.formats.base import Format, IntegerWeights, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
 from smidgen.formats.ranges import RangeRule, row_ranges
-from smidgen.formats.scales import is_bfloat16, scale_leaf, scales_of
-from smidgen.numerics import Array, bfloat16_up, round_half_up
+from smidgen.formats.scales import floored, is_bfloat16, scale_leaf, scales_of
+from smidgen.numerics import Array, round_half_up
 
 if TYPE_CHECKING:
     from smidgen.formats.twins import Twin
@@ -76,11 +76,11 @@ class Affine(Format):
             return requantized(Affine(_empty(weight), scale, bits, None, multiples, group_size), weight)
         lo, hi = row_ranges(rows, bits, symmetric, rule)
         if symmetric:
-            scale = _scales(np.maximum(-lo, hi) / qmax_of(bits))
+            scale = floored(np.maximum(-lo, hi) / qmax_of(bits))
             return requantized(Affine(_empty(weight), scale, bits), weight)
         # The second bound keeps q - zero inside int8, which all integer kernels multiply with.
         spacing = np.maximum((hi - lo) / ((1 << bits) - 1), np.maximum(-lo, hi) / INT8_MAX)
-        scale = _scales(spacing)
+        scale = floored(spacing)
         qmin, qmax = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
         zero = np.clip(round_half_up(qmin - lo / scale), qmin, qmax).astype(np.int8)
         return requantized(Affine(_empty(weight), scale, bits, zero), weight)
@@ -195,16 +195,6 @@ def requantized(fmt: Affine, weight: FloatArray32) -> Affine:
     return replace(fmt, symbols=q.astype(np.int8).reshape(latent.shape), float_latent=latent)
 
 
-def _scales(spacing: npt.NDArray[np.float64]) -> FloatArray32:
-    """Stored scales for the wanted spacings.
-
-    A channel is never finer than 2^-10 of the coarsest one: what a nearly dead channel loses is nothing, and
-    its bias, counted in steps of its own accumulator, would not fit int32.
-    """
-    floor = max(float(spacing.max(initial=0.0)) * 2.0**-10, 2.0**-20)
-    return bfloat16_up(np.maximum(spacing, floor))
-
-
 def _empty(weight: FloatArray32) -> npt.NDArray[np.int8]:
     return np.zeros(weight.shape, dtype=np.int8)
 
@@ -220,6 +210,6 @@ def _fit_groups(
     lo, hi = row_ranges(padded.reshape(channels * groups, group_size), bits, True, rule)
     step = (np.maximum(-lo, hi) / qmax_of(bits)).reshape(channels, groups)
     limit = max(min(MAX_MULTIPLE, INT8_MAX // qmax_of(bits)), 1)
-    scale = _scales(step.max(axis=1) / limit)
+    scale = floored(step.max(axis=1) / limit)
     multiples = np.clip(np.ceil(step / scale[:, None]), 1, limit).astype(np.uint8)
     return scale, multiples

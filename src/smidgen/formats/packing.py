@@ -13,6 +13,7 @@ from smidgen.errors import BadFile
 from smidgen.formats.base import Leaf
 from smidgen.numerics import IntArray
 
+WORD_BITS = 32
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -43,6 +44,24 @@ def unpack_bits(packed: Bytes, size: int, bits: int, signed: bool) -> IntArray:
     planes = np.unpackbits(packed, count=size * bits, bitorder="little").reshape(size, bits)
     symbols: IntArray = planes.astype(np.int64) @ (np.int64(1) << np.arange(bits, dtype=np.int64))
     return symbols - (planes[:, -1].astype(np.int64) << bits) if signed else symbols
+
+
+def word_count(channels: int) -> int:
+    """Words of 32 bits that `channels` bits take."""
+    return -(-channels // WORD_BITS)
+
+
+def pack_words(bits: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint32]:
+    """[..., C] -> uint32 [..., words], the least significant bit first; bits beyond the last one are 0."""
+    missing = word_count(bits.shape[-1]) * WORD_BITS - bits.shape[-1]
+    whole = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
+    return np.packbits(whole, axis=-1, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def unpack_words(words: npt.NDArray[np.uint32], channels: int) -> npt.NDArray[np.bool_]:
+    """Inverse of `pack_words`: bool [..., channels]."""
+    raw = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
+    return np.unpackbits(raw, axis=-1, count=channels, bitorder="little").astype(bool)
 
 
 def symbol_range(bits: int, signed: bool) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from smidgen.errors import BadFile
 from smidgen.formats.base import Leaf
 from smidgen.formats.dense import leaf_of
-from smidgen.numerics import Array
+from smidgen.numerics import Array, FloatArray, bfloat16_up
 
 
 def is_bfloat16(scale: npt.NDArray[np.float32]) -> bool:
@@ -38,3 +38,12 @@ def scales_of(
     if not np.all(np.isfinite(scale) & (scale > 0)):
         raise BadFile(where, "a scale that is not a positive number")
     return scale
+
+
+def floored(sizes: FloatArray) -> npt.NDArray[np.float32]:
+    """Stored scales [rows] for the `sizes` wanted, at least 2^-20 and 2^-10 of the largest.
+
+    What a nearly dead channel loses is nothing, and its bias, counted in its own steps, would not fit int32.
+    """
+    least = max(float(sizes.max(initial=0.0)) * 2.0**-10, 2.0**-20)
+    return bfloat16_up(np.maximum(sizes, least))

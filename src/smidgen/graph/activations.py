@@ -100,6 +100,7 @@ STEEP: Mapping[str, Real] = {
     "ceil": np.ceil,
     "round": np.rint,  # halves to even, as in ONNX and PyTorch
     "sign": np.sign,
+    "binarize": lambda x: np.where(np.asarray(x) >= 0, 1, -1).astype(np.asarray(x).dtype),  # a sign without 0
     "step": lambda x: (np.asarray(x) > 0).astype(np.asarray(x).dtype),
 }
 """With jumps, poles or vertical tangents: their tables have an entry for each of 8 bits."""

@@ -69,7 +69,7 @@ class GraphBuilder:
     def conv(
         self,
         x: str,
-        weight: npt.ArrayLike | str,
+        weight: npt.ArrayLike | Format | str,
         bias: npt.ArrayLike | str | None = None,
         *,
         stride: Sequence[int] | int = 1,
@@ -94,7 +94,7 @@ class GraphBuilder:
     def linear(
         self,
         x: str,
-        weight: npt.ArrayLike | str,
+        weight: npt.ArrayLike | Format | str,
         bias: npt.ArrayLike | str | None = None,
         name: str | None = None,
     ) -> str:

@@ -11,7 +11,8 @@ from smidgen.graph.trees import depths
 
 MOVES_NOTHING = ("reshape", "q.reshape")
 PRODUCTS = ("matmul", "q.matmul")  # of two computed tensors
-MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *PRODUCTS)
+BINARY = ("q.binary_linear", "q.binary_conv", "q.binary_linear_bits", "q.binary_conv_bits")
+MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *BINARY, *PRODUCTS)
 
 
 def macs(graph: Graph) -> dict[str, int]:

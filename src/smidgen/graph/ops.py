@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.formats.packing import word_count
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
 
 ACTIVATIONS = tuple(ACTIVATION_FUNCTIONS)
@@ -271,6 +272,53 @@ def _trees(
     return ((outputs,),)
 
 
+def _bits(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """[..., C] -> words of 32 channels. See docs/NUMERICS.md."""
+    _channels_or_one(params, inputs[0][-1])
+    return ((*inputs[0][:-1], word_count(inputs[0][-1])),)
+
+
+def _channels_or_one(params: Mapping[str, Shape], channels: int) -> None:
+    if problem := [role for role, shape in params.items() if shape not in ((channels,), (1,))]:
+        raise ValueError(f"{problem[0]} has shape {list(params[problem[0]])}, not [{channels}]")
+
+
+def _unpacked(inputs: Sequence[Shape], params: Mapping[str, Shape]) -> list[Shape]:
+    """The shape of packed inputs before packing, as the weight tells it."""
+    channels = params["weight"][-1]
+    if inputs[0][-1] != word_count(channels):
+        raise ValueError(f"{channels} channels take {word_count(channels)} words, not {inputs[0][-1]}")
+    return [(*inputs[0][:-1], channels)]
+
+
+def _binary_linear(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    return _linear(attrs, _unpacked(inputs, params), params)
+
+
+def _binary_conv(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    if attrs["groups"] != 1:
+        raise ValueError("packed channels have no groups")
+    return _conv(attrs, _unpacked(inputs, params), params)
+
+
+def _packed(infer: Infer) -> Infer:
+    """The shape that `infer` finds, with its channels packed."""
+
+    def shapes(
+        attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+    ) -> tuple[Shape, ...]:
+        ((*outer, channels),) = infer(attrs, inputs, params)
+        return ((*outer, word_count(channels)),)
+
+    return shapes
+
+
 _CONV = ("stride", "padding", "dilation", "groups")
 _POOL = ("kernel", "stride", "padding")
 _REQUANTIZE = ("multiplier", "shift")
@@ -319,6 +367,13 @@ OPS: Mapping[str, Op] = {
     "q.decode": Op(_decode, ("weight",)),
     "q.linear": Op(_linear, ("bias", *_REQUANTIZE), ("weight",), _BOUNDS),
     "q.conv": Op(_conv, ("bias", *_REQUANTIZE), ("weight",), (*_CONV, *_BOUNDS)),
+    # On packed bits, 32 channels a word. `_bits`: so is what they make.
+    "q.binarize": Op(_bits, ("threshold", "flip")),
+    "q.binary_linear": Op(_binary_linear, ("weight", "bias", *_REQUANTIZE), attrs=_BOUNDS),
+    "q.binary_conv": Op(_binary_conv, ("weight", "bias", *_REQUANTIZE), attrs=(*_CONV, *_BOUNDS)),
+    "q.binary_linear_bits": Op(_packed(_binary_linear), ("weight", "threshold")),
+    "q.binary_conv_bits": Op(_packed(_binary_conv), ("weight", "threshold"), attrs=_CONV),
+    "q.binary_max_pool": Op(_pool, attrs=_POOL),
     "q.max_pool": Op(_pool, attrs=_POOL),
     "q.avg_pool": Op(_pool, _REQUANTIZE, attrs=(*_POOL, "count_padding", *_BOUNDS)),
     "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -159,6 +160,23 @@ def per_sample(x: Tensor, samples: int) -> Tensor:
     return x.expand(samples, *x.shape[1:])
 
 
+class Binarize(torch.autograd.Function):
+    """+1 where x >= 0, else -1; the gradient passes where |x| <= 1.
+
+    Ref: Courbariaux et al. 2016 (arXiv 1602.02830), eq. 4.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return grads[0] * (x.abs() <= 1)
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -167,6 +185,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
     **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "binarize": Binarize.apply,
     "step": lambda x: (x > 0).to(x.dtype),
 }
 

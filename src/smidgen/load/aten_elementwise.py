@@ -176,7 +176,7 @@ def _clamp(low: str, high: str) -> Handler:
 
 
 COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
-_SAME_NAME = {*SMOOTH, *STEEP} - {"gelu", "gelu_tanh", "softplus", "elu", "round", "step"}
+_SAME_NAME = {*SMOOTH, *STEEP} - {"gelu", "gelu_tanh", "softplus", "elu", "round", "step", "binarize"}
 
 LOGIC_HANDLERS: Mapping[str, Handler] = {
     "gt": _binary(compose.greater),

@@ -39,7 +39,7 @@ def _pair(site: CallSite, values: Sequence[int], lead: int) -> tuple[int, int]:
     return (lead, int(values[0])) if len(values) == 1 else (int(values[0]), int(values[1]))
 
 
-def _spatial(site: CallSite, kernel: Sequence[int]) -> dict[str, int]:
+def spatial(site: CallSite, kernel: Sequence[int]) -> dict[str, int]:
     """Arguments that all sliding windows share, by name."""
     attrs = site.node.attrs
     found = {
@@ -64,26 +64,26 @@ DEPTHWISE_FIELDS = f"in_h in_w channels out_h out_w {STEPS} dilation_h dilation_
 POOL_FIELDS = f"in_h in_w channels out_h out_w {STEPS}"
 
 
-def _chosen(values: Mapping[str, int], fields: str) -> dict[str, int]:
+def chosen(values: Mapping[str, int], fields: str) -> dict[str, int]:
     return {key: values[key] for key in fields.split()}
 
 
 def _conv(site: CallSite) -> list[Call]:
     out, *kernel, _ = site.weight_shape()
     channels, groups = site.value().shape[-1], site.node.attrs["groups"]
-    window = _spatial(site, kernel)
+    window = spatial(site, kernel)
     window |= {"in_c": channels, "out_c": out, "channels": channels, "groups": groups}
     multiplier, shift, per_channel = site.ratio(out)
     depthwise = groups == channels == out and math.prod(kernel) <= DEPTHWISE_MAX_TAPS
-    args = _chosen(window, DEPTHWISE_FIELDS if depthwise else CONV_FIELDS)
+    args = chosen(window, DEPTHWISE_FIELDS if depthwise else CONV_FIELDS)
     args |= {"zero_x": site.zero()} | site.finish() | {"per_channel": per_channel}
     pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())
     return [site.call("q_depthwise" if depthwise else "q_conv", args, *pointers)]
 
 
 def _pool_args(site: CallSite) -> dict[str, int]:
-    window = _spatial(site, site.node.attrs["kernel"]) | {"channels": site.value().shape[-1]}
-    return _chosen(window, POOL_FIELDS)
+    window = spatial(site, site.node.attrs["kernel"]) | {"channels": site.value().shape[-1]}
+    return chosen(window, POOL_FIELDS)
 
 
 def _max_pool(site: CallSite) -> list[Call]:

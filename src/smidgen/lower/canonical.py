@@ -12,16 +12,23 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Dense, Format
+from smidgen.formats import Binary, Dense, Format, Ternary
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
 from smidgen.graph.structured import expand_structured
+from smidgen.lower.bits import with_early_signs
 
 Vector = npt.NDArray[np.float32]
+LARGEST_RATIO = (
+    2.0**16
+)  # of scales in one layer: a bias, counted in steps of its channel, stays within 32 bits
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights."""
+    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights.
+
+    Signs that layers with binary weights read are taken as early as they can be.
+    """
     graph = expand_structured(graph)
     for name in [node.name for node in graph.nodes]:
         node = graph.node(name)  # what was folded before may have renamed its input
@@ -30,11 +37,11 @@ def canonical(graph: Graph) -> Graph:
             graph = graph.with_weights(body.weights).replace(name, with_body(node, body))
         elif node.op in ("batch_norm", "add_constant", "mul_constant"):
             scale, shift = _scale_and_shift(graph, node)
-            before = _foldable(graph, node)
+            before = _foldable(graph, node, scale)
             graph = (
                 _fold(graph, node, before, scale, shift) if before else _depthwise(graph, node, scale, shift)
             )
-    return graph.pruned()
+    return with_early_signs(graph.pruned())
 
 
 def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
@@ -50,23 +57,39 @@ def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
     return scale.astype(np.float32), shift.astype(np.float32)
 
 
-def _foldable(graph: Graph, node: Node) -> Node | None:
-    """The linear layer in front that nothing else reads, with float weights that nothing else uses."""
+def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
+    """The linear layer in front that nothing else reads, with weights that nothing else uses and that can be
+    scaled: float ones, or signs whose scales then still lie within LARGEST_RATIO of each other.
+    """
     before = graph.producer(node.inputs[0])
     if before is None or before.op not in ("linear", "conv") or before.output in graph.outputs:
         return None
     shared = any(len(graph.users(name)) > 1 for name in before.params.values())
-    rounded = graph.weights[before.params["weight"]].integers() is not None
-    return None if shared or rounded or len(graph.consumers(before.output)) > 1 else before
+    scalable = _scalable(graph.weights[before.params["weight"]], scale)
+    return None if shared or not scalable or len(graph.consumers(before.output)) > 1 else before
+
+
+def _scalable(weight: Format, factor: Vector) -> bool:
+    if isinstance(weight, Binary | Ternary):
+        sizes = np.abs(factor) * weight.scale
+        return bool(sizes.min() * LARGEST_RATIO > sizes.max())
+    return weight.integers() is None
+
+
+def _scaled(weight: Format, factor: Vector) -> Format:
+    """The weight [O, ...] with its channels multiplied."""
+    if isinstance(weight, Binary | Ternary):
+        return weight.scaled(factor)
+    column = factor.reshape(-1, *(1,) * (len(weight.shape) - 1))
+    return weight.map_dense(lambda dense: Dense(dense * column))
 
 
 def _fold(graph: Graph, node: Node, before: Node, scale: Vector, shift: Vector) -> Graph:
     weight = graph.weights[before.params["weight"]]
-    column = scale.reshape(-1, *(1,) * (len(weight.shape) - 1))
     bias = before.params.get("bias", f"{before.name}.bias")
     old = graph.weights[bias].decode() if bias in graph.weights else np.zeros_like(shift)
     changed: Mapping[str, Format] = {
-        before.params["weight"]: weight.map_dense(lambda dense: Dense(dense * column)),
+        before.params["weight"]: _scaled(weight, scale),
         bias: Dense(old * scale + shift),
     }
     folded = Node(

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
+from smidgen.formats import Affine, Binary, Codebook, Format, Leaf, Sparse, Ternary
 from smidgen.formats.packing import pack_bits
 from smidgen.formats.sparse import INNER
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
+
+SIGNS = Leaf("centroids", np.array([-1, 1], np.int8), 8, signed=True)  # what a binary weight's bits stand for
 
 
 @dataclass(frozen=True)
@@ -28,30 +30,22 @@ class Decoder:
 def decoder_of(fmt: Format) -> Decoder | None:
     """The decoder for a format, `Sparse` or not; None where no kernel expands it."""
     values, count = _values(fmt), math.prod(fmt.shape)
-    if isinstance(values, Codebook):
-        args = {"count": count, "bits": values.bits, "entries": values.centroids.size}
+    if isinstance(values, Codebook | Binary):
+        bits, entries = (1, 2) if isinstance(values, Binary) else (values.bits, values.centroids.size)
+        args = {"count": count, "bits": bits, "entries": entries}
         kernels = ("decode_codebook", "decode_codebook_mask", "decode_codebook_gaps")
         return Decoder(*kernels, args, ("symbols", "centroids"))
-    if isinstance(values, Affine):
-        args = {
-            "count": count,
-            "row": count // values.scale.size,
-            "group": values.group_size or 1,
-            "bits": values.bits,
-        }
+    if isinstance(values, Affine | Ternary):
+        bits, group = (values.bits, values.group_size) if isinstance(values, Affine) else (2, 0)
+        args = {"count": count, "row": count // values.scale.size, "group": group or 1, "bits": bits}
         streams = ("symbols", "zero", "multiples")
         return Decoder("decode_packed", "decode_mask", "decode_gaps", args, streams)
     return None
 
 
-def decodable(fmt: Format) -> bool:
-    """Whether a kernel expands this format: `Affine`, `Codebook`, or `Sparse` around one."""
-    return isinstance(_values(fmt), Affine | Codebook)
-
-
 def worth_expanding(fmt: Format) -> bool:
     """Whether a kernel expands the format and its kernel-side bytes are fewer than one a weight."""
-    if not decodable(fmt):
+    if decoder_of(fmt) is None:
         return False
     read = sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")
     return read < math.prod(fmt.shape)
@@ -63,9 +57,11 @@ def decode_calls(site: CallSite) -> list[Call]:
     fmt = site.graph.weights[name]
     decoder = decoder_of(fmt)
     if decoder is None:
-        expected = "affine and codebook weights, sparse or not, are expanded"
+        expected = "affine, binary, ternary and codebook weights, sparse or not, are expanded"
         raise site.refuse(f"no kernel expands {fmt.label}", expected)
     leaves = {leaf.name.removeprefix(INNER): leaf for leaf in fmt.leaves()}
+    if isinstance(_values(fmt), Binary):
+        leaves["centroids"] = SIGNS
     # `scale` is folded into the layer's multipliers and stays out of the program.
     streams = [_stream(site, name, leaves.get(role)) for role in decoder.streams]
     if not isinstance(fmt, Sparse):

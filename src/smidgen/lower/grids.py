@@ -11,6 +11,7 @@ from dataclasses import replace
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
+from smidgen.lower.bits import makes_bits
 from smidgen.lower.widths import CLAMPS, state_parts, wide_in_body, wide_in_stream
 
 KEEPS_GRID = frozenset({"max_pool", "reduce_max", "reshape", "transpose", "pad", "slice", "spread", "gather"})
@@ -23,6 +24,7 @@ FIXED: Mapping[str, Grid] = {
     "tanh": Grid(1 / 128, 0),
     "step": Grid(1.0, 0),  # 0 and 1 are exact, as factors and as terms
     "sign": Grid(1.0, 0),
+    "binarize": Grid(1.0, 0),
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
 PARTS = frozenset({"slice", "reshape", "transpose"})
@@ -56,11 +58,16 @@ def _threshold_grid(graph: Graph, name: str) -> Grid | None:
 
 
 def fused_activation(graph: Graph, node: Node) -> Node | None:
-    """The clamp (relu, relu6) that becomes part of `node`'s saturation: its output's only reader."""
+    """What becomes part of `node`, as its output's only reader: a clamp (relu, relu6) of its saturation, a
+    `binarize` of its comparison with a threshold.
+    """
     if node.op not in FUSES or node.output in graph.outputs:
         return None
     readers = graph.consumers(node.output)
-    return readers[0] if len(readers) == 1 and readers[0].op in CLAMPS else None
+    if len(readers) != 1:
+        return None
+    (reader,) = readers
+    return reader if reader.op in CLAMPS or makes_bits(graph, node, reader) else None
 
 
 def grid_owners(graph: Graph) -> dict[str, str]:

@@ -12,13 +12,14 @@ from smidgen.errors import IllegalGraph
 from smidgen.graph import Graph, Node
 from smidgen.graph.ordering import lean_order
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
+from smidgen.lower.bit_rules import BIT_RULES
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import fused_activation, own_grid
 from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
 from smidgen.lower.widths import WIDE_MAKERS, WIDE_MOVES, WIDE_READERS
 
-ALL_RULES = {**RULES, **PRODUCT_RULES}
+ALL_RULES = {**RULES, **PRODUCT_RULES, **BIT_RULES}
 WIDE_OUTSIDE = frozenset({"trees", "embedding", "reshape"})  # rules that take 16 bits outside a recurrence
 
 

@@ -17,6 +17,7 @@ from smidgen.lower.grids import GATE_SUM, GATES, fused_activation
 from smidgen.lower.widths import CLAMPS
 from smidgen.numerics import (
     Array,
+    FloatArray,
     IntArray,
     quantize_multiplier,
     quantize_multipliers,
@@ -113,20 +114,29 @@ def bounds(low: Lowering, node: Node, out: str) -> dict[str, int]:
     return {"lo": int(grid.quantize(real_lo)), "hi": hi}
 
 
-def weighted(low: Lowering, node: Node, out: str) -> None:
-    """linear and conv."""
+def affine_terms(low: Lowering, node: Node) -> tuple[FloatArray, FloatArray]:
+    """(step, bias) [O] of a layer: its real sums are acc * step + bias."""
+    name = node.params["weight"]
+    whole = low.source.weights[name].integers()
+    if whole is None:
+        raise _unquantized(low, node, name)
+    channels = whole.values.shape[0]
+    step = np.broadcast_to(whole.scale.astype(np.float64) * low.grid(node.inputs[0]).scale, (channels,))
+    if "bias" not in node.params:
+        return step, np.zeros(channels)
+    return step, low.source.weights[node.params["bias"]].decode().astype(np.float64)
+
+
+def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
+    """linear and conv, as the integer operator `op` (`q.linear` and `q.conv` unless told)."""
     x, y = low.grid(node.inputs[0]), low.grid(out)
     name = node.params["weight"]
     fmt = low.source.weights[name]
+    step, real_bias = affine_terms(low, node)
     whole = fmt.integers()
-    if whole is None:
-        raise _unquantized(low, node, name)
+    assert whole is not None, "affine_terms has refused the others"
     channels = fmt.shape[0]
-    step = np.broadcast_to(whole.scale.astype(np.float64) * x.scale, (channels,))
-    real_bias = (
-        low.source.weights[node.params["bias"]].decode() if "bias" in node.params else np.zeros(channels)
-    )
-    bias = round_half_up(np.asarray(real_bias, dtype=np.float64) / step)
+    bias = round_half_up(real_bias / step)
     reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
     worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
     if worst.max(initial=0.0) > ACCUMULATOR_LIMIT:
@@ -139,7 +149,7 @@ def weighted(low: Lowering, node: Node, out: str) -> None:
     low.weights[name] = fmt
     ratios = step / y.scale if whole.scale.size > 1 else step[:1] / y.scale
     params: dict[str, Array | str] = {"weight": name, "bias": bias.astype(np.int32), **requantization(ratios)}
-    low.emit(node, f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
+    low.emit(node, op or f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
 
 
 def _unquantized(low: Lowering, node: Node, weight: str) -> IllegalGraph:

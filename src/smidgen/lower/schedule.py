@@ -14,6 +14,7 @@ from smidgen.formats import Format, Grid
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import UNSUITABLE, Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
+from smidgen.lower.bit_calls import BIT_CALLS
 from smidgen.lower.calls import RULES
 from smidgen.lower.decode import decode_calls, worth_expanding
 from smidgen.lower.product_calls import PRODUCT_CALLS
@@ -25,6 +26,7 @@ Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
     **RULES,
     **PRODUCT_CALLS,
+    **BIT_CALLS,
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
@@ -33,6 +35,9 @@ MOVES_INT16 = frozenset({"q.reshape", "q.slice", "q.concat", "q.transpose", "q.g
 BOTH_INT16 = MOVES_INT16 | {"q.add", "q.mul", "q.requantize", "q.table", "q.scan"}
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
+BITS = "uint32"  # packed
+READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
+MAKE_BITS = frozenset({"q.binarize", "q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"})
 
 
 def schedule(graph: Graph) -> Program:
@@ -65,6 +70,11 @@ def check_schedulable(graph: Graph) -> list[str]:
     """Everything that keeps `graph` from being scheduled, one `node: reason` each. Empty: nothing does."""
     problems = [f"{name}: {why}" for name in graph.inputs if (why := _value_problem(graph.values[name]))]
     problems += [
+        f"{name}: bits are returned as an output"
+        for name in graph.outputs
+        if graph.values[name].dtype == BITS
+    ]
+    problems += [
         f"{name}: an input is returned as an output" for name in graph.outputs if name in graph.inputs
     ]
     if len(set(graph.outputs)) < len(graph.outputs):
@@ -83,9 +93,9 @@ def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     return []
 
 
-def _value_problem(value: Value) -> str:
-    if value.dtype not in ("int8", "int16"):
-        return f"is {value.dtype}, kernels take integers"
+def _value_problem(value: Value, types: tuple[str, ...] = ("int8", "int16")) -> str:
+    if value.dtype not in types:
+        return f"is {value.dtype}, its kernel takes {' or '.join(types)}"
     if value.batched and value.grid is None:
         return "has no grid"
     return "" if value.size else "is empty"
@@ -100,16 +110,23 @@ def node_calls(site: CallSite) -> list[Call]:
     op, values = site.node.op, site.graph.values
     if op not in ALL_RULES:
         raise Unsupported(site.node.name, f"no kernel computes {op}")
-    for name in (*site.node.inputs, *site.node.outputs):
-        if why := _value_problem(values[name]):
+    for name in site.node.inputs:
+        if why := _value_problem(values[name], _types(op, READ_INT16, READ_BITS)):
             raise site.refuse(f"{name} {why}")
-    for names, able in ((site.node.inputs, READ_INT16), (site.node.outputs, MAKE_INT16)):
-        if op not in able and any(values[name].dtype != "int8" for name in names):
-            raise site.refuse("a value has 16 bits", f"{op} has kernels for 8")
+    for name in site.node.outputs:
+        if why := _value_problem(values[name], _types(op, MAKE_INT16, MAKE_BITS)):
+            raise site.refuse(f"{name} {why}")
     try:
         return ALL_RULES[op](site)
     except UNSUITABLE as problem:  # of a file from anyone: shapes fit, but a padding has three ends
         raise site.refuse("its attributes do not fit", str(problem)) from problem
+
+
+def _types(op: str, wide: frozenset[str], bits: frozenset[str]) -> tuple[str, ...]:
+    """The types of values that an operator's kernels read or make."""
+    if op == "q.reshape":
+        return ("int8", "int16", BITS)
+    return (BITS,) if op in bits else ("int8", "int16") if op in wide else ("int8",)
 
 
 def _port(graph: Graph, name: str) -> Port:

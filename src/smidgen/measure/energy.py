@@ -31,9 +31,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from smidgen.formats import Binary
+from smidgen.formats.packing import WORD_BITS, pack_words
 from smidgen.formats.sparse import INNER
 from smidgen.graph import Graph, Node
-from smidgen.graph.cost import MOVES_NOTHING, element_operations, macs
+from smidgen.graph.cost import BINARY, MOVES_NOTHING, element_operations, macs
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.schedule import expand_weights
 from smidgen.measurement import Measurement
@@ -47,8 +49,14 @@ else:
 
 WORD_BYTES = 4
 # dtype of a layer's input -> (type of its multiplications, type of its additions)
-_ARITHMETIC = {"int8": ("int8", "int32"), "int16": ("int32", "int32"), "float16": ("float16", "float16")}
+_ARITHMETIC = {
+    "int8": ("int8", "int32"),
+    "int16": ("int32", "int32"),
+    "float16": ("float16", "float16"),
+    "uint32": ("int32", "int32"),
+}
 _REAL = ("float32", "float32")
+_WORD_STEPS = 3  # exclusive or, count, sum: each taken for an addition of 32 bits
 
 
 class Memory(BaseModel):
@@ -129,6 +137,9 @@ def work_of(graph: Graph) -> Work:
     """Operations and bytes of one sample, for the graph as it is executed (see `expand_weights`)."""
     multiplies, adds = Counter[str](), Counter[str]()
     for name, count in macs(graph).items():
+        if graph.node(name).op in BINARY:
+            adds["int32"] += -(-count // WORD_BITS) * _WORD_STEPS
+            continue
         multiply, add = _ARITHMETIC.get(_input_dtype(graph, graph.node(name)), _REAL)
         multiplies[multiply] += count
         adds[add] += count
@@ -168,6 +179,8 @@ def _requantizations(graph: Graph, node: Node) -> int:
 def _read_bytes(graph: Graph, node: Node, name: str) -> int:
     """Bytes a kernel reads of one weight: packed leaves where it decodes them (scales are in multipliers)."""
     fmt = graph.weights[name]
+    if node.op in BINARY and isinstance(fmt, Binary):
+        return int(pack_words(fmt.bits).nbytes)
     if node.op != "q.decode":
         return int(executable(fmt).nbytes)
     return sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from smidgen.formats.packing import word_count
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
 
@@ -67,7 +68,7 @@ def align(a: Graph, b: Layout) -> Alignment:
         if wanted is None:
             if not _inserted(b, name, layer):
                 unaligned.append(Unaligned("B", layer, "A has no layer of this name"))
-        elif a.values[wanted].shape != value.shape:
+        elif not _same_shape(a.values[wanted], value):
             found, expected = list(value.shape), list(a.values[wanted].shape)
             unaligned.append(Unaligned("B", layer, f"shape {found}, in A {expected}: channels were removed"))
         else:
@@ -79,6 +80,15 @@ def align(a: Graph, b: Layout) -> Alignment:
         if not reached & {node.name, *node.outputs} and not _fused(a, node, b)
     ]
     return Alignment(pairs, tuple(unaligned))
+
+
+def _same_shape(a: Value, b: Value) -> bool:
+    """Equal, or equal but for the channels that one of them has in words of bits."""
+    if a.shape == b.shape or a.dtype == b.dtype:
+        return a.shape == b.shape
+    bits, other = (a, b) if a.dtype == "uint32" else (b, a)
+    packed = (*other.shape[:-1], word_count(other.shape[-1])) if other.shape else ()
+    return bits.dtype == "uint32" and bits.shape == packed
 
 
 def _by_layer(node: Node | None) -> str | None:

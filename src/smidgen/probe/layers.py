@@ -98,7 +98,7 @@ class _Tally:
 
     def update(self, start: int, a: Array, b: Array) -> None:
         """Add a batch that begins at sample `start`, both as stored."""
-        self.together.update(real(a, self.a), real(b, self.b))
+        self.together.update(real(a, self.a, self.b), real(b, self.b, self.a))
         if self.bitwise:
             self.compared += a.size
             places = a != b
@@ -158,12 +158,14 @@ class LayerComparison:
             def wanted(name: str, values: dict[str, Array] = values) -> Array | None:
                 if name not in self.tallies:
                     return None
-                true = real(values[self.alignment.pairs[name]], self.tallies[name].a)
+                tally = self.tallies[name]
+                true = real(values[self.alignment.pairs[name]], tally.a, tally.b)
                 return true * gains[name].astype(np.float32) if name in gains else true
 
             for name, made in self.b.alone(batch, wanted):
                 if (true := wanted(name)) is not None:
-                    self.tallies[name].own.update(true, real(made, self.tallies[name].b))
+                    tally = self.tallies[name]
+                    tally.own.update(true, real(made, tally.b, tally.a))
 
     def matches(self) -> Matches:
         """What was found so far."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.errors import BadInput
 from smidgen.formats import Integer
+from smidgen.formats.packing import WORD_BITS, pack_words, unpack_words
 from smidgen.graph import Graph, Node, Value
 from smidgen.lower import lower
 from smidgen.numerics import Array
@@ -120,13 +121,22 @@ def runnable(graph: Graph) -> Graph:
 
 def stored(x: Array, value: Value) -> Array:
     """Real numbers as `value` holds them."""
+    if value.dtype == "uint32":
+        return pack_words(np.asarray(x) >= 0)
     if value.grid is None or value.dtype == "float32":
         return np.asarray(x, dtype=np.float32)
     return np.ascontiguousarray(value.grid.quantize(x).astype(value.dtype))
 
 
-def real(x: Array, value: Value) -> Array:
-    """What the stored numbers of `value` stand for, float32."""
+def real(x: Array, value: Value, like: Value | None = None) -> Array:
+    """What the stored numbers of `value` stand for, float32.
+
+    Of packed bits as many as `like` has channels, else all in the words.
+    """
+    if value.dtype == "uint32":
+        words = value.shape[-1] * WORD_BITS
+        channels = words if like is None or like.dtype == "uint32" else like.shape[-1]
+        return np.where(unpack_words(x, channels), np.float32(1), np.float32(-1))
     if value.grid is None or value.dtype == "float32":
         return np.asarray(x, dtype=np.float32)
     return value.grid.dequantize(x)

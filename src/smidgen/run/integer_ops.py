@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.formats import Grid
+from smidgen.formats.packing import pack_words, unpack_words
 from smidgen.numerics import Array, IntArray, requantize, saturate
 from smidgen.run.float_ops import (
     align,
@@ -69,6 +70,39 @@ def _conv(site: Site, x: Sequence[Array]) -> Array:
         a["groups"],
     )
     return _finish(site, acc.astype(np.int64) + site.weights["bias"])
+
+
+def _signs(words: Array, channels: int) -> Array:
+    """Packed bits as +1 and -1."""
+    return np.where(unpack_words(words, channels), 1.0, -1.0)
+
+
+def _binarize(site: Site, x: Sequence[Array]) -> Array:
+    return pack_words((x[0] >= site.weights["threshold"]) != (site.weights["flip"] != 0))
+
+
+def _binary_linear(site: Site, x: Sequence[Array]) -> Array:
+    w = site.weights["weight"].astype(np.float64)
+    return _compared(site, (_signs(x[0], w.shape[-1]) @ w.T).astype(np.int64))
+
+
+def _binary_conv(site: Site, x: Sequence[Array]) -> Array:
+    a, w = site.attrs, site.weights["weight"].astype(np.float64)
+    signs = _signs(x[0], w.shape[-1])
+    return _compared(site, convolve(signs, w, a["stride"], a["padding"], a["dilation"], 1).astype(np.int64))
+
+
+def _binary_max_pool(site: Site, x: Sequence[Array]) -> Array:
+    a, rank = site.attrs, len(site.attrs["kernel"])
+    view = windows(x[0], a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
+    return np.asarray(np.bitwise_or.reduce(view, axis=tuple(range(rank + 1, 2 * rank + 1))))
+
+
+def _compared(site: Site, acc: Array) -> Array:
+    """Bits by threshold, or int8 where there is none."""
+    if "threshold" in site.weights:
+        return pack_words(acc >= site.weights["threshold"])
+    return _finish(site, acc + site.weights["bias"])
 
 
 def _max_pool(site: Site, x: Sequence[Array]) -> Array:
@@ -154,6 +188,10 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.decode": lambda site, x: site.weights["weight"],
     "q.linear": _linear,
     "q.conv": _conv,
+    "q.binarize": _binarize,
+    **dict.fromkeys(("q.binary_linear", "q.binary_linear_bits"), _binary_linear),
+    **dict.fromkeys(("q.binary_conv", "q.binary_conv_bits"), _binary_conv),
+    "q.binary_max_pool": _binary_max_pool,
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,

@@ -102,6 +102,74 @@ typedef struct {
 void smg_q_depthwise(const smg_q_depthwise_args *a, const int8_t *x, const int8_t *w, const int32_t *bias,
                      const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
 
+/* Packed bits: 32 channels a word, bit c % 32 of word c / 32 (from the least significant) is 1 for +1 and 0
+ * for -1; bits beyond the last channel are 0, in weights too. words = SMG_WORDS(channels). */
+#define SMG_WORDS(channels) ((channels) / 32 + ((channels) % 32 != 0))
+
+static inline int32_t smg_popcount(uint32_t v) {
+    v -= v >> 1 & 0x55555555u;
+    v = (v & 0x33333333u) + (v >> 2 & 0x33333333u);
+    return (int32_t)(((v + (v >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24);
+}
+
+/* Bit c of a row is (x[c] >= threshold[c]) xor bit c of flip.
+ * x [rows][channels], threshold [channels] in -128..128, flip [words], y [rows][words]. */
+typedef struct {
+    int32_t rows, channels;
+} smg_q_binarize_args;
+void smg_q_binarize(const smg_q_binarize_args *a, const int8_t *x, const int16_t *threshold,
+                    const uint32_t *flip, uint32_t *y);
+
+/* acc = sum of w * x over the window's positions inside the input, w and x being +1 and -1; bit o of y is
+ * acc >= threshold[o]. A linear layer is a convolution of 1 x 1.
+ * x [in_h][in_w][words of in_c], w [out_c][k_h][k_w][words of in_c], y [out_h][out_w][words of out_c]. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w;
+} smg_q_binary_conv_bits_args;
+void smg_q_binary_conv_bits(const smg_q_binary_conv_bits_args *a, const uint32_t *x, const uint32_t *w,
+                            const int32_t *threshold, uint32_t *y);
+
+/* The same sum, y = sat(requantize(bias[o] + acc) + zero_y) as int8 [out_h][out_w][out_c]. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, zero_y, lo, hi, per_channel;
+} smg_q_binary_conv_args;
+void smg_q_binary_conv(const smg_q_binary_conv_args *a, const uint32_t *x, const uint32_t *w,
+                       const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
+/* The maximum over the window's positions inside the input; -1 throughout where there is none.
+ * x [in_h][in_w][words], y [out_h][out_w][words]. */
+typedef struct {
+    int32_t in_h, in_w, words, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left;
+} smg_q_binary_max_pool_args;
+void smg_q_binary_max_pool(const smg_q_binary_max_pool_args *a, const uint32_t *x, uint32_t *y);
+
+/* One window of a binary convolution. */
+typedef struct {
+    int32_t in_h, in_w, in_c, k_h, k_w, dilation_h, dilation_w;
+} smg_bit_window;
+
+/* n - 2 popcount(w xor x) over the n bits of all taps inside; `w` is one output's weights. Neighbouring taps
+ * are neighbours in memory where dilation_w is 1. */
+static inline int32_t smg_bit_sum(const smg_bit_window *v, const uint32_t *x, const uint32_t *w, int32_t top,
+                                  int32_t left) {
+    const int32_t words = SMG_WORDS(v->in_c);
+    const smg_taps rows = smg_inside(top, v->k_h, v->dilation_h, v->in_h);
+    const smg_taps cols = smg_inside(left, v->k_w, v->dilation_w, v->in_w);
+    int32_t unequal = 0;
+    for (int32_t kh = rows.first; kh < rows.last; kh++)
+        for (int32_t kw = cols.first; kw < cols.last; kw++) {
+            const uint32_t *xs =
+                x +
+                ((size_t)(top + kh * v->dilation_h) * v->in_w + left + (size_t)(kw * v->dilation_w)) * words;
+            const uint32_t *ws = w + (size_t)(kh * v->k_w + kw) * words;
+            for (int32_t i = 0; i < words; i++)
+                unequal += smg_popcount(xs[i] ^ ws[i]);
+        }
+    return (rows.last - rows.first) * (cols.last - cols.first) * v->in_c - 2 * unequal;
+}
+
 /* Maximum over the window's positions inside the input; -128 where there is none.
  * x [in_h][in_w][channels], y [out_h][out_w][channels]. */
 typedef struct {

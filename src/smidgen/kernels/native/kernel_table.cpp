@@ -100,6 +100,40 @@ bool fits(const smg_q_conv_args &a, const Span *p) {
            holds(p[5], product({a.out_h, a.out_w, a.out_c}));
 }
 
+// Sums of bits are at most the number of them: all of it in int32.
+template <class Conv> bool bit_conv_fits(const Conv &a, const Span *p) {
+    const int64_t words = SMG_WORDS(int64_t{a.in_c});
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) &&
+           all_in(1, LIMIT, {a.in_c, a.out_c}) && product({a.k_h, a.k_w, 32 * words}) <= LIMIT / 2 &&
+           holds(p[0], 4 * product({a.in_h, a.in_w, words})) &&
+           holds(p[1], 4 * product({a.out_c, a.k_h, a.k_w, words})) && holds(p[2], 4 * int64_t{a.out_c});
+}
+
+bool fits(const smg_q_binary_conv_bits_args &a, const Span *p) {
+    return bit_conv_fits(a, p) && holds(p[3], 4 * product({a.out_h, a.out_w, SMG_WORDS(int64_t{a.out_c})}));
+}
+
+bool fits(const smg_q_binary_conv_args &a, const Span *p) {
+    return bit_conv_fits(a, p) && bounds(a.zero_y, a.lo, a.hi) &&
+           ratios(p[3], p[4], a.per_channel ? a.out_c : 1) &&
+           holds(p[5], product({a.out_h, a.out_w, a.out_c}));
+}
+
+bool fits(const smg_q_binary_max_pool_args &a, const Span *p) {
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, 1) && all_in(1, LIMIT, {a.words}) &&
+           holds(p[0], 4 * product({a.in_h, a.in_w, a.words})) &&
+           holds(p[1], 4 * product({a.out_h, a.out_w, a.words}));
+}
+
+bool fits(const smg_q_binarize_args &a, const Span *p) {
+    const int64_t words = SMG_WORDS(int64_t{a.channels});
+    return all_in(1, LIMIT, {a.rows, a.channels}) && holds(p[0], product({a.rows, a.channels})) &&
+           holds(p[1], 2 * int64_t{a.channels}) && holds(p[2], 4 * words) &&
+           holds(p[3], 4 * product({a.rows, words}));
+}
+
 bool fits(const smg_q_depthwise_args &a, const Span *p) {
     const int64_t taps = product({a.k_h, a.k_w});
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
@@ -384,6 +418,10 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_linear),
     KERNEL(smg_q_conv),
     KERNEL(smg_q_depthwise),
+    KERNEL(smg_q_binarize),
+    KERNEL(smg_q_binary_max_pool),
+    KERNEL(smg_q_binary_conv),
+    KERNEL(smg_q_binary_conv_bits),
     KERNEL(smg_q_max_pool),
     KERNEL(smg_q_avg_pool),
     KERNEL(smg_q_mean),

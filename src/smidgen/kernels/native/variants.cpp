@@ -8,6 +8,9 @@
     DO(smg_q_linear)                                                                                         \
     DO(smg_q_linear16)                                                                                       \
     DO(smg_q_conv)                                                                                           \
+    DO(smg_q_binarize)                                                                                       \
+    DO(smg_q_binary_conv)                                                                                    \
+    DO(smg_q_binary_conv_bits)                                                                               \
     DO(smg_q_depthwise)                                                                                      \
     DO(smg_q_max_pool)                                                                                       \
     DO(smg_q_avg_pool)                                                                                       \
@@ -43,7 +46,7 @@ const std::vector<Isa> &isas() {
         {"avx512",
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-             __builtin_cpu_supports("avx512vnni"),
+             __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq"),
          {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512}},
 #endif
     };

@@ -1,0 +1,106 @@
+"""Layers on packed bits against float32 ones of the same shape.
+
+Each case is a chain, as bits are worth packing where several layers hand them on: int8 goes in and out, signs
+are taken once, and a threshold a channel stands between two layers. ONNX Runtime computes the bare float
+layers, without anything between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.kernel_cases.case import Case
+from benchmarks.kernel_cases.onnx_peer import session
+from smidgen.formats import Binary, Grid
+from smidgen.graph import Graph, GraphBuilder
+from smidgen.lower import lower
+from smidgen.lower.grids import with_grids
+from smidgen.run.native import native_plan
+from smidgen.run.reference import run_integer
+
+LAYERS = 8
+FP32 = "ONNX Runtime fp32"
+NOTE = f"{LAYERS} layers in a chain, from int8 to int8, {{operations:.3g}} operations, 2 a bit."
+RNG = np.random.default_rng(0)
+
+
+def conv_64() -> Case:
+    return _convolutions(32, 64, 18.0)
+
+
+def conv_128() -> Case:
+    return _convolutions(16, 128, 18.0)
+
+
+def linear_64_rows() -> Case:
+    return _linear(64, 18.0)
+
+
+def linear_one_row() -> Case:
+    return _linear(1, 30.0)
+
+
+def _convolutions(size: int, channels: int, goal: float) -> Case:
+    weights = [_normal(channels, 3, 3, channels) for _ in range(LAYERS)]
+    first_channels = [np.moveaxis(w, -1, 1) for w in weights]
+    x = _normal(1, size, size, channels)
+    peer = _chain("Conv", first_channels, np.moveaxis(x, -1, 1), pads=[1, 1, 1, 1])
+    name = f"{LAYERS} × conv 3×3, {channels}→{channels} @{size}²"
+    return _case(name, weights, x, peer, goal, size * size)
+
+
+def _linear(rows: int, goal: float) -> Case:
+    weights = [_normal(1024, 1024) for _ in range(LAYERS)]
+    x = _normal(rows, 1024)
+    peer = _chain("MatMul", [w.T for w in weights], x)
+    return _case(f"{LAYERS} × linear 1024→1024, batch {rows}", weights, x, peer, goal, rows)
+
+
+def _case(
+    name: str, weights: list[np.ndarray], x: np.ndarray, peer: Callable[[], Any], goal: float, positions: int
+) -> Case:
+    graph = _signs(x.shape[1:], weights)
+    grid = graph.values["x"].grid
+    assert grid is not None
+    plan, q = native_plan(graph), grid.quantize(x).astype(np.int8)
+    np.testing.assert_array_equal(plan.run(q), run_integer(graph, q))
+    operations = 2 * sum(w.size for w in weights) * positions
+    note = NOTE.format(operations=operations)
+    return Case(name, {"smidgen": lambda: plan.run(q), FP32: peer}, "smidgen", {FP32: goal}, note=note)
+
+
+def _signs(shape: tuple[int, ...], weights: list[np.ndarray]) -> Graph:
+    """The integer graph of the layers, a threshold near the median of the sums between them."""
+    b = GraphBuilder("chain")
+    h = b.input("x", shape)
+    for weight in weights:
+        h = b.op("binarize", [h])
+        bias = RNG.normal(size=len(weight))
+        signs = Binary.fit(weight)
+        h = b.linear(h, signs, bias) if weight.ndim == 2 else b.conv(h, signs, bias, padding=1)
+    graph = b.graph(h)
+    return lower(with_grids(graph, {"x": Grid(1 / 32, 0), h: Grid(4.0, 0)}))
+
+
+def _chain(op: str, weights: list[np.ndarray], x: np.ndarray, **settings: Any) -> Callable[[], Any]:
+    nodes = [helper.make_node(op, [f"y{i}", f"w{i}"], [f"y{i + 1}"], **settings) for i in range(len(weights))]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape) for name in ("y0", f"y{len(weights)}")
+    ]
+    constants = [numpy_helper.from_array(np.ascontiguousarray(w), f"w{i}") for i, w in enumerate(weights)]
+    graph = helper.make_graph(nodes, "chain", ends[:1], ends[1:], constants)
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    model.graph.input[0].name = model.graph.node[0].input[0] = "x"
+    return session(model, np.ascontiguousarray(x))
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+CASES = [conv_64, conv_128, linear_64_rows, linear_one_row]

@@ -1,0 +1,106 @@
+"""Binary weights: real = (2 bit - 1) * scale, 1 bit a weight, one scale a channel or tensor.
+
+Ref: Rastegari et al. 2016 (arXiv 1603.05279), section 3.1: the signs, and the mean size as their scale, are
+the best approximation of this kind in the least-squares sense.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from smidgen.errors import BadFile
+from smidgen.formats.base import Format, IntegerWeights, Leaf
+from smidgen.formats.dense import leaf_of, shape_of
+from smidgen.formats.scales import floored, is_bfloat16, scale_leaf, scales_of
+from smidgen.numerics import Array
+
+if TYPE_CHECKING:
+    from smidgen.formats.twins import Twin
+
+FloatArray32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Binary(Format):
+    """Weights that are `scale` or `-scale`.
+
+    Attributes:
+        bits: bool, the weight's shape; true stands for +1.
+        scale: float32 [1] or [O], positive; bfloat16 values until a BatchNorm is folded into them.
+        float_latent: float weights that training continues from; never stored.
+    """
+
+    bits: npt.NDArray[np.bool_]
+    scale: FloatArray32
+    float_latent: FloatArray32 | None = None
+
+    @staticmethod
+    def fit(weight: FloatArray32, granularity: Literal["tensor", "channel"] = "channel") -> Binary:
+        """The signs of `weight` ([O, ...]), with sign(0) = +1, and its mean size, a channel or as a whole."""
+        rows = 1 if granularity == "tensor" else weight.shape[0]
+        return signs_of(weight, mean_sizes(weight.reshape(rows, -1)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.bits.shape
+
+    @property
+    def latent(self) -> FloatArray32:
+        return self.decode() if self.float_latent is None else self.float_latent
+
+    def decode(self) -> FloatArray32:
+        rows = self._values().reshape(self.scale.size, -1) * self.scale[:, None]
+        return rows.astype(np.float32).reshape(self.shape)
+
+    def integers(self) -> IntegerWeights:
+        return IntegerWeights(self._values(), self.scale)
+
+    def scaled(self, factor: FloatArray32) -> Binary:
+        """The weights times `factor` [O], none of it 0: signs change with it."""
+        down = (factor < 0).reshape(-1, *(1,) * (len(self.shape) - 1))
+        sizes = np.abs(factor.astype(np.float64)) * self.scale
+        return Binary(self.bits ^ down, sizes.astype(np.float32))
+
+    def leaves(self) -> tuple[Leaf, ...]:
+        symbols = self.bits.ravel().astype(np.uint8)
+        return (Leaf("symbols", symbols, 1, signed=False, shape=self.shape), scale_leaf(self.scale))
+
+    def meta(self) -> dict[str, Any]:
+        found = {"shape": list(self.shape), "scales": int(self.scale.size)}
+        return found if is_bfloat16(self.scale) else {**found, "float32_scales": True}
+
+    @classmethod
+    def from_leaves(cls, meta: Mapping[str, Any], leaves: Mapping[str, Array]) -> Binary:
+        shape, scales = shape_of(meta), meta.get("scales")
+        if type(scales) is not int or not shape or scales not in (1, shape[0]):
+            raise BadFile("binary", f"{scales!r} scales for shape {list(shape)}", "1 or one a channel")
+        symbols = leaf_of(leaves, "symbols", math.prod(shape))
+        if symbols.size and (symbols.min() < 0 or symbols.max() > 1):
+            raise BadFile("binary", f"symbol {symbols.max()}", "a bit is 0 or 1")
+        scale = scales_of(leaves, scales, "binary", meta.get("float32_scales") is True)
+        return cls(symbols.astype(bool).reshape(shape), scale)
+
+    def twin(self) -> Twin:
+        from smidgen.formats.bit_twins import BinaryTwin
+
+        return BinaryTwin(self)
+
+    def _values(self) -> npt.NDArray[np.int8]:
+        return np.where(self.bits, np.int8(1), np.int8(-1))
+
+
+def mean_sizes(rows: FloatArray32) -> FloatArray32:
+    """The mean |w| of each row, as a stored scale: float32 [rows]."""
+    return floored(np.abs(rows.astype(np.float64)).mean(axis=1) if rows.size else np.zeros(len(rows)))
+
+
+def signs_of(weight: FloatArray32, scale: FloatArray32) -> Binary:
+    """`weight` with the scales given; it becomes the latent."""
+    weight = np.asarray(weight, dtype=np.float32)
+    return Binary(weight >= 0, scale, weight)

@@ -1,0 +1,95 @@
+"""Which values are packed bits: those that `binarize` makes and only layers with binary weights read.
+
+A packed value keeps 32 channels in a word: uint32 [..., words]. Bit c % 32 of word c / 32, counted from the
+least significant, is 1 for +1 and 0 for -1; bits beyond the last channel are 0. On the way to its readers it
+may pass maximum pools, and reshapes that leave words whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from smidgen.formats import Binary
+from smidgen.formats.packing import WORD_BITS
+from smidgen.graph import Graph, Node
+
+
+def reads_bits(graph: Graph, node: Node) -> bool:
+    """True for a layer with binary weights whose input is packed."""
+    return _has_signs(graph, node) and is_packed(graph, node.inputs[0])
+
+
+def is_packed(graph: Graph, value: str) -> bool:
+    """True for a value of +1 and -1 that, pooled or reshaped, only layers with binary weights read."""
+    maker = graph.producer(value)
+    while maker and _moves_words(graph, maker):
+        value = maker.inputs[0]
+        maker = graph.producer(value)
+    return maker is not None and maker.op == "binarize" and _ends_in_layers(graph, value)
+
+
+def makes_bits(graph: Graph, node: Node, reader: Node) -> bool:
+    """True where `node`'s sums become packed bits by one comparison a channel, in the place of `reader`."""
+    if reader.op != "binarize" or not is_packed(graph, reader.output):
+        return False
+    return reads_bits(graph, node) or scales_channels(graph, node)
+
+
+def scales_channels(graph: Graph, node: Node) -> bool:
+    """True for a convolution that multiplies each channel by a number and adds one: a BatchNorm by itself."""
+    if node.op != "conv" or any(n for pair in node.attrs["padding"] for n in pair):
+        return False
+    channels, *kernel, per_group = graph.weights[node.params["weight"]].shape
+    steps = {*kernel, per_group, *node.attrs["stride"]}
+    return steps == {1} and channels == graph.values[node.inputs[0]].shape[-1]
+
+
+def with_early_signs(graph: Graph) -> Graph:
+    """The same function, signs taken before what only moves words: a layer's sums can then become bits."""
+    for name in [node.name for node in graph.nodes if node.op == "binarize"]:
+        while mover := _mover_before(graph, graph.node(name)):
+            graph = _swapped(graph, mover, graph.node(name))
+    return graph
+
+
+def _mover_before(graph: Graph, node: Node) -> Node | None:
+    """What makes the input of a `binarize`, if that can come later."""
+    maker = graph.producer(node.inputs[0])
+    if maker is None or not _moves_words(graph, maker) or not is_packed(graph, node.output):
+        return None
+    read_once = len(graph.consumers(maker.output)) == 1 and maker.output not in graph.outputs
+    return maker if read_once else None
+
+
+def _swapped(graph: Graph, mover: Node, node: Node) -> Graph:
+    source, signs, moved = mover.inputs[0], node.output, mover.output
+    graph = graph.replace(node.name).rename_value(signs, moved)
+    graph = graph.with_values({signs: replace(graph.values[signs], shape=graph.values[source].shape)})
+    early, late = replace(node, inputs=(source,)), replace(mover, inputs=(signs,))
+    return graph.replace(mover.name, early, late)
+
+
+def _ends_in_layers(graph: Graph, value: str) -> bool:
+    readers = graph.consumers(value)
+    if value in graph.outputs or not readers:
+        return False
+    return all(
+        _ends_in_layers(graph, node.output) if _moves_words(graph, node) else _has_signs(graph, node)
+        for node in readers
+    )
+
+
+def _moves_words(graph: Graph, node: Node) -> bool:
+    """True for a maximum over bits, and for a reshape after which no word holds what two held before."""
+    if node.op == "max_pool":
+        return not any(n for pair in node.attrs["padding"] for n in pair)
+    shapes = (
+        [graph.values[name].shape for name in (node.inputs[0], node.output)] if node.op == "reshape" else []
+    )
+    return bool(shapes) and all(shape and shape[-1] % WORD_BITS == 0 for shape in shapes)
+
+
+def _has_signs(graph: Graph, node: Node) -> bool:
+    if node.op not in ("linear", "conv") or node.attrs.get("groups", 1) != 1:
+        return False
+    return isinstance(graph.weights[node.params["weight"]], Binary)
