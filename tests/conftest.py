@@ -11,6 +11,9 @@ from hypothesis import settings
 # One process each: the tests of several workers ask for them.
 os.environ.setdefault("SMIDGEN_WORKERS", "1")
 
+# Plans take the usual kernels, and no test writes into the user's cache: the tests of choosing ask for it.
+os.environ.setdefault("SMIDGEN_CHOOSE", "off")
+
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would hang.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
