@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
@@ -21,6 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+# A Python like this one, for tests of what may end its process.
+PYTHON = (sys.executable, *(["-S"] if sys.flags.no_site else []))
 
 
 def require(condition: object, what: str) -> None:

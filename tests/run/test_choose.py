@@ -58,7 +58,11 @@ def test_every_candidate_computes_the_same_bytes(seed, per_in, out, height, widt
     bias = rng.integers(-(2**24), 2**24, out).astype(np.int32)
     stride, dilation, before, after = (int(v) for v in rng.integers(1, 3, 4))
     shape = (height + kernel * dilation, width + 4, per_in)
-    attrs = {"stride": (stride, 1), "padding": ((before, after), (after, 0)), "dilation": (dilation, 2 - stride % 2)}
+    attrs = {
+        "stride": (stride, 1),
+        "padding": ((before, after), (after, 0)),
+        "dilation": (dilation, 2 - stride % 2),
+    }
     params = {"weight": weight, "bias": bias, **random_ratios(rng, out, 16, 47)}
     graph = one_node("q.conv", [shape], params, (zero,), groups=1, lo=LO, hi=HI, **attrs)
     usual, x = native_plan(graph), random_int8(rng, 2, *shape)
@@ -80,7 +84,9 @@ def test_a_chosen_plan_equals_the_reference(cache: Path) -> None:
 def test_the_fastest_known_kernel_is_taken(cache: Path, plan: NativePlan) -> None:
     assert SEVERAL
     kernel_times(plan.program)
-    rigged = {key: {name: 1.0 + (name != min(times)) for name in times} for key, times in read_times().items()}
+    rigged = {
+        key: {name: 1.0 + (name != min(times)) for name in times} for key, times in read_times().items()
+    }
     cache.write_text(json.dumps(rigged))
     expected = [min(times) if times else "ref" for times in kernel_times(plan.program)]
     assert native_plan(plan.graph).chosen == expected
@@ -140,7 +146,9 @@ def test_a_forced_instruction_set_is_not_left(
         ({"ref": 3.0, "avx512": 2.0}, "avx512"),
     ],
 )
-def test_the_usual_kernel_stays_unless_another_is_clearly_faster(times: dict[str, float], choice: str) -> None:
+def test_the_usual_kernel_stays_unless_another_is_clearly_faster(
+    times: dict[str, float], choice: str
+) -> None:
     assert quickest(times) == choice
 
 

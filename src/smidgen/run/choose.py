@@ -47,7 +47,9 @@ def kernel_times(program: Program) -> list[Times]:
         measured = _measured(program, options, new)
         known = {**known, **{keys[i]: measured[i] for i in new}}
         remember({keys[i]: measured[i] for i in new})
-    return [{name: known[keys[i]][name] for name in options[i]} if i in several else {} for i in _all(program)]
+    return [
+        {name: known[keys[i]][name] for name in options[i]} if i in several else {} for i in _all(program)
+    ]
 
 
 def quickest(times: Times) -> str:

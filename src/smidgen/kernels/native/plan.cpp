@@ -8,7 +8,6 @@
 
 namespace {
 
-constexpr int MOST_POINTERS = 8;
 // Samples go through a layer side by side, so that its weights are read once for all of them; more memory
 // than this for their values would cost more than it saves.
 constexpr size_t MOST_SAMPLES = 24, MOST_SAMPLE_BYTES = size_t{1} << 20;
@@ -139,6 +138,15 @@ void Plan::check_range(const Pointer &pointer, int32_t turns, const std::string 
         refuse(where + "a pointer leaves its memory");
 }
 
+// What the pointer is a multiple of in every turn and sample: 1, 2 or 4. Memory starts at multiples of 4, and
+// that of callers does for the values of their ports, which Python sees to.
+int32_t Plan::alignment_of(const Pointer &p) const {
+    int64_t bits = p.offset | p.step;
+    if (p.base >= PORTS)
+        bits |= base_bytes(p.base);
+    return bits & 1 ? 1 : bits & 2 ? 2 : 4;
+}
+
 void Plan::check(size_t number, const Call &call, int32_t turns) const {
     const std::string where = "call " + std::to_string(number) + " (" + call.kernel->name + "): ";
     Span spans[MOST_POINTERS];
@@ -146,10 +154,13 @@ void Plan::check(size_t number, const Call &call, int32_t turns) const {
         refuse(where + "too many pointers");
     for (size_t i = 0; i < call.pointers.size(); i++) {
         const Pointer &p = call.pointers[i];
-        spans[i] = {p.base != NONE, nullptr, p.nbytes};
+        spans[i] = {p.base != NONE, nullptr, p.nbytes, 1};
         if (p.base == NONE)
             continue;
         check_range(p, turns, where);
+        spans[i].alignment = alignment_of(p);
+        if (spans[i].alignment < call.kernel->alignments[i])
+            refuse(where + "a pointer is not aligned");
         if (p.base != CONSTANTS)
             continue;
         if (p.offset % 4 != 0 || p.step != 0)

@@ -78,6 +78,7 @@ class Plan {
              size_t samples, const Watch &watch);
     void reserve(size_t samples);
     int64_t base_bytes(int32_t base) const;
+    int32_t alignment_of(const Pointer &pointer) const;
     void check_range(const Pointer &pointer, int32_t turns, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;
