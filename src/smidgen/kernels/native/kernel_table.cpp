@@ -379,7 +379,9 @@ template <class T> constexpr int32_t alignment_of() {
 template <auto function, class Args, class... Pointers, size_t... I>
 constexpr Kernel entry(const char *name, void (*)(const Args *, Pointers...), std::index_sequence<I...>) {
     return {
-        name, static_cast<int>(sizeof(Args) / sizeof(int32_t)), static_cast<int>(sizeof...(Pointers)),
+        name,
+        static_cast<int>(sizeof(Args) / sizeof(int32_t)),
+        static_cast<int>(sizeof...(Pointers)),
         {alignment_of<std::remove_pointer_t<Pointers>>()...},
         [](const int32_t *args, void *const *p) {
             function(reinterpret_cast<const Args *>(args), static_cast<Pointers>(p[I])...);

@@ -16,8 +16,8 @@ struct Span {
 
 struct Kernel {
     const char *name;
-    int args;     // int32 fields of the argument struct
-    int pointers; // the last one is the output
+    int args;                          // int32 fields of the argument struct
+    int pointers;                      // the last one is the output
     int32_t alignments[MOST_POINTERS]; // of what each points to; 1 where that depends on the arguments
     void (*call)(const int32_t *args, void *const *pointers);
     bool (*fits)(const int32_t *args, const Span *pointers);

@@ -1,6 +1,6 @@
-/* Convolution by im2col: the values under each window are gathered into a row of a matrix first. Compared with
- * conv.h, tiles are full where an image is narrow, and taps of few channels waste no DEPTH; the price is the
- * gathering. A plan uses it where it measured it to be faster. One group only. */
+/* Convolution by im2col: the values under each window are gathered into a row of a matrix first. Compared
+ * with conv.h, tiles are full where an image is narrow, and taps of few channels waste no DEPTH; the price is
+ * the gathering. A plan uses it where it measured it to be faster. One group only. */
 #ifndef SMIDGEN_IM2COL_H
 #define SMIDGEN_IM2COL_H
 
@@ -58,8 +58,8 @@ static void im2col_pack(const void *args, void *const *pointers, void *packed) {
     smg_pack_gemm(&w, &layer, a->out_c, packed);
 }
 
-/* `n` values in steps of 32 bytes: what is copied too much lies in the image's spare bytes, and is overwritten
- * by the next run or never used. */
+/* `n` values in steps of 32 bytes: what is copied too much lies in the image's spare bytes, and is
+ * overwritten by the next run or never used. */
 SMG_INLINE void im2col_copy(const smg_x *x, size_t n, smg_x *y) {
     for (size_t i = 0; i < n; i += 32 / sizeof(smg_x))
         __builtin_memcpy(y + i, x + i, 32);
@@ -95,9 +95,9 @@ static void im2col_run(const void *args, const smg_job *job) {
     const smg_channels *channels = job->packed;
     smg_x *image = job->scratch;
     smg_x *rows = (smg_x *)((char *)job->scratch + smg_rounded(smg_image_bytes(&m), 64));
-    const smg_gemm g = {im2col_window(a), channels,         (const smg_w *)(channels + smg_blocks(a->out_c)),
-                        a->out_c,         im2col_row(a),    (size_t)a->out_c,
-                        smg_make_bounds(a->lo, a->hi, a->zero_y)};
+    const smg_gemm g = {
+        im2col_window(a), channels,         (const smg_w *)(channels + smg_blocks(a->out_c)), a->out_c,
+        im2col_row(a),    (size_t)a->out_c, smg_make_bounds(a->lo, a->hi, a->zero_y)};
     for (int32_t s = 0; s < job->samples; s++) {
         smg_pad_image(&m, smg_at(job, 0, s), a->zero_x, image);
         im2col_sample(a, &g, m.w, image, rows, smg_at(job, 5, s));
