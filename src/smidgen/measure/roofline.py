@@ -73,7 +73,12 @@ def _layer(
     ceilings: Ceilings,
 ) -> LayerTime:
     constant, moved = (
-        sum(call.turns * p.nbytes for call in calls for p in call.pointers if p and (p.space == "constant") == kept)
+        sum(
+            call.turns * p.nbytes
+            for call in calls
+            for p in call.pointers
+            if p and (p.space == "constant") == kept
+        )
         for kept in (True, False)
     )
     at_once = max(sum(p.nbytes for p in call.pointers if p and p.space != "constant") for call in calls)
