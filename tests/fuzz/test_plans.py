@@ -1,4 +1,4 @@
-"""Thousands of damaged plans are refused, or run inside their memory; a process of its own would show a crash."""
+"""Thousands of damaged plans are refused, or run inside their memory: their own process shows crashes."""
 
 from __future__ import annotations
 

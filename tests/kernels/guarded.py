@@ -1,4 +1,4 @@
-"""Runs kernels on inputs and outputs that end, or begin, where no memory is: a byte too far kills the process.
+"""Runs kernels on arrays that end, or begin, where no memory is: a byte too far kills the process.
 
     python -m tests.kernels.guarded ROUNDS [sin]
 

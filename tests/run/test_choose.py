@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +28,12 @@ SEVERAL = len(native().supported_isas()) > 1
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Choosing is on, its file in a folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv(choose.VARIABLE, "on")
     monkeypatch.setattr(choose, "BUDGET_S", 0.0)
-    yield times_file()
+    return times_file()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def bench(
         tell(0.0, f"opening {path}")
         found.append(contender(path, batch))
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
-        real, whole, reasons = _networks(found, paths)
+        (real, whole), reasons = _networks(found, paths)
         rivals: list[Contender] = []
         for name, opened in baselines(real, whole, batch, Path(scratch)):
             tell(0.0, f"preparing {name}")
@@ -97,31 +97,32 @@ def bench(
 def _distinct(found: Sequence[Contender]) -> tuple[Contender, ...]:
     """Files of one name in several folders get numbers."""
     names = [one.name for one in found]
-    numbered = (
-        Contender(f"{one.name} ({i + 1})" if names.count(one.name) > 1 else one.name, *_rest(one))
-        for i, one in enumerate(found)
+    return tuple(
+        replace(one, name=f"{one.name} ({i})") if names.count(one.name) > 1 else one
+        for i, one in enumerate(found, 1)
     )
-    return tuple(numbered)
 
 
-def _rest(one: Contender) -> tuple[Any, ...]:
-    return one.runtime, one.call, one.graph, one.plan
+Networks = tuple[Graph | None, Graph | None]  # of real numbers, of integers
 
 
-def _networks(
-    found: Sequence[Contender], paths: Sequence[Path]
-) -> tuple[Graph | None, Graph | None, dict[str, str]]:
-    """(float network, integer network, why one is missing) of the first artifact that can be read."""
+def _networks(found: Sequence[Contender], paths: Sequence[Path]) -> tuple[Networks, dict[str, str]]:
+    """The network of the first artifact that can be read as one, and why others can't."""
     reasons: dict[str, str] = {}
     for one, path in zip(found, paths, strict=True):
-        try:
-            graph = one.graph or _loaded(path)
-            if graph.is_integer:
-                return None, graph, {}
-            return graph, _quantized(graph), {}
-        except SmidgenError as problem:
-            reasons[f"the network of {path}"] = str(problem)
-    return None, None, reasons
+        networks = _network(one, path)
+        if not isinstance(networks, SmidgenError):
+            return networks, {}
+        reasons[f"the network of {path}"] = str(networks)
+    return (None, None), reasons
+
+
+def _network(one: Contender, path: Path) -> Networks | SmidgenError:
+    try:
+        graph = one.graph or _loaded(path)
+        return (None, graph) if graph.is_integer else (graph, _quantized(graph))
+    except SmidgenError as problem:
+        return problem
 
 
 def _loaded(path: Path) -> Graph:

@@ -1,4 +1,4 @@
-"""An integer network as a LiteRT file (`.tflite`), to be timed against: int8 operators with fused activations.
+"""An integer network as a LiteRT file (`.tflite`), to be timed against: int8 operators, fused activations.
 
 Not exact, and not an export for users: LiteRT has scales of float32 and roundings of its own. Weights, zero
 points and ranges are ours, so that its kernels do the same work. Recurrence has no int8 operators there.

@@ -37,10 +37,14 @@ def baselines(
         makers["ORT int8"] = partial(_onnx, _qdq(whole), whole, batch, folder / "int8")
         makers["LiteRT int8"] = partial(_litert, whole, batch)
     for name, make in makers.items():
-        try:
-            yield name, make(name)
-        except SmidgenError as problem:
-            yield name, problem
+        yield name, _opened(make, name)
+
+
+def _opened(make: Callable[[str], Contender], name: str) -> Opened:
+    try:
+        return make(name)
+    except SmidgenError as problem:
+        return problem
 
 
 def _qdq(graph: Graph) -> Emitter:

@@ -30,7 +30,7 @@ class Ceilings:
     """Of one instruction set.
 
     Attributes:
-        operations: operations a second by kind, `multiply_add`, `dot`, `popcount`; without those missing here.
+        operations: operations a second by kind, `multiply_add`, `dot`, `popcount`, as far as it has them.
         bandwidth: bytes a second by level, `L1`, `L2`, `L3`, `DRAM`, in this order.
         cache_bytes: the size of each cache.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.codec.container import read_smg
-from smidgen.emit.onnx_artifact import PORT_TYPES, OnnxArtifact
+from smidgen.emit.onnx_artifact import OnnxArtifact
 from smidgen.errors import BadFile, BadInput
 from smidgen.graph import Graph
 from smidgen.lower.schedule import check_schedulable
@@ -26,6 +26,11 @@ from smidgen.targets.host import HostRunner
 from smidgen.targets.project import MANIFEST, Tensor
 
 ARENA_ALIGNMENT = 64
+REAL_TYPES = ("tensor(float)",)
+INPUT_TYPES: Mapping[str, str] = {
+    "tensor(float)": "float32",
+    **{f"tensor({name})": name for name in ("int8", "uint8", "int16", "int32", "int64")},
+}
 
 
 @dataclass(frozen=True)
@@ -92,17 +97,15 @@ def onnx_contender(name: str, path: Path, batch: int) -> Contender:
 
 def _onnx_input(path: Path, port: Any, batch: int) -> Array:
     shape, kind = list(port.shape), str(port.type)
-    known = PORT_TYPES | {"tensor(uint8)": np.dtype(np.uint8), "tensor(int64)": np.dtype(np.int64)}
-    if kind not in known:
-        raise BadInput(str(path), f"an input of {kind}", f"{', '.join(known)} can be made up")
+    if kind not in INPUT_TYPES:
+        raise BadInput(str(path), f"an input of {kind}", f"{', '.join(INPUT_TYPES)} can be made up")
     if shape and isinstance(shape[0], int) and shape[0] != batch:
         raise BadInput(str(path), f"it takes batches of {shape[0]}", "", f"Set --batch {shape[0]}")
     if any(not isinstance(size, int) for size in shape[1:]):
         raise BadInput(str(path), f"its input has the sizes {shape}", "all but the batch must be known")
     rng, sizes = np.random.default_rng(0), (batch, *shape[1:])
-    if known[kind].kind == "f":
-        return rng.standard_normal(sizes).astype(known[kind])
-    return rng.integers(0, 100, sizes).astype(known[kind])
+    drawn = rng.standard_normal(sizes) if kind in REAL_TYPES else rng.integers(0, 100, sizes)
+    return drawn.astype(INPUT_TYPES[kind])
 
 
 def _project(folder: Path, batch: int) -> Contender:

@@ -70,7 +70,8 @@ def interleaved_for(
     Before each timed call is one that is not: what the others left in the caches shall not count. `tell`
     hears of the share done, 0..1.
     """
-    start, rounds, told = time.monotonic(), [], 0.0
+    start, told = time.monotonic(), 0.0
+    rounds: list[list[float]] = []
     while (passed := time.monotonic() - start) < seconds or len(rounds) < FEWEST:
         rounds.append([_warm_seconds(call) for call in calls.values()])
         if passed - told > TELL_PERIOD_S:
