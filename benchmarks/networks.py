@@ -47,8 +47,8 @@ HOW = (
     "Measured: median ± interquartile range of single calls from Python, one thread, {repeats} rounds (a "
     "tenth of them, but 100 at least, for 64 samples) in which the alternatives take turns, on a shared "
     "machine. A speedup is the median ± interquartile range of ratios within a round; below 1 we are slower. "
-    "Calls of milliseconds suffer from other programs' turns on the processor. Weights are random. Outputs of every "
-    "instruction set were compared with the exact reference before. ONNX Runtime {ort}. LiteRT is not in the "
+    "Calls of milliseconds suffer from other programs' turns on the processor. Weights are random. Outputs of "
+    "every instruction set were compared with the exact reference before. ONNX Runtime {ort}. LiteRT is not in the "
     "table: nothing here makes its files without TensorFlow."
 )
 
