@@ -53,7 +53,7 @@ def convolve(
         columns = view[..., g * per_in : (g + 1) * per_in].reshape(-1, filters.shape[1])
         parts.append(columns @ filters.T)  # of two matrices: NumPy multiplies stacks of them one by one
     joined = parts[0] if groups == 1 else np.concatenate(parts, axis=-1)
-    return joined.reshape(*view.shape[: 1 + len(kernel)], -1)
+    return joined.reshape(*view.shape[: 1 + len(kernel)], len(weight))
 
 
 def _depthwise(view: Array, weight: Array) -> Array:
