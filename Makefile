@@ -1,4 +1,4 @@
-# make demo | test | check | bench. Each first sets up its own virtual environment, .venv.
+# make demo | test | check | sanitize | bench. Each first sets up its own virtual environment, .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,10 +7,10 @@ DATA := $(abspath ../shared/data)
 ifneq ($(wildcard $(DATA)/.),)
 export SMIDGEN_DATA ?= $(DATA)
 endif
-C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/*/*.h src/smidgen/kernels/native/*.[ch]pp)
+C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/*/*.h src/smidgen/kernels/native/*.[ch]pp src/smidgen/kernels/native/*.c)
 SOURCES := $(C_FILES) CMakeLists.txt pyproject.toml
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check sanitize format bench clean
 
 demo: $(VENV)/.demo
 	$(BIN)/smidgen compress watch --target cortex-m4 --budget flash=64KB,ram=48KB --max-drop 1 --time 5m --out runs/watch
@@ -24,6 +24,9 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+sanitize: $(VENV)/.dev
+	.ci/sanitize $(BIN)/python
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format src tests benchmarks examples

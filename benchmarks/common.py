@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from rich.progress import track
 
 from smidgen.files import write_whole
-from smidgen.report.environment import cpu_name
+from smidgen.run.cpu import cpu_name
 from smidgen.tasks.task import Task
 
 T = TypeVar("T")

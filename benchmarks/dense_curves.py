@@ -30,7 +30,7 @@ from smidgen.lower import lower
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.step import Context
 from smidgen.models.layers import parameter_count
-from smidgen.report.environment import cpu_name
+from smidgen.run.cpu import cpu_name
 from smidgen.tasks import Task, load_task
 
 SEEDS = (0, 1, 2)

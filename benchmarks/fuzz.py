@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.common import RESULTS
 from smidgen.errors import SmidgenError
 from smidgen.files import write_whole
-from smidgen.report.environment import cpu_name
+from smidgen.run.cpu import cpu_name
 from smidgen.units import format_bytes
 from tests.fuzz.harness import KINDS
 

@@ -44,12 +44,12 @@ NETWORKS: dict[str, tuple[Callable[..., Graph], tuple[int, ...], int]] = {
 BATCHES = (1, 64)
 CHECKED = 4  # samples compared with the reference
 HOW = (
-    "Measured: median ± interquartile range of single calls from Python, one thread, {repeats} rounds (a "
-    "tenth of them, but 100 at least, for 64 samples) in which the alternatives take turns. "
-    "A speedup is the median ± interquartile range of ratios within a round; below 1 we are slower. Calls of "
-    "milliseconds suffer from other programs' turns on the processor. Weights are random. Outputs of every "
-    "instruction set were compared with the exact reference before. ONNX Runtime {ort}. LiteRT is not in the "
-    "table: nothing here makes its files without TensorFlow."
+    "Measured: median ± interquartile range of single calls from Python, one thread, {repeats} rounds "
+    "(a tenth of them, but 100 at least, for 64 samples) in which the alternatives take turns, on a "
+    "shared machine. A speedup is the median ± interquartile range of ratios within a round; below 1 we "
+    "are slower. Calls of milliseconds suffer from other programs' turns on the processor. Weights are "
+    "random. Outputs of every instruction set were compared with the exact reference before. ONNX "
+    "Runtime {ort}. LiteRT: see `smidgen bench`."
 )
 
 

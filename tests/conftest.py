@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
 # One process each: the tests of several workers ask for them.
 os.environ.setdefault("SMIDGEN_WORKERS", "1")
+
+# Plans take the usual kernels, and no test writes into the user's cache: the tests of choosing ask for it.
+os.environ.setdefault("SMIDGEN_CHOOSE", "off")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests of Ctrl-C would hang.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -18,6 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+# A Python like this one, for tests of what may end its process.
+PYTHON = (sys.executable, *(["-S"] if sys.flags.no_site else []))
 
 
 def require(condition: object, what: str) -> None:

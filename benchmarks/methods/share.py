@@ -36,7 +36,7 @@ from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Context, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models import mlp
-from smidgen.report.environment import cpu_name
+from smidgen.run.cpu import cpu_name
 from smidgen.run.native import native_plan
 from smidgen.tasks.task import load_task
 

@@ -18,7 +18,9 @@ LIMIT_S = 1.0  # twice what is promised: the machine that tests may be busy
 
 
 def test_all_commands_are_there() -> None:
-    expected = "compress apply report demo inspect check verify export measure compare tasks methods targets"
+    expected = (
+        "compress apply report demo inspect check verify export measure bench compare tasks methods targets"
+    )
     assert expected.split() == COMMANDS
 
 

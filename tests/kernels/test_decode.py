@@ -15,7 +15,8 @@ from smidgen.formats import Affine, Binary, Codebook, Format, Leaf, Sparse, Tern
 from smidgen.formats.packing import pack_bits, unpack_bits
 from smidgen.graph import Graph
 from smidgen.lower.schedule import expand_weights, schedule
-from smidgen.run.native import load, native_plan, serialize
+from smidgen.run.native import native_plan
+from smidgen.run.plan_code import load, serialize
 from tests.kernels.one_node import one_node, random_int8, random_ratios
 
 seeds = st.integers(0, 2**32 - 1)

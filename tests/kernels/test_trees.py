@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from smidgen.errors import BadFile, IllegalGraph
 from smidgen.formats import Integer
 from smidgen.lower.schedule import check_schedulable, schedule
-from smidgen.run.native import load, native_plan, serialize
+from smidgen.run.native import native_plan
+from smidgen.run.plan_code import load, serialize
 from smidgen.run.reference import run_integer
 from tests.kernels import loops
 from tests.kernels.one_node import HI, LO, OUT_ZERO, ratio_of

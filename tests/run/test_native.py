@@ -18,7 +18,8 @@ from smidgen.lower import lower
 from smidgen.lower.schedule import expand_weights
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.step import Context
-from smidgen.run.native import NativePlan, load, native_plan, serialize
+from smidgen.run.native import NativePlan, native_plan
+from smidgen.run.plan_code import load, serialize
 from smidgen.run.reference import layer_checksums, run_integer
 from tests.kernels.one_node import one_node, random_int8
 from tests.networks import kitchen_sink, noise_like, small_cnn

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from smidgen import __version__
-from smidgen.cli import artifacts, compare, lists, measuring, search
+from smidgen.cli import artifacts, bench, compare, lists, measuring, search
 from smidgen.errors import MissingExtra, SmidgenError
 
 INTERRUPTED = 130
@@ -33,7 +33,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (search, artifacts, measuring, compare, lists):
+for module in (search, artifacts, measuring, bench, compare, lists):
     for command in module.COMMANDS:
         app.command()(command)
 

@@ -21,6 +21,7 @@ def inspect(
     file: Path = typer.Argument(help="A .smg file, or a model: .onnx, .pt2, package.module:name."),
     weight: str | None = typer.Option(None, "--weight", "-w", help="Print this weight's values."),
     state: list[str] = typer.Option([], "--state", help="INPUT=OUTPUT of a streaming model, as in compress."),
+    plan: bool = typer.Option(False, "--plan", help="Show which kernels run a .smg file here, and why."),
 ) -> None:
     """Show what is in a file: every weight, its format, and where the bytes go.
 
@@ -33,6 +34,8 @@ def inspect(
       smidgen inspect chosen/model.smg
 
       smidgen inspect chosen/model.smg --weight conv1.weight
+
+      smidgen inspect chosen/model.smg --plan
     """
     from rich.console import Console
 
@@ -40,7 +43,9 @@ def inspect(
     from smidgen.codec.inspect import inspect_smg
 
     console = Console()
-    if weight is None and (file.suffix in MODELS or (file.suffix != ".smg" and not file.exists())):
+    if plan:
+        _print_plan(model_graph(str(file), state), str(file), console)
+    elif weight is None and (file.suffix in MODELS or (file.suffix != ".smg" and not file.exists())):
         _print_coverage(model_graph(str(file), state), str(file), console)
     elif weight is not None:
         console.print(_weight_text(read_smg(file).graph, weight), highlight=False, markup=False)
@@ -95,6 +100,29 @@ def _print_coverage(graph: Graph, title: str, console: Console) -> None:
         for island in found.islands:
             listed.add_row(island.node, island.source, island.reason, island.remedy)
         console.print(listed)
+
+
+def _print_plan(graph: Graph, title: str, console: Console) -> None:
+    from smidgen.cli.tables import table
+    from smidgen.run.choose import kernel_times
+    from smidgen.run.native import native_plan
+    from smidgen.units import format_bytes
+
+    plan = native_plan(graph)
+    measured = kernel_times(plan.program)
+    made = table(
+        f"{title}, {len(plan.program.calls)} calls", "layer", "kernel", "runs on", "measured here, µs"
+    )
+    for call, chosen, times in zip(plan.program.calls, plan.chosen, measured, strict=True):
+        listed = ", ".join(f"{name} {1e6 * seconds:.2f}" for name, seconds in times.items())
+        turns = f" ({call.turns} turns)" if call.turns > 1 else ""
+        made.add_row(call.node, f"{call.kernel.removeprefix('smg_')}{turns}", chosen, listed or "–")
+    console.print(made)
+    constants = sum(constant.array.nbytes for constant in plan.program.constants)
+    sizes = (
+        f"{format_bytes(constants)} of constants, {format_bytes(plan.program.arena_bytes)} of working memory"
+    )
+    console.print(sizes, highlight=False)
 
 
 def _weight_text(graph: Graph, name: str) -> str:

@@ -80,7 +80,7 @@ class QdqOnnxEmitter(Emitter):
 def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
     """The graph as an `onnx.ModelProto`, without checking that it can be expressed."""
     require_onnx()
-    writer = _Qdq(graph, float_boundary)
+    writer = QdqWriter(graph, float_boundary)
     inputs = [writer.input(name) for name in graph.inputs]
     count_samples(writer.w, graph, inputs)
     for node in graph.nodes:
@@ -90,7 +90,7 @@ def qdq_model(graph: Graph, float_boundary: bool = False) -> Any:
     return finished(writer.w, graph, inputs, outputs, "qdq")
 
 
-class _Qdq:
+class QdqWriter:
     """One file being written. Integers are carried as bytes q + 128, dequantized once a layout."""
 
     def __init__(self, graph: Graph, float_boundary: bool, w: OnnxWriter | None = None) -> None:
@@ -159,6 +159,10 @@ class _Qdq:
             self._reals[x] = self.w.op("DequantizeLinear", [x, *self._grid(grid, np.uint8)], f"{x}.real")
         return self._reals[x]
 
+    def carrier(self, value: Value) -> type[np.uint8] | type[np.float32]:
+        """The type that a value has between operators."""
+        return np.uint8 if value.dtype == "int8" else np.float32
+
     def bounded(self, x: str, grid: Grid, lo: int, hi: int, out: str) -> str:
         """`x` within [lo, hi] steps. QuantizeLinear saturates at the bytes by itself; zero is a ReLU."""
         if (lo, hi) in (INT8, INT16):
@@ -180,7 +184,7 @@ class _Qdq:
 
     def _rule(self, node: Node) -> None:
         """The float operator and its rounding."""
-        grid, attrs = grid_of(self.graph.values[node.output]), node.attrs
+        grid = grid_of(self.graph.values[node.output])
         params = self._weights(node) if node.op in ("q.linear", "q.conv") else {}
         if node.op == "q.softmax" and "mask" in node.params:
             name = node.params["mask"]
@@ -189,8 +193,13 @@ class _Qdq:
         y, first = write_real(
             self.w, self.graph, self._as_written(node), self.carried, self.real, params, lowest
         )
-        y = self.bounded(y, grid, attrs.get("lo", INT8[0]), attrs.get("hi", INT8[1]), node.output)
+        y = self.activated(node, y)
         self.carried.put(node.output, self.quantized(y, grid, f"{node.output}.bytes"), first)
+
+    def activated(self, node: Node, y: str) -> str:
+        """The result of a node within its bounds."""
+        lo, hi = (node.attrs.get(end, limit) for end, limit in zip(("lo", "hi"), INT8, strict=True))
+        return self.bounded(y, grid_of(self.graph.values[node.output]), lo, hi, node.output)
 
     def _as_written(self, node: Node) -> Node:
         """Differences are sums with a negative second multiplier; a product's factor is in its multiplier."""
@@ -212,7 +221,7 @@ class _Qdq:
         body = body_of(node, self.graph.weights)
 
         def write_body(inner: OnnxWriter, given: Mapping[str, str]) -> Mapping[str, str]:
-            writer = _Qdq(body, self.float_boundary, inner)
+            writer = type(self)(body, self.float_boundary, inner)
             for value, name in given.items():
                 writer.carried.put(value, name)
             for step in body.nodes:
@@ -225,11 +234,10 @@ class _Qdq:
         x, *starts = (self.carried.get(name, ranks[name], False) for name in node.inputs)
         for state in states_of(node)[len(starts) :]:
             value = body.values[state]
-            grid = grid_of(value)
-            rest = np.uint8(grid.zero + BIAS_TO_UNSIGNED) if value.dtype == "int8" else np.float32(0)
+            zero = grid_of(value).zero + BIAS_TO_UNSIGNED if self.carrier(value) is np.uint8 else 0
+            rest = self.carrier(value)(zero)
             starts.append(at_rest(self.w, x, value.shape, rest, f"{state}.rest"))
-        kinds = {"int8": np.uint8, "int16": np.float32}
-        made = write_scan(self.w, node, x, starts, write_body, lambda value: kinds[value.dtype])
+        made = write_scan(self.w, node, x, starts, write_body, self.carrier)
         for out, name in zip(node.outputs, made, strict=True):
             self.carried.put(out, name)
 

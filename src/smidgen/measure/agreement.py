@@ -94,9 +94,9 @@ def mismatch_rate(graph: Graph, x: Array) -> float:
     return float((made != run_integer(graph, x)).mean())
 
 
-def random_inputs(graph: Graph, n: int, seed: int = 0) -> Array:
-    """int8 [n, ...], uniform over the input's grid."""
-    value = graph.values[graph.inputs[0]]
+def random_inputs(graph: Graph, n: int, seed: int = 0, name: str = "") -> Array:
+    """Integers [n, ...], uniform over the grid of the input `name`, by default the first one."""
+    value = graph.values[name or graph.inputs[0]]
     lo, hi = (-128, 127) if value.grid is None else (value.grid.qmin, value.grid.qmax)
     return np.random.default_rng(seed).integers(lo, hi + 1, (n, *value.shape)).astype(value.dtype)
 

@@ -19,6 +19,7 @@ Call = Callable[[], object]
 FloatArray = npt.NDArray[np.float64]
 LEAST_REPEATS = 100
 WARM_UP = 10
+FEWEST, TELL_PERIOD_S = 20, 0.2
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,24 @@ def interleaved(calls: Mapping[str, Call], repeats: int = 200) -> Timings:
     return Timings(dict(zip(calls, np.array(rounds).T, strict=True)))
 
 
+def interleaved_for(
+    calls: Mapping[str, Call], seconds: float, tell: Callable[[float], None] = lambda fraction: None
+) -> Timings:
+    """Time alternatives in turns for about so many seconds, at least `FEWEST` rounds.
+
+    Before each timed call is one that is not: what the others left in the caches shall not count. `tell`
+    hears of the share done, 0..1.
+    """
+    start, told = time.monotonic(), 0.0
+    rounds: list[list[float]] = []
+    while (passed := time.monotonic() - start) < seconds or len(rounds) < FEWEST:
+        rounds.append([_warm_seconds(call) for call in calls.values()])
+        if passed - told > TELL_PERIOD_S:
+            told = passed
+            tell(min(max(passed / seconds, 0.0), len(rounds) / FEWEST, 1.0))
+    return Timings(dict(zip(calls, np.array(rounds).T, strict=True)))
+
+
 def throughput(
     run: Callable[[int], object], batches: Sequence[int] = (1, 8, 64, 256), repeats: int = 5
 ) -> Measurement:
@@ -77,6 +96,11 @@ def throughput(
                 "throughput", float(np.median(rates)), "1/s", "measured", repeats, _spread(rates)
             )
     return best
+
+
+def _warm_seconds(call: Call) -> float:
+    call()
+    return _seconds(call)
 
 
 def _seconds(call: Call) -> float:

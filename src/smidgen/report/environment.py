@@ -9,13 +9,12 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from smidgen import __version__
 from smidgen.report.model import Environment
+from smidgen.run.cpu import cpu_name
 
 PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "optuna", "scikit-learn", "ziglang")
-CPU_INFO = Path("/proc/cpuinfo")
 
 
 def environment_of(command: Sequence[str], seeds: Sequence[int], data_digest: str) -> Environment:
@@ -29,16 +28,6 @@ def environment_of(command: Sequence[str], seeds: Sequence[int], data_digest: st
         data_digest=data_digest,
         versions={"smidgen": __version__, "python": sys.version.split()[0], **_installed()},
     )
-
-
-def cpu_name() -> str:
-    """The processor's own name, as far as the system tells it."""
-    try:
-        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        return platform.processor() or platform.machine()
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
 
 
 def _installed() -> dict[str, str]:

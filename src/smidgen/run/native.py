@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from smidgen.errors import BadFile, BadInput, Unsupported
+from smidgen.errors import BadInput
 from smidgen.formats import Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.ops import OPS
-from smidgen.kernels import native
-from smidgen.lower.program import Call, Pointer, Port, Program
+from smidgen.lower.program import Port, Program
 from smidgen.lower.schedule import schedule
 from smidgen.numerics import Array
-from smidgen.run.isa import chosen_isa
+from smidgen.run.choose import kernel_times, quickest
 from smidgen.run.loops import with_joined_products
+from smidgen.run.plan_code import load, serialize
 from smidgen.run.rest import with_rest
-
-INT32_MAX = 2**31 - 1
-CONSTANT_ALIGNMENT_BYTES = 16
 
 
 def native_plan(graph: Graph) -> NativePlan:
-    """Compile an integer graph into a plan. Raises Unsupported listing every node without a kernel."""
-    return NativePlan(graph, with_joined_products(schedule(graph)))
+    """Compile an integer graph into a plan of the kernels that are quickest here (`run/choose.py`).
+
+    Raises Unsupported listing every node without a kernel.
+    """
+    program = with_joined_products(schedule(graph))
+    return NativePlan(graph, program, [quickest(times) for times in kernel_times(program)])
 
 
 class NativePlan:
@@ -38,10 +38,10 @@ class NativePlan:
         program: the kernel calls.
     """
 
-    def __init__(self, graph: Graph, program: Program) -> None:
+    def __init__(self, graph: Graph, program: Program, choices: Sequence[str] = ()) -> None:
         self.graph = graph
         self.program = program
-        self._plan = load(program.name, *serialize(program))
+        self._plan = load(program.name, *serialize(program), choices)
         self._inputs = [(port.shape, np.dtype(port.dtype)) for port in program.inputs]
         self._results = [(port.shape, np.dtype(port.dtype)) for port in program.outputs]
 
@@ -60,9 +60,9 @@ class NativePlan:
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property
-    def isas(self) -> list[str]:
-        """For each call of `program` the instruction set that its kernel is made for; `ref` is portable C."""
-        names: list[str] = self._plan.isas()
+    def chosen(self) -> list[str]:
+        """For each call of `program` which kernel runs it: `ref` (portable C), `avx512`, `avx512 im2col`."""
+        names: list[str] = self._plan.chosen()
         return names
 
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
@@ -115,7 +115,7 @@ class NativePlan:
         return tuple([np.empty((n, *shape), dtype) for shape, dtype in self._results])
 
     def _checked(self, x: Array | Sequence[Array]) -> tuple[Array, ...]:
-        if isinstance(x, np.ndarray) and len(self._inputs) == 1 and x.flags.c_contiguous:
+        if isinstance(x, np.ndarray) and len(self._inputs) == 1 and _in_order(x):
             ((shape, dtype),) = self._inputs
             if x.dtype is dtype and x.ndim > 0 and x.shape[1:] == shape:  # the usual call: nothing to adapt
                 return (x,)
@@ -124,6 +124,12 @@ class NativePlan:
         if len(arrays) != len(ports):
             raise BadInput(self.graph.name, f"{len(arrays)} inputs", f"the network takes {len(ports)}")
         return tuple(_checked(a, port, arrays[0]) for a, port in zip(arrays, ports, strict=True))
+
+
+def _in_order(x: Array) -> bool:
+    """Whether kernels can read it where it lies: contiguous, and int16 values at even addresses."""
+    flags = x.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def _checked(array: Array, port: Port, first: Array) -> Array:
@@ -136,73 +142,4 @@ def _checked(array: Array, port: Port, first: Array) -> Array:
         raise BadInput(f"input {port.name}", found, expected)
     if array.shape[0] != first.shape[0]:
         raise BadInput(f"input {port.name}", found, f"the first input has {first.shape[0]} samples")
-    return np.ascontiguousarray(array)
-
-
-# Serialization; the reader is kernels/native/plan.cpp.
-
-
-def load(name: str, code: npt.NDArray[np.int32], constants: npt.NDArray[np.uint8]) -> Any:
-    """The native plan of serialized code, for the instruction set `chosen_isa`.
-
-    Raises:
-        BadFile: the code is corrupt: a plan never leaves its memory.
-        BadInput: SMIDGEN_ISA names an instruction set that is not there.
-    """
-    isa = chosen_isa()
-    try:
-        return native().Plan(code, constants, isa)
-    except ValueError as problem:
-        raise BadFile(name, f"the plan is refused ({problem})") from problem
-
-
-def serialize(program: Program) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
-    """(code int32, constants uint8): see `kernels/native/plan.hpp` for the layout.
-
-    Raises:
-        Unsupported: a size or the constants reach 2 GiB.
-    """
-    offsets, constants = _constant_blob(program)
-    kernels = {name: i for i, name in enumerate(native().kernel_names())}
-    ports = (*program.inputs, *program.outputs)
-    code = [native().PLAN_VERSION, program.arena_bytes, len(program.inputs), len(program.outputs)]
-    code += [*(port.nbytes for port in ports), len(program.blocks)]
-    for block in program.blocks:
-        code += [block.turns, block.count]
-        for call in program.calls[block.first : block.first + block.count]:
-            code += _call_code(call, kernels[call.kernel], offsets, len(program.inputs))
-    if max(code) > INT32_MAX or constants.size > INT32_MAX:
-        raise Unsupported(
-            program.name, "a tensor or all weights together reach 2 GiB", "plans address 31 bits"
-        )
-    return np.array(code, dtype=np.int32), constants
-
-
-def _constant_blob(program: Program) -> tuple[list[int], npt.NDArray[np.uint8]]:
-    offsets, parts, at = [], [], 0
-    for constant in program.constants:
-        raw = constant.array.tobytes()
-        padding = -len(raw) % CONSTANT_ALIGNMENT_BYTES
-        offsets.append(at)
-        parts.append(raw + bytes(padding))
-        at += len(raw) + padding
-    return offsets, np.frombuffer(b"".join(parts), dtype=np.uint8)
-
-
-def _call_code(call: Call, kernel: int, constants: Sequence[int], inputs: int) -> list[int]:
-    code = [kernel, *(value for _, value in call.args)]
-    for pointer in (*call.pointers, call.output):
-        code += _pointer_code(pointer, constants, inputs)
-    return code
-
-
-def _pointer_code(
-    pointer: Pointer | None, constants: Sequence[int], inputs: int
-) -> tuple[int, int, int, int]:
-    """(base, offset, nbytes, step)."""
-    if pointer is None:
-        return -1, 0, 0, 0
-    if pointer.space == "constant":
-        return 1, constants[pointer.index] + pointer.offset, pointer.nbytes, 0
-    base = {"arena": 0, "input": 2, "output": 2 + inputs}[pointer.space]
-    return base + pointer.index, pointer.offset, pointer.nbytes, pointer.step
+    return np.require(array, requirements=("C_CONTIGUOUS", "ALIGNED"))

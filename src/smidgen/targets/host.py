@@ -65,11 +65,16 @@ class HostRunner:
             raise Mismatch(f"{self.folder}: selftest", first, "", "Emit the project again")
         return said
 
-    def _build(self, program: str, *defines: str) -> Path:
+    def library(self) -> Path:
+        """The model as a shared library, with the flags of the programs. Raises BadInput and SmidgenError."""
+        return self._build("model", "-shared", "-fPIC")
+
+    def _build(self, program: str, *flags: str) -> Path:
         compiler = find_compiler()
         if compiler is None:
             raise BadInput("host", "no C compiler was found", "", "Install gcc or clang, or set CC")
-        command = [*compiler, *FLAGS, *defines, f"{program}.c", *self.manifest.sources]
+        sources = dict.fromkeys((f"{program}.c", *self.manifest.sources))
+        command = [*compiler, *FLAGS, *flags, *sources]
         built = self.folder.resolve() / "build" / f"{program}-{self._digest(command)}"
         if not built.exists():
             built.parent.mkdir(exist_ok=True)

@@ -3,7 +3,6 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
 #include <stdexcept>
 #include <string>
 
@@ -71,32 +70,21 @@ void run(Plan &plan, nb::handle inputs, nb::handle outputs, size_t samples) {
     plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), samples);
 }
 
-// The bytes that each call wrote for one sample, in the order of the calls.
 nb::list trace(Plan &plan, nb::handle inputs, nb::handle outputs) {
     const Memory from(inputs, plan.input_bytes(), 1, PyBUF_SIMPLE);
     const Memory to(outputs, plan.output_bytes(), 1, PyBUF_WRITABLE);
-    std::vector<std::string> written;
-    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), 1,
-             [&](const uint8_t *output, size_t nbytes) { written.emplace_back(output, output + nbytes); });
+    const auto written = plan.trace(from.addresses<const uint8_t>(), to.addresses<uint8_t>());
     nb::list result;
     for (const auto &bytes : written)
         result.append(nb::bytes(bytes.data(), bytes.size()));
     return result;
 }
 
-// Seconds that each call took for one sample, in the order of the calls.
 std::vector<double> times(Plan &plan, nb::handle inputs, nb::handle outputs) {
-    using Clock = std::chrono::steady_clock;
     const Memory from(inputs, plan.input_bytes(), 1, PyBUF_SIMPLE);
     const Memory to(outputs, plan.output_bytes(), 1, PyBUF_WRITABLE);
-    std::vector<double> seconds;
-    auto last = Clock::now();
-    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), 1, [&](const uint8_t *, size_t) {
-        const auto now = Clock::now();
-        seconds.push_back(std::chrono::duration<double>(now - last).count());
-        last = now;
-    });
-    return seconds;
+    const nb::gil_scoped_release released;
+    return plan.times(from.addresses<const uint8_t>(), to.addresses<uint8_t>());
 }
 
 std::vector<std::string> kernel_names() {
@@ -116,10 +104,12 @@ void bind_plan(nb::module_ &m) {
     m.def("kernel_names", &kernel_names, "Names of the kernels; a plan's code refers to them by index.");
     nb::class_<Plan>(m, "Plan")
         .def("__init__",
-             [](Plan *self, const Code &code, const Bytes &constants, const std::string &isa) {
-                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size(), isa);
+             [](Plan *self, const Code &code, const Bytes &constants, const std::string &isa,
+                const std::vector<std::string> &choices) {
+                 new (self) Plan(code.data(), code.size(), constants.data(), constants.size(), isa, choices);
              })
-        .def("isas", &Plan::isas)
+        .def("candidates", &Plan::candidates)
+        .def("chosen", &Plan::chosen)
         .def("run", &run)
         .def("trace", &trace)
         .def("times", &times);

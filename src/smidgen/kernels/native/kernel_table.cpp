@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <initializer_list>
+#include <type_traits>
 #include <utility>
 
 #include "smidgen.h"
@@ -43,6 +44,11 @@ int64_t reach(Sizes sizes, Sizes strides) {
 
 bool holds(const Span &span, int64_t nbytes) {
     return span.present && nbytes <= span.nbytes;
+}
+
+// `count` values, int8 or int16 where `wide` is 1.
+bool holds_values(const Span &span, int64_t count, int32_t wide) {
+    return holds(span, count * (1 + wide)) && span.alignment > wide;
 }
 
 bool bits_fit(const Span &span, int64_t symbols, int64_t bits) {
@@ -179,9 +185,9 @@ bool broadcast_fits(const Binary &a, const Span &x0, const Span &x1, const Span 
     return all_in(1, LIMIT, dims) &&
            all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s0_3, a.s1_0, a.s1_1, a.s1_2, a.s1_3}) &&
            stored(wide.x0, {a.zero_0}) && stored(wide.x1, {a.zero_1}) &&
-           bounds(a.zero_y, a.lo, a.hi, wide.y) && holds(y, product(dims) * (1 + wide.y)) &&
-           holds(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3}) * (1 + wide.x0)) &&
-           holds(x1, reach(dims, {a.s1_0, a.s1_1, a.s1_2, a.s1_3}) * (1 + wide.x1));
+           bounds(a.zero_y, a.lo, a.hi, wide.y) && holds_values(y, product(dims), wide.y) &&
+           holds_values(x0, reach(dims, {a.s0_0, a.s0_1, a.s0_2, a.s0_3}), wide.x0) &&
+           holds_values(x1, reach(dims, {a.s1_0, a.s1_1, a.s1_2, a.s1_3}), wide.x1);
 }
 
 bool fits(const smg_q_add_args &a, const Span *p) {
@@ -230,18 +236,18 @@ bool fits(const smg_q_requantize_args &a, const Span *p) {
 bool fits(const smg_q_requantize16_args &a, const Span *p) {
     const int64_t count = product({a.rows, a.channels});
     return all_in(1, LIMIT, {a.rows, a.channels}) && stored(a.wide_x, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi, a.wide_y) && holds(p[0], count * (1 + a.wide_x)) &&
-           ratios(p[1], p[2], a.per_channel ? a.channels : 1) && holds(p[3], count * (1 + a.wide_y));
+           bounds(a.zero_y, a.lo, a.hi, a.wide_y) && holds_values(p[0], count, a.wide_x) &&
+           ratios(p[1], p[2], a.per_channel ? a.channels : 1) && holds_values(p[3], count, a.wide_y);
 }
 
 bool fits(const smg_q_table16_args &a, const Span *p) {
     return all_in(1, LIMIT, {a.count}) && all_in(0, 1, {a.wide_y}) && holds(p[0], 2 * int64_t{a.count}) &&
-           holds(p[1], 2 * 257) && holds(p[2], int64_t{a.count} * (1 + a.wide_y));
+           holds(p[1], 2 * 257) && holds_values(p[2], a.count, a.wide_y);
 }
 
 bool fits(const smg_q_embedding_args &a, const Span *p) {
     return all_in(1, LIMIT, {a.count, a.entries, a.features}) && stored(a.wide_x, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], int64_t{a.count} * (1 + a.wide_x)) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds_values(p[0], a.count, a.wide_x) &&
            holds(p[1], product({a.entries, a.features})) && ratios(p[2], p[3], a.per_row ? a.entries : 1) &&
            holds(p[4], product({a.count, a.features}));
 }
@@ -338,7 +344,7 @@ bool tree_fits(const smg_q_trees_args &a, const int16_t *splits, const int32_t *
 bool fits(const smg_q_trees_args &a, const Span *p) {
     if (!all_in(1, LIMIT, {a.features, a.splits, a.trees, a.leaves, a.width, a.out}) ||
         !all_in(1, 2, {a.bytes_x}) || a.width > a.out || !bounds(a.zero_y, a.lo, a.hi) ||
-        !holds(p[0], product({a.features, a.bytes_x})) || !holds(p[1], product({a.splits, 8})) ||
+        !holds_values(p[0], a.features, a.bytes_x - 1) || !holds(p[1], product({a.splits, 8})) ||
         !holds(p[2], product({a.trees, 12})) || !holds(p[3], product({a.leaves, a.width, 2})) ||
         !holds(p[4], 4 * int64_t{a.out}) || !ratios(p[5], p[6], 1) || !holds(p[7], a.out) || !p[1].constant ||
         !p[2].constant)
@@ -396,11 +402,21 @@ bool fits(const smg_decode_codebook_gaps_args &a, const Span *p) {
            all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[2], a.gap_count, a.gap_bits);
 }
 
+template <class T> constexpr int32_t alignment_of() {
+    if constexpr (std::is_void_v<T>)
+        return 1;
+    else
+        return alignof(T);
+}
+
 // A kernel's signature gives its argument struct and pointers; nothing is written twice.
 template <auto function, class Args, class... Pointers, size_t... I>
 constexpr Kernel entry(const char *name, void (*)(const Args *, Pointers...), std::index_sequence<I...>) {
     return {
-        name, static_cast<int>(sizeof(Args) / sizeof(int32_t)), static_cast<int>(sizeof...(Pointers)),
+        name,
+        static_cast<int>(sizeof(Args) / sizeof(int32_t)),
+        static_cast<int>(sizeof...(Pointers)),
+        {alignment_of<std::remove_pointer_t<Pointers>>()...},
         [](const int32_t *args, void *const *p) {
             function(reinterpret_cast<const Args *>(args), static_cast<Pointers>(p[I])...);
         },

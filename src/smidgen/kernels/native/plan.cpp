@@ -1,13 +1,13 @@
 #include "plan.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 
 namespace {
 
-constexpr int MOST_POINTERS = 8;
 // Samples go through a layer side by side, so that its weights are read once for all of them; more memory
 // than this for their values would cost more than it saves.
 constexpr size_t MOST_SAMPLES = 24, MOST_SAMPLE_BYTES = size_t{1} << 20;
@@ -62,7 +62,9 @@ Call read_call(Reader &reader) {
     const int32_t which = reader.next();
     if (which < 0 || which >= known)
         refuse("the program calls unknown kernel " + std::to_string(which));
-    Call call{&table[which], nullptr, {}, std::vector<int32_t>(table[which].args), {}, {}};
+    Call call;
+    call.kernel = &table[which];
+    call.args.resize(table[which].args);
     for (auto &arg : call.args)
         arg = reader.next();
     for (int i = 0; i < table[which].pointers; i++)
@@ -83,7 +85,7 @@ bool moves(const CallBlock &block) {
 } // namespace
 
 Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes,
-           const std::string &isa)
+           const std::string &isa, const std::vector<std::string> &choices)
     : constant_size_(constant_bytes) {
     Reader reader(code, code_size);
     if (reader.next() != PLAN_VERSION)
@@ -102,8 +104,9 @@ Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size
         const int32_t calls = reader.count();
         for (int32_t j = 0; j < calls; j++) {
             blocks_.back().calls.push_back(read_call(reader));
-            check(++number, blocks_.back().calls.back(), blocks_.back().turns);
-            vectorize(blocks_.back().calls.back(), isa);
+            check(number + 1, blocks_.back().calls.back(), blocks_.back().turns);
+            choose(blocks_.back().calls.back(), isa, number < choices.size() ? choices[number] : "");
+            number++;
         }
     }
     for (const CallBlock &block : blocks_)
@@ -135,6 +138,15 @@ void Plan::check_range(const Pointer &pointer, int32_t turns, const std::string 
         refuse(where + "a pointer leaves its memory");
 }
 
+// What the pointer is a multiple of in every turn and sample: 1, 2 or 4. Memory starts at multiples of 4, and
+// that of callers does for the values of their ports, which Python sees to.
+int32_t Plan::alignment_of(const Pointer &p) const {
+    int64_t bits = p.offset | p.step;
+    if (p.base >= PORTS)
+        bits |= base_bytes(p.base);
+    return bits & 1 ? 1 : bits & 2 ? 2 : 4;
+}
+
 void Plan::check(size_t number, const Call &call, int32_t turns) const {
     const std::string where = "call " + std::to_string(number) + " (" + call.kernel->name + "): ";
     Span spans[MOST_POINTERS];
@@ -142,10 +154,13 @@ void Plan::check(size_t number, const Call &call, int32_t turns) const {
         refuse(where + "too many pointers");
     for (size_t i = 0; i < call.pointers.size(); i++) {
         const Pointer &p = call.pointers[i];
-        spans[i] = {p.base != NONE, nullptr, p.nbytes};
+        spans[i] = {p.base != NONE, nullptr, p.nbytes, 1};
         if (p.base == NONE)
             continue;
         check_range(p, turns, where);
+        spans[i].alignment = alignment_of(p);
+        if (spans[i].alignment < call.kernel->alignments[i])
+            refuse(where + "a pointer is not aligned");
         if (p.base != CONSTANTS)
             continue;
         if (p.offset % 4 != 0 || p.step != 0)
@@ -160,36 +175,66 @@ void Plan::check(size_t number, const Call &call, int32_t turns) const {
         refuse(where + "its arguments do not fit its memory");
 }
 
-// Puts the kernel that `isa` has for a checked call in its place, unless its weights are made at run time or
-// it would need too much memory.
-void Plan::vectorize(Call &call, const std::string &isa) {
-    const smg_variant *variant = find_variant(isa, call.kernel->name);
+// Whether the candidate can run a checked call: a variant that packs needs constants, and memory for them.
+bool Plan::serves(const Candidate &candidate, const Call &call) const {
+    const smg_variant *variant = candidate.variant;
     if (variant == nullptr)
-        return;
+        return true;
     const int32_t *args = call.args.data();
     const size_t scratch = variant->scratch_bytes ? variant->scratch_bytes(args) : 0;
     const size_t packed = variant->packed_bytes ? variant->packed_bytes(args) : 0;
     if (scratch > SMG_MOST_BYTES || packed > SMG_MOST_BYTES)
-        return;
-    if (variant->pack != nullptr) {
-        void *pointers[MOST_POINTERS] = {};
-        for (size_t i = 1; i + 1 < call.pointers.size(); i++) {
-            if (call.pointers[i].base != CONSTANTS)
-                return;
-            pointers[i] = reinterpret_cast<uint8_t *>(constants_.data()) + call.pointers[i].offset;
-        }
-        call.packed.resize(packed / sizeof(Block) + 1);
-        variant->pack(args, pointers, call.packed.data());
-    }
-    call.variant = variant;
-    scratch_size_ = std::max(scratch_size_, scratch);
+        return false;
+    for (size_t i = 1; variant->pack != nullptr && i + 1 < call.pointers.size(); i++)
+        if (call.pointers[i].base != CONSTANTS)
+            return false;
+    return true;
 }
 
-std::vector<std::string> Plan::isas() const {
+void Plan::choose(Call &call, const std::string &isa, const std::string &choice) {
+    for (const Candidate &candidate : find_candidates(isa, call.kernel->name)) {
+        if (!serves(candidate, call))
+            continue;
+        call.chosen = candidate;
+        if (candidate.name == choice)
+            break;
+    }
+    if (call.chosen.variant != nullptr)
+        pack(call);
+}
+
+// Has the chosen variant pack its constants, and makes room for its scratch memory.
+void Plan::pack(Call &call) {
+    const smg_variant *variant = call.chosen.variant;
+    const int32_t *args = call.args.data();
+    if (variant->pack != nullptr) {
+        void *pointers[MOST_POINTERS] = {};
+        for (size_t i = 1; i + 1 < call.pointers.size(); i++)
+            pointers[i] = reinterpret_cast<uint8_t *>(constants_.data()) + call.pointers[i].offset;
+        call.packed.resize(variant->packed_bytes(args) / sizeof(Block) + 1);
+        variant->pack(args, pointers, call.packed.data());
+    }
+    if (variant->scratch_bytes != nullptr)
+        scratch_size_ = std::max(scratch_size_, variant->scratch_bytes(args));
+}
+
+std::vector<std::vector<std::string>> Plan::candidates(const std::string &isa) const {
+    std::vector<std::vector<std::string>> names;
+    for (const CallBlock &block : blocks_)
+        for (const Call &call : block.calls) {
+            names.emplace_back();
+            for (const Candidate &candidate : find_candidates(isa, call.kernel->name))
+                if (serves(candidate, call))
+                    names.back().push_back(candidate.name);
+        }
+    return names;
+}
+
+std::vector<std::string> Plan::chosen() const {
     std::vector<std::string> names;
     for (const CallBlock &block : blocks_)
         for (const Call &call : block.calls)
-            names.emplace_back(call.variant ? call.variant->isa : "ref");
+            names.push_back(call.chosen.name);
     return names;
 }
 
@@ -217,9 +262,9 @@ void Plan::run(const Call &call, int32_t turn, int32_t samples) const {
         pointers[i] = none ? nullptr : bases_[p.base] + p.offset + ptrdiff_t{turn} * p.step;
         strides[i] = none ? 0 : strides_[p.base];
     }
-    if (call.variant != nullptr) {
+    if (call.chosen.variant != nullptr) {
         const smg_job job = {pointers, strides, samples, call.packed.data(), scratch_.get()};
-        call.variant->run(call.args.data(), &job);
+        call.chosen.variant->run(call.args.data(), &job);
         return;
     }
     for (int32_t sample = 0; sample < samples; sample++) {
@@ -229,18 +274,22 @@ void Plan::run(const Call &call, int32_t turn, int32_t samples) const {
     }
 }
 
-void Plan::run_together(int32_t samples, const Watch &watch) {
-    for (const CallBlock &block : blocks_)
+// `watch(number of the call, call, whether this was its last turn)` after each call.
+template <class Watch> void Plan::run_together(int32_t samples, const Watch &watch) {
+    size_t first = 0;
+    for (const CallBlock &block : blocks_) {
         for (int32_t turn = 0; turn < block.turns; turn++)
-            for (const Call &call : block.calls) {
-                run(call, turn, samples);
-                if (watch && turn == block.turns - 1)
-                    watch(bases_[call.output.base] + call.output.offset, call.output.nbytes);
+            for (size_t i = 0; i < block.calls.size(); i++) {
+                run(block.calls[i], turn, samples);
+                watch(first + i, block.calls[i], turn == block.turns - 1);
             }
+        first += block.calls.size();
+    }
     for (size_t i = PORTS; i < bases_.size(); i++)
         bases_[i] += samples * strides_[i];
 }
 
+template <class Watch>
 void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
                size_t samples, const Watch &watch) {
     const std::lock_guard<std::mutex> turn(running_);
@@ -257,4 +306,33 @@ void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uin
         run_together(static_cast<int32_t>(now), watch);
         samples -= now;
     }
+}
+
+void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
+               size_t samples) {
+    run(inputs, outputs, samples, [](size_t, const Call &, bool) {}); // compiles to nothing
+}
+
+std::vector<std::string> Plan::trace(const std::vector<const uint8_t *> &inputs,
+                                     const std::vector<uint8_t *> &outputs) {
+    std::vector<std::string> written;
+    run(inputs, outputs, 1, [&](size_t, const Call &call, bool last) {
+        const uint8_t *at = bases_[call.output.base] + call.output.offset;
+        if (last)
+            written.emplace_back(at, at + call.output.nbytes);
+    });
+    return written;
+}
+
+std::vector<double> Plan::times(const std::vector<const uint8_t *> &inputs,
+                                const std::vector<uint8_t *> &outputs) {
+    using Clock = std::chrono::steady_clock;
+    std::vector<double> seconds(chosen().size());
+    auto last = Clock::now();
+    run(inputs, outputs, 1, [&](size_t number, const Call &, bool) {
+        const auto now = Clock::now();
+        seconds[number] += std::chrono::duration<double>(now - last).count();
+        last = now;
+    });
+    return seconds;
 }

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,8 +27,8 @@ struct Pointer {
 
 struct Call {
     const Kernel *kernel;
-    const smg_variant *variant; // runs instead of `kernel`, unless null
-    std::vector<Block> packed;  // what the variant made of its constants
+    Candidate chosen{"ref", nullptr}; // its variant runs instead of `kernel`, unless null
+    std::vector<Block> packed;        // what the variant made of its constants
     std::vector<int32_t> args;
     std::vector<Pointer> pointers;
     Pointer output; // the node's whole output: a concatenation takes several calls
@@ -42,31 +41,44 @@ struct CallBlock {
 
 class Plan {
   public:
-    // Runs kernels of `isa`. Throws std::invalid_argument for a program that is truncated or would leave its
-    // memory, or for an instruction set that is not there.
+    // Runs kernels of `isa`, or for call i the candidate named `choices[i]` where that is one.
+    // Throws std::invalid_argument for a program that is truncated or would leave its memory, or for an
+    // instruction set that is not there.
     Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes,
-         const std::string &isa);
+         const std::string &isa, const std::vector<std::string> &choices);
 
-    using Watch = std::function<void(const uint8_t *output, size_t nbytes)>;
-
-    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`. `watch` sees the
-    // output after every call, in a block of several turns after those of the last.
+    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`.
     void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
-             size_t samples, const Watch &watch = {});
+             size_t samples);
 
-    // The instruction set that each call's kernel is made for; "ref" for the portable one.
-    std::vector<std::string> isas() const;
+    // Runs one sample. The output of the node after each call; in a block of several turns after the last.
+    std::vector<std::string> trace(const std::vector<const uint8_t *> &inputs,
+                                   const std::vector<uint8_t *> &outputs);
+
+    // Runs one sample. Seconds that each call took, in all its turns.
+    std::vector<double> times(const std::vector<const uint8_t *> &inputs,
+                              const std::vector<uint8_t *> &outputs);
+
+    // For each call what could run it, the usual one last, and what does.
+    std::vector<std::vector<std::string>> candidates(const std::string &isa) const;
+    std::vector<std::string> chosen() const;
 
     const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
     const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
 
   private:
     void check(size_t number, const Call &call, int32_t turns) const;
-    void vectorize(Call &call, const std::string &isa);
+    bool serves(const Candidate &candidate, const Call &call) const;
+    void choose(Call &call, const std::string &isa, const std::string &choice);
+    void pack(Call &call);
     void run(const Call &call, int32_t turn, int32_t samples) const;
-    void run_together(int32_t samples, const Watch &watch);
+    template <class Watch> void run_together(int32_t samples, const Watch &watch);
+    template <class Watch>
+    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
+             size_t samples, const Watch &watch);
     void reserve(size_t samples);
     int64_t base_bytes(int32_t base) const;
+    int32_t alignment_of(const Pointer &pointer) const;
     void check_range(const Pointer &pointer, int32_t turns, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;

@@ -9,5 +9,13 @@
 // What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512".
 const std::vector<std::string> &supported_isas();
 
-// The fastest kernel of `isa` (or of a lesser one) that computes what `kernel` does; null if there is none.
-const smg_variant *find_variant(const std::string &isa, const std::string &kernel);
+// One way to compute what a kernel does. Its name is the instruction set, and how it works if there is more
+// than one way: "avx512", "avx512 im2col". `variant` is null for the portable kernel, "ref".
+struct Candidate {
+    std::string name;
+    const smg_variant *variant;
+};
+
+// All that compute what `kernel` does with `isa` or a lesser set; the usual one is the last.
+// Throws std::invalid_argument for an instruction set that is not there.
+std::vector<Candidate> find_candidates(const std::string &isa, const std::string &kernel);

@@ -1,0 +1,90 @@
+"""Where a plan's time goes, layer by layer, and how near each layer is to what the processor can do.
+
+A layer computes and moves operands at the same time, so it can't be faster than the slower of the two. Its
+constants were last read one sample ago: they come from the level that holds all that a sample touches. Its
+inputs and outputs pass through the level that holds them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from smidgen.graph.cost import macs
+from smidgen.lower.program import Call, Program
+from smidgen.measure.agreement import random_inputs
+from smidgen.measure.ceilings import Ceilings
+from smidgen.run.native import NativePlan
+
+COMPUTE = "compute"
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One node.
+
+    Attributes:
+        seconds: median for one sample.
+        operations: two for each multiply-accumulate; 0 for layers that only move and adapt values.
+        constant_bytes: weights and tables that it reads, each loop turn anew.
+        moved_bytes: inputs and outputs.
+        bound: what limits it: `compute`, or the level of memory, `L1` to `DRAM`.
+        fraction: the least time that the ceilings allow, as a share of `seconds`.
+        kernels: what runs its calls, e.g. `avx512`.
+    """
+
+    node: str
+    seconds: float
+    operations: int
+    constant_bytes: int
+    moved_bytes: int
+    bound: str
+    fraction: float
+    kernels: tuple[str, ...]
+
+
+def layer_times(plan: NativePlan, ceilings: Ceilings, repeats: int = 200) -> list[LayerTime]:
+    """Every node that runs kernels, in order, timed on one random sample."""
+    inputs = [random_inputs(plan.graph, 1, name=name) for name in plan.graph.inputs]
+    seconds = plan.layer_seconds(inputs, repeats)
+    counts, touched = macs(plan.graph), touched_bytes(plan.program)
+    found = []
+    for node, took in seconds.items():
+        numbers = [i for i, call in enumerate(plan.program.calls) if call.node == node]
+        calls = [plan.program.calls[i] for i in numbers]
+        kernels = tuple(dict.fromkeys(plan.chosen[i] for i in numbers))
+        found.append(_layer(node, took, 2 * counts.get(node, 0), calls, kernels, touched, ceilings))
+    return found
+
+
+def touched_bytes(program: Program) -> int:
+    """All that one sample reads and writes: constants, arena, inputs and outputs."""
+    ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
+    return sum(constant.array.nbytes for constant in program.constants) + program.arena_bytes + ports
+
+
+def _layer(
+    node: str,
+    seconds: float,
+    operations: int,
+    calls: Sequence[Call],
+    kernels: tuple[str, ...],
+    touched: int,
+    ceilings: Ceilings,
+) -> LayerTime:
+    constant, moved = (
+        sum(
+            call.turns * p.nbytes
+            for call in calls
+            for p in call.pointers
+            if p and (p.space == "constant") == kept
+        )
+        for kept in (True, False)
+    )
+    at_once = max(sum(p.nbytes for p in call.pointers if p and p.space != "constant") for call in calls)
+    levels = (ceilings.level(touched), ceilings.level(at_once))
+    loads = [n / ceilings.bandwidth[level] for n, level in zip((constant, moved), levels, strict=True)]
+    compute = operations / ceilings.operations["dot"]
+    bound = COMPUTE if compute >= sum(loads) else levels[loads.index(max(loads))]
+    least = max(compute, sum(loads))
+    return LayerTime(node, seconds, operations, constant, moved, bound, least / seconds, kernels)
