@@ -19,7 +19,7 @@ INPUTS, HIDDEN = 4, 6
 
 
 def stacked_memory() -> Graph:
-    """x [4], memory [2, 6] (h in ±1, c in ±40) -> y [3], new_memory: a cell that counts as long as it is open."""
+    """x [4], memory [2, 6] (h in ±1, c in ±40) -> y [3], new_memory: a cell that counts while it is open."""
     rng = np.random.default_rng(5)
     b = GraphBuilder("stacked")
     x, memory = b.input("x", (INPUTS,)), b.input("memory", (2, HIDDEN))

@@ -133,8 +133,8 @@ class Search:
 
     def _explore(self) -> None:
         self._phase = "search"
-        if self._may_try(1.0):
-            self._try_next(1)  # something valid exists before the slow baselines are trained
+        if self._built() == 0 and self._limits.trials != 0:
+            self._try_next(1)  # something valid exists, however short the time and slow the baselines
         waiting = [baseline for baseline in self._baselines if baseline not in self._outcomes]
         while waiting and self._clock.allows(BASELINE_SHARE):
             self._carry_out_round(waiting[: self._ahead.size])
