@@ -1,8 +1,7 @@
 """Planned against measured memory of whole networks on devices.
 
 Firmware is run on a few random inputs with arena and stack painted before; `benchmarks/mcu.py` compares
-outputs on many inputs. Finished pairs are kept in runs/benchmark-device-memory. Writes
-results/device_memory.{json,md}.
+outputs on many inputs. Writes results/device_memory.{json,md}, in a few minutes.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from benchmarks.common import progress, write_results
 from benchmarks.device_networks import CASES, integers
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
-from smidgen.files import write_whole
 from smidgen.measure.memory_map import memory_map
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
@@ -27,16 +25,11 @@ from smidgen.targets.project import read_manifest
 
 TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "rv32imc")
 ROOMY = {"flash_bytes": 1 << 26, "ram_bytes": 1 << 26}  # what does not fit the part is measured all the same
-KEPT = Path("runs/benchmark-device-memory")
 INPUTS = 3
 
 
 def row(name: str, target: str, inputs: int) -> dict[str, Any]:
-    """One network on one device; kept, so that an interrupted benchmark goes on."""
-    kept = KEPT / f"{name}-{target}-{inputs}.json".replace(" ", "_")
-    if kept.exists():
-        known: dict[str, Any] = json.loads(kept.read_text())
-        return known
+    """One network on one device."""
     graph, device = integers(name), load_target(target).model_copy(update=ROOMY)
     (x,) = random_inputs(graph, inputs)
     expected = run_integer(graph, x)
@@ -46,7 +39,7 @@ def row(name: str, target: str, inputs: int) -> dict[str, Any]:
         elf = build_firmware(project, device, Path(scratch))
         sizes = {m.name: int(m.value) for m in measure_cross(project, device)}
         found = emulate(elf, read_manifest(project), device, x)
-    made = {
+    return {
         "network": name,
         "target": target,
         "inputs": inputs,
@@ -62,8 +55,6 @@ def row(name: str, target: str, inputs: int) -> dict[str, Any]:
         "code": sizes["code_bytes"],
         "flash": sizes["flash_bytes"],
     }
-    write_whole(kept, json.dumps(made))
-    return made
 
 
 def main() -> None:
