@@ -26,14 +26,9 @@ class Debugger:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(SECONDS)
         until = time.monotonic() + SECONDS
-        while True:
-            try:
-                self._socket.connect(str(path))
-                return
-            except OSError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)
+        while self._socket.connect_ex(str(path)) != 0:
+            assert time.monotonic() < until, "QEMU does not answer"
+            time.sleep(0.02)
 
     def close(self) -> None:
         self._socket.close()
