@@ -75,7 +75,6 @@ def debugged(elf: Path, folder: Path) -> Iterator[Debugger]:
 def run_in_qemu(
     elf: Path, manifest: Manifest, x: Sequence[np.ndarray], folder: Path
 ) -> tuple[np.ndarray, ...]:
-    """The outputs for samples x [n, ...] of firmware made by `cross.build_firmware`, from reset to its end."""
     raw, image = pack_samples(manifest.inputs, x), read_image(elf)
     samples = [raw[at : at + manifest.input_bytes] for at in range(0, len(raw), manifest.input_bytes)]
     with debugged(elf, folder) as debugger:
