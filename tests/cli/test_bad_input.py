@@ -37,7 +37,7 @@ def files(folder: Path) -> set[str]:
         (["nonsense"], "there is no task or file 'nonsense'"),
         (["none.onnx", "--data", "d.npz"], "none.onnx: no such file"),
         (["weights.pth", "--data", "d.npz"], "weights.pth: no such file"),
-        (["digits", "--target", "toaster"], "smidgen knows cortex-m0"),
+        (["digits", "--target", "toaster"], "smidgen knows cortex-a53"),
         (["digits", "--target", "none.toml"], "no such target"),
         (["digits", "--method", "prune.everything"], "unknown step 'prune.everything'"),
         (["digits", "--budget", "flash=64KB"], "x86-64 has no flash"),

@@ -26,14 +26,9 @@ class Debugger:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(SECONDS)
         until = time.monotonic() + SECONDS
-        while True:
-            try:
-                self._socket.connect(str(path))
-                return
-            except OSError:  # noqa: PERF203 - QEMU opens the socket when it is ready
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)
+        while self._socket.connect_ex(str(path)) != 0:
+            assert time.monotonic() < until, "QEMU does not answer"
+            time.sleep(0.02)
 
     def close(self) -> None:
         self._socket.close()
@@ -80,7 +75,6 @@ def debugged(elf: Path, folder: Path) -> Iterator[Debugger]:
 def run_in_qemu(
     elf: Path, manifest: Manifest, x: Sequence[np.ndarray], folder: Path
 ) -> tuple[np.ndarray, ...]:
-    """The outputs for samples x [n, ...] of firmware by `cross.build_firmware`, from reset to its end."""
     raw, image = pack_samples(manifest.inputs, x), read_image(elf)
     samples = [raw[at : at + manifest.input_bytes] for at in range(0, len(raw), manifest.input_bytes)]
     with debugged(elf, folder) as debugger:
