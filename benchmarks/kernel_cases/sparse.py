@@ -41,7 +41,7 @@ def _case(size: int, *, cold: bool) -> Case:
     few_bits = lowbit.integer(codes, multipliers, 8, 4, 128)
     x8, y32 = rng.integers(-128, 128, size).astype(np.int8), np.empty(size, np.int32)
     return Case(
-        f"90% sparse fp32 product {size}x{size}, batch 1, {'cold' if cold else 'in cache'}",
+        f"90% sparse fp32 product {size}x{size}, batch 1, {'cold' if cold else 'warm'}",
         {
             "16x1 blocks": lambda: columns(x, y),
             "1x16 blocks": lambda: rows(x, y),
