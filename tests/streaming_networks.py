@@ -19,17 +19,17 @@ INPUTS, HIDDEN = 4, 6
 
 
 def stacked_memory() -> Graph:
-    """x [4], memory [2, 6] (h in ±1, c in ±40) -> y [3], new_memory: a cell that counts as long as it is open."""
+    """x [4], memory [2, 6] (h in ±1, c in ±40) -> y [3], new_memory: a cell that counts while it is open."""
     rng = np.random.default_rng(5)
     b = GraphBuilder("stacked")
     x, memory = b.input("x", (INPUTS,)), b.input("memory", (2, HIDDEN))
-    parts = [
-        b.op("slice", [memory], name=f"row{i}", axis=0, start=i, stop=i + 1, step=1) for i in range(2)
-    ]
+    parts = [b.op("slice", [memory], name=f"row{i}", axis=0, start=i, stop=i + 1, step=1) for i in range(2)]
     h, c = (b.op("reshape", [part], name=f"state{i}", shape=(-1,)) for i, part in enumerate(parts))
 
     def gate(name: str, op: str, bias: float) -> str:
-        fed = b.linear(x, rng.normal(size=(HIDDEN, INPUTS)) * 0.5, np.full(HIDDEN, bias), name=f"{name}.input")
+        fed = b.linear(
+            x, rng.normal(size=(HIDDEN, INPUTS)) * 0.5, np.full(HIDDEN, bias), name=f"{name}.input"
+        )
         back = b.linear(h, rng.normal(size=(HIDDEN, HIDDEN)) * 0.3, name=f"{name}.recurrent")
         return b.op(op, [b.op("add", [fed, back], name=f"{name}.sum")], name=name)
 

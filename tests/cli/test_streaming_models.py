@@ -1,4 +1,4 @@
-"""A streaming model file: its states are shown, it is compressed over whole streams, and goes out chunk by chunk."""
+"""A streaming model file: its states are shown; it is compressed over whole streams, and goes out by chunks."""
 
 from __future__ import annotations
 
@@ -27,8 +27,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = ["MatMul x W a", "MatMul memory U b", "Add a b y", "MatMul x V c", "Mul memory half d"]
     lines += ["Add c d e", "Tanh e kept"]
     nodes = [helper.make_node(kind, names[:-1], names[-1:]) for kind, *names in map(str.split, lines)]
-    inputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s]) for n, s in (("x", 3), ("memory", 4))]
-    outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s]) for n, s in (("y", 2), ("kept", 4))]
+    inputs = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s]) for n, s in (("x", 3), ("memory", 4))
+    ]
+    outputs = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", s]) for n, s in (("y", 2), ("kept", 4))
+    ]
     stored = [numpy_helper.from_array(np.asarray(array), name) for name, array in weights.items()]
     graph = helper.make_graph(nodes, "echo", inputs, outputs, stored)
     file = tmp_path_factory.mktemp("streams") / "echo.onnx"

@@ -41,7 +41,9 @@ def assert_same(graph: Graph, run: object) -> None:
     expected = run_stream(graph, graph.states, stored(graph), partial(run_integer_all, graph))
     made = run_stream(graph, graph.states, stored(graph), run)  # type: ignore[arg-type]
     for (_, wanted), (_, found) in zip(expected, made, strict=True):
-        assert all(np.array_equal(a, np.asarray(b).reshape(a.shape)) for a, b in zip(wanted, found, strict=True))
+        assert all(
+            np.array_equal(a, np.asarray(b).reshape(a.shape)) for a, b in zip(wanted, found, strict=True)
+        )
 
 
 def test_states_have_one_grid_of_16_bits_and_what_layers_read_has_8(lowered: Graph) -> None:
