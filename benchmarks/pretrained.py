@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks import pretrained_data as inputs
 from benchmarks.common import RESULTS, progress, write_results
-from benchmarks.pretrained_forms import Form, four_bit, int8
+from benchmarks.pretrained_forms import Form, ends, four_bit, int8
 from benchmarks.pretrained_models import Arrays, Pretrained, dtln_file, efficientnet, gtcrn_file, onnx_network
 from benchmarks.pretrained_speech import Frame, Stage, across, dtln, gtcrn, per_sample
 from smidgen.errors import SmidgenError
@@ -33,8 +33,8 @@ HOW = (
     f"there), and, out of domain, on {CIFAR} upscaled test images of CIFAR-10 (JPEG); calibration on "
     f"{CALIBRATION} of its training images. Denoisers: mean SI-SDR improvement over {CLIPS} words of Speech "
     f"Commands in its real background noise at {SNR_DB:g} dB, streamed with states; calibration on what they "
-    f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. Magnitudes of spectra "
-    "reach a hundred times their median: the ranges of DTLN's part 1 are percentiles. Transformer: accuracy."
+    f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. `real ends`: from the "
+    "spectrum to the first convolution and from the last one on in float32. Transformer: accuracy."
 )
 
 
@@ -101,7 +101,7 @@ def dtln_rows() -> list[Row]:
         worst = max(difference(network, tuple(a[:1] for a in x)) for x in batches[::20])
         rows.append(_row(network, "fp32", worst, None, f"{together} (both)"))
     made: dict[str, list[Form]] = {
-        "int8": [int8(first, recorded[0], "percentile"), int8(second, recorded[1])],
+        "int8": [int8(first, recorded[0]), int8(second, recorded[1])],
         "4-bit weights": [four_bit(network, ()) for network in networks],
     }
     for name, forms in made.items():
@@ -141,7 +141,11 @@ def gtcrn_rows() -> list[Row]:
     alike = Pretrained(network.name, network.runtime, network.graph, original, network.fp32_bytes)
     worst = max(difference(alike, x) for x in recorded[::4])
     rows = [_row(network, "fp32", worst, None, improvement(original))]
-    forms = (("int8", int8(network, recorded)), ("4-bit weights", four_bit(network, ())))
+    forms = (
+        ("int8", int8(network, recorded)),
+        ("int8, real ends", int8(network, recorded, real=ends)),
+        ("4-bit weights", four_bit(network, ())),
+    )
     return rows + [_row(network, name, 0.0, made, improvement(made.run)) for name, made in forms]
 
 

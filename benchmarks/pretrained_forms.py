@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,7 @@ from smidgen.emit.onnx_float import FloatOnnxEmitter
 from smidgen.emit.onnx_qdq import QdqOnnxEmitter
 from smidgen.formats import Affine
 from smidgen.formats.ranges import RangeRule
-from smidgen.graph import Graph
+from smidgen.graph import Graph, Node
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import with_grids
 from smidgen.lower.lowering import lower
@@ -46,12 +47,40 @@ class Form:
     emitted: str
 
 
-def int8(network: Pretrained, batches: Iterable[Batch], rule: RangeRule = "minmax") -> Form:
-    """All weights and activations in 8 bits, calibrated on `batches` (tuples if there are several inputs)."""
+def int8(
+    network: Pretrained,
+    batches: Iterable[Batch],
+    rule: RangeRule = "minmax",
+    real: Callable[[Graph], set[str]] = lambda graph: set(),
+) -> Form:
+    """All weights and activations in 8 bits, calibrated on `batches` (tuples if there are several inputs).
+
+    `real` names the values of the canonical graph that stay real numbers.
+    """
     graph = canonical(network.graph)
     gridded = with_grids(graph, calibrate(graph, batches, 8, rule))
+    kept = {name: replace(graph.values[name], grid=None) for name in real(graph)}
+    gridded = gridded.with_values(kept)
     weights = quantized_weights(graph, dict.fromkeys(weight_names(graph), 8), Affine.fit)
     return stored(lower(gridded.with_weights(weights)))
+
+
+def ends(graph: Graph) -> set[str]:
+    """The values between the stream's ports and the convolutions over several positions inside."""
+    inside = {node.name for node in graph.nodes if node.op == "scan" or _spans_positions(graph, node)}
+    constants = {node.output for node in graph.nodes if node.op == "constant"}
+    before, after = {graph.inputs[0]}, {graph.outputs[0]}
+    for node in graph.nodes:
+        if node.name not in inside and node.inputs and set(node.inputs) <= before | constants:
+            before.update(node.outputs)
+    for node in reversed(graph.nodes):
+        if node.name not in inside and after & set(node.outputs):
+            after.update(node.inputs)
+    return before | after
+
+
+def _spans_positions(graph: Graph, node: Node) -> bool:
+    return node.op == "conv" and math.prod(graph.weights[node.params["weight"]].shape[1:]) > 1
 
 
 def four_bit(network: Pretrained, samples: Arrays) -> Form:

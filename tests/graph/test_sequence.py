@@ -1,4 +1,4 @@
-"""A streaming network over a whole stream computes what it does chunk by chunk, in reals and in integers."""
+"""A streaming network over a whole stream computes what it computes by chunks, in reals and in integers."""
 
 from __future__ import annotations
 

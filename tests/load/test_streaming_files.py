@@ -72,7 +72,7 @@ def test_the_batch_moves_across_axes_of_size_one_only() -> None:
 
 
 def taken_apart() -> onnx.ModelProto:
-    """A layer norm over the last two axes as written without the operator, both differences computed."""
+    """A layer norm over the last two axes, written without the operator; the difference is computed twice."""
     arrays = {"eps": np.float32(1e-5)}
     nodes = [
         op("ReduceMean", "x", "mean", axes=[1, 2]),
