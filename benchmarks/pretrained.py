@@ -34,9 +34,9 @@ HOW = (
     f"{CALIBRATION} of its training images. Denoisers: mean SI-SDR improvement over {CLIPS} words of Speech "
     f"Commands in its real background noise at {SNR_DB:g} dB, streamed with states; calibration on what they "
     f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. Magnitudes of spectra "
-    "reach a hundred times their median: the ranges of DTLN's part 1 hold 99.9% (with the whole range the two "
-    "gained +4.72 dB on these words). `real ends`: from the "
-    "spectrum to the first convolution and from the last one on in float32. Transformer: accuracy."
+    "reach a hundred times their median: the ranges of DTLN's part 1 hold 99.9% (with the whole range both "
+    "parts gained +4.72 dB on these words). `real ends`: from the spectrum to the first convolution and from "
+    "the last one on in float32. Transformer: accuracy."
 )
 
 
