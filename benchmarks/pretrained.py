@@ -33,8 +33,10 @@ HOW = (
     f"there), and, out of domain, on {CIFAR} upscaled test images of CIFAR-10 (JPEG); calibration on "
     f"{CALIBRATION} of its training images. Denoisers: mean SI-SDR improvement over {CLIPS} words of Speech "
     f"Commands in its real background noise at {SNR_DB:g} dB, streamed with states; calibration on what they "
-    f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. `real ends`: from the "
-    "spectrum to the first convolution and from the last one on in float32. Transformer: accuracy."
+    f"read and carry in streams of {CALIBRATION_CLIPS} other words, every third frame. Magnitudes of spectra "
+    "reach a hundred times their median: the ranges of DTLN's part 1 hold 99.9% (with the whole range both "
+    "parts gained +4.72 dB on these words). `real ends`: from the spectrum to the first convolution and from "
+    "the last one on in float32. Transformer: accuracy."
 )
 
 
@@ -101,7 +103,7 @@ def dtln_rows() -> list[Row]:
         worst = max(difference(network, tuple(a[:1] for a in x)) for x in batches[::20])
         rows.append(_row(network, "fp32", worst, None, f"{together} (both)"))
     made: dict[str, list[Form]] = {
-        "int8": [int8(first, recorded[0]), int8(second, recorded[1])],
+        "int8": [int8(first, recorded[0], "percentile"), int8(second, recorded[1])],
         "4-bit weights": [four_bit(network, ()) for network in networks],
     }
     for name, forms in made.items():

@@ -1,4 +1,4 @@
-"""A streaming model file: states are shown, whole streams compressed, and it goes out by chunks."""
+"""A streaming model file: states are shown, it is compressed over whole streams, and goes out by chunks."""
 
 from __future__ import annotations
 

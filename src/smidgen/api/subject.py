@@ -163,7 +163,7 @@ def _check_inputs(graph: Graph) -> None:
     if len(graph.inputs) != 1:
         remedy = "Name the states of a streaming network as --state INPUT=OUTPUT"
         found = f"it has the inputs {', '.join(graph.inputs)}"
-        raise BadInput(graph.name, found, "networks with one, and states, are compressed", remedy)
+        raise BadInput(graph.name, found, "networks with one are compressed", remedy)
 
 
 def _check_fit(graph: Graph, splits: Splits) -> None:
