@@ -43,7 +43,7 @@ GROWING = frozenset(
     ]
 )
 # A result may have either so many bytes, or times those it is made of.
-FOLDED_BYTES, FOLDED_TIMES = 16 << 20, 8
+FOLDED_BYTES, FOLDED_TIMES = 8 << 20, 8
 
 
 def declared_bytes(tensor: Any) -> int:
