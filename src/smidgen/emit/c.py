@@ -13,7 +13,8 @@ from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
 from smidgen.graph import Graph, Node
 from smidgen.graph.planner import plan_memory
-from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
+from smidgen.lower.device import OnDevice, Weights, on_device
+from smidgen.lower.schedule import check_schedulable
 from smidgen.numerics import Array
 from smidgen.targets.host import HostRunner
 from smidgen.targets.project import MANIFEST, pack_samples
@@ -40,13 +41,16 @@ class CArtifact(Artifact):
 
 @dataclass(frozen=True, eq=False)
 class CEmitter(Emitter):
-    """C99 out of an integer graph; weights stay in their stored formats and are expanded layer by layer.
+    """C99 out of an integer graph; weights stay in their stored formats.
 
+    `weights`: whether they are also multiplied in that form, or expanded layer by layer (`lower/device.py`); by
+    default multiplied on microcontrollers, where memory is short, and expanded elsewhere.
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.
     """
 
     golden_inputs: tuple[Array, ...] = ()
+    weights: Weights | None = None
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
         problems = [problem for node in graph.nodes if (problem := _real_numbers(graph, node))]
@@ -56,7 +60,7 @@ class CEmitter(Emitter):
             where, _, reason = found.partition(": ")
             if where not in known:
                 problems.append(Problem(where, reason, "Use another operator here, or another emitter"))
-        return problems or _memory_problems(graph, target)
+        return problems or _memory_problems(self.scheduled(graph, target), target)
 
     def emit(self, graph: Graph, target: Target, folder: Path) -> CArtifact:
         """Write the project. An older project in `folder` is replaced; anything else there is an error.
@@ -66,14 +70,18 @@ class CEmitter(Emitter):
             BadInput: `folder` holds something else, or `golden_inputs` do not fit the graph.
         """
         self.require(graph, target)
-        expanded = expand_weights(graph)
-        program = schedule(expanded)
-        manifest = manifest_of(program)
+        executed = self.scheduled(graph, target)
+        manifest = manifest_of(executed.program)
         if self.golden_inputs:
             pack_samples(manifest.inputs, self.golden_inputs)
-        golden = golden_vectors(expanded, manifest.layers, self.golden_inputs)
-        write_folder(Path(folder), project_files(program, golden), MANIFEST)
+        golden = golden_vectors(executed.graph, manifest.layers, self.golden_inputs)
+        write_folder(Path(folder), project_files(executed.program, golden), MANIFEST)
         return CArtifact(Path(folder))
+
+    def scheduled(self, graph: Graph, target: Target) -> OnDevice:
+        """What `emit` writes: the graph as it is executed on `target`, and its program."""
+        default: Weights = "stored" if target.kind == "microcontroller" else "expanded"
+        return on_device(graph, self.weights or default)
 
 
 def _real_numbers(graph: Graph, node: Node) -> Problem | None:
@@ -85,15 +93,14 @@ def _real_numbers(graph: Graph, node: Node) -> Problem | None:
     return None
 
 
-def _memory_problems(graph: Graph, target: Target) -> list[Problem]:
+def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     """What can't fit, whatever the compiler does: constants in flash; arena, ports and stack in RAM."""
-    expanded = expand_weights(graph)
-    program, plan = schedule(expanded), plan_memory(expanded)
+    graph, program, plan = executed.graph, executed.program, plan_memory(executed.graph)
     problems = []
     ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
     ram = program.arena_bytes + ports + target.stack_bytes
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({expanded.values[name].nbytes})" for name in plan.live_at_peak)
+        peak = ", ".join(f"{name} ({graph.values[name].nbytes})" for name in plan.live_at_peak)
         reason = (
             f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
             f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "

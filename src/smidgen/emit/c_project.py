@@ -9,7 +9,7 @@ from typing import Literal
 from smidgen.emit import c_source
 from smidgen.emit.c_golden import Golden
 from smidgen.emit.c_names import identifier, plain
-from smidgen.kernels import C_SOURCES
+from smidgen.kernels import C_SOURCES, needed_files
 from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
 from smidgen.targets.project import MANIFEST, Manifest, Tensor
@@ -20,7 +20,7 @@ TEMPLATES = Path(__file__).parent / "templates" / "c"
 def project_files(program: Program, golden: Golden) -> dict[str, str]:
     """Path inside the project → text, everything a C99 compiler needs."""
     manifest = manifest_of(program)
-    copied = [name for name in manifest.sources if name.startswith("kernels/")]
+    copied = needed_files(call.kernel for call in program.calls)
     words = _words(program, manifest, golden)
     return {
         "model.h": c_source.model_header(program),
@@ -30,13 +30,14 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **{name: (C_SOURCES / Path(name).name).read_text() for name in ("kernels/smidgen.h", *copied)},
+        **{f"kernels/{name}": (C_SOURCES / name).read_text() for name in copied},
     }
 
 
 def manifest_of(program: Program) -> Manifest:
     """What runners read."""
-    kernels = sorted({f"kernels/{call.kernel}.c" for call in program.calls})
+    files = needed_files(call.kernel for call in program.calls)
+    kernels = [f"kernels/{name}" for name in files if name.endswith(".c")]
     return Manifest(
         prefix=identifier(program.name),
         numerics_version=NUMERICS_VERSION,

@@ -1,11 +1,11 @@
-"""Scheduling of `q.decode`: stored weights are constants of packed leaves that a kernel expands to int8."""
+"""Stored weights as constants of packed leaves: expanded to int8 by `q.decode`, or multiplied as they lie.
+
+Argument order and meaning are those of kernels/c/smg_stored.h.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-
-import numpy as np
 
 from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
 from smidgen.formats.packing import pack_bits
@@ -13,69 +13,57 @@ from smidgen.formats.sparse import INNER
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
-
-@dataclass(frozen=True)
-class Decoder:
-    """What expands one kind of values: a kernel for all weights, for a bit mask, and for relative indices."""
-
-    whole: str
-    mask: str
-    gaps: str
-    args: dict[str, int]
-    streams: tuple[str, ...]
-
-
-def decoder_of(fmt: Format) -> Decoder | None:
-    """The decoder for a format, `Sparse` or not; None where no kernel expands it."""
-    values, count = _values(fmt), math.prod(fmt.shape)
-    if isinstance(values, Codebook):
-        args = {"count": count, "bits": values.bits, "entries": values.centroids.size}
-        kernels = ("decode_codebook", "decode_codebook_mask", "decode_codebook_gaps")
-        return Decoder(*kernels, args, ("symbols", "centroids"))
-    if isinstance(values, Affine):
-        args = {
-            "count": count,
-            "row": count // values.scale.size,
-            "group": values.group_size or 1,
-            "bits": values.bits,
-        }
-        streams = ("symbols", "zero", "multiples")
-        return Decoder("decode_packed", "decode_mask", "decode_gaps", args, streams)
-    return None
+STREAMS = ("symbols", "centroids", "zero", "multiples")
 
 
 def decodable(fmt: Format) -> bool:
-    """Whether a kernel expands this format: `Affine`, `Codebook`, or `Sparse` around one."""
+    """Whether kernels read this format: `Affine`, `Codebook`, or `Sparse` around one."""
     return isinstance(_values(fmt), Affine | Codebook)
 
 
 def worth_expanding(fmt: Format) -> bool:
-    """Whether a kernel expands the format and its kernel-side bytes are fewer than one a weight."""
-    if not decodable(fmt):
-        return False
-    read = sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")
-    return read < math.prod(fmt.shape)
+    """Whether kernels read the format and the bytes that they read are fewer than one a weight."""
+    return decodable(fmt) and stream_bytes(fmt) < math.prod(fmt.shape)
+
+
+def stream_bytes(fmt: Format) -> int:
+    """Bytes of what kernels read of a stored weight; scales are in the layer's multipliers."""
+    return sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")
 
 
 def decode_calls(site: CallSite) -> list[Call]:
     """The call that expands one stored weight."""
+    args, streams = stored_weight(site)
+    shape = site.weight_shape()
+    args = {"rows": shape[0], "row": math.prod(shape[1:])} | args
+    return [site.call("decode", args, *streams, site.output())]
+
+
+def stored_weight(site: CallSite) -> tuple[dict[str, int], list[Pointer | None]]:
+    """What describes the node's weight to a kernel that reads it as it is stored: (arguments, streams)."""
     name = site.node.params["weight"]
     fmt = site.graph.weights[name]
-    decoder = decoder_of(fmt)
-    if decoder is None:
-        expected = "affine and codebook weights, sparse or not, are expanded"
+    if not decodable(fmt):
+        expected = "affine and codebook weights, sparse or not, are read as they are stored"
         raise site.refuse(f"no kernel expands {fmt.label}", expected)
     leaves = {leaf.name.removeprefix(INNER): leaf for leaf in fmt.leaves()}
-    # `scale` is folded into the layer's multipliers and stays out of the program.
-    streams = [_stream(site, name, leaves.get(role)) for role in decoder.streams]
-    if not isinstance(fmt, Sparse):
-        return [site.call(decoder.whole, decoder.args, *streams, site.output())]
-    positions = fmt.positions
-    args, kernel = {**decoder.args, "stored": leaves["symbols"].symbols.size}, decoder.mask
-    if positions.name == "gaps":
-        args |= {"gap_bits": positions.bits, "gap_count": positions.symbols.size}
-        kernel = decoder.gaps
-    return [site.call(kernel, args, *streams, _stream(site, name, positions), site.output())]
+    args = _value_args(_values(fmt), fmt.shape) | {"stored": leaves["symbols"].symbols.size}
+    positions = fmt.positions if isinstance(fmt, Sparse) else None
+    gaps = positions if positions is not None and positions.name == "gaps" else None
+    args |= {"gap_bits": gaps.bits if gaps else 0, "gap_count": gaps.symbols.size if gaps else 0}
+    streams = [*(leaves.get(role) for role in STREAMS), positions]
+    return args, [_stream(site, name, leaf) for leaf in streams]
+
+
+def _value_args(values: Format, shape: tuple[int, ...]) -> dict[str, int]:
+    if isinstance(values, Codebook):
+        shared = {"bits": values.bits, "entries": values.centroids.size}
+        return {**shared, "zeros": 0, "group": 1, "row_groups": 1}
+    assert isinstance(values, Affine), "checked by decodable"
+    zeros = 0 if values.zero is None else values.zero.size
+    group = values.group_size or 1
+    row_groups = -(-math.prod(shape[1:]) // group)
+    return {"bits": values.bits, "entries": 0, "zeros": zeros, "group": group, "row_groups": row_groups}
 
 
 def _values(fmt: Format) -> Format:
@@ -87,4 +75,4 @@ def _stream(site: CallSite, weight: str, leaf: Leaf | None) -> Pointer | None:
         return None
     role, packed = leaf.name.removeprefix(INNER), pack_bits(leaf)
     # Centroids are looked up as they are: a table of int8, not a stream to unpack.
-    return site.constants.pointer(f"{weight}.{role}", packed.view(np.int8) if role == "centroids" else packed)
+    return site.constants.pointer(f"{weight}.{role}", packed.view("int8") if role == "centroids" else packed)

@@ -20,6 +20,7 @@ from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
 from smidgen.lower.site import CallSite, Constants, pointers_of
+from smidgen.lower.stored_calls import stored_conv, stored_linear
 
 Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
@@ -28,17 +29,23 @@ ALL_RULES: Mapping[str, Rule] = {
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
+IN_PLACE: Mapping[str, Rule] = {"q.linear": stored_linear, "q.conv": stored_conv}
 # Operators with kernels that read, or make, 16-bit values.
 BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 
 
-def schedule(graph: Graph) -> Program:
+def nowhere(fmt: Format) -> bool:
+    """Every weight as int8: what is fastest where there is memory for it."""
+    return False
+
+
+def schedule(graph: Graph, in_place: Callable[[Format], bool] = nowhere) -> Program:
     """Kernel calls on planned memory that compute `graph`.
 
-    Weights of `q.linear` and `q.conv` become int8 constants, those of `q.decode` the packed bytes of their
-    leaves (see `expand_weights`). A weight that several nodes use is one constant.
+    Weights of `q.linear` and `q.conv` become int8 constants, or packed bytes of their leaves where `in_place`
+    holds, those of `q.decode` always (see `expand_weights`). A weight that several nodes use is one constant.
 
     Raises:
         Unsupported: lists everything that has no kernel.
@@ -49,7 +56,7 @@ def schedule(graph: Graph) -> Program:
             graph.name, "; ".join(problems), "", "Run these parts in float, or change the model"
         )
     plan, constants = plan_memory(graph), Constants()
-    calls = tuple(call for node in graph.nodes for call in _calls(graph, plan, constants, node))
+    calls = tuple(call for node in graph.nodes for call in _calls(graph, plan, constants, node, in_place))
     return Program(
         graph.name,
         calls,
@@ -74,7 +81,7 @@ def check_schedulable(graph: Graph) -> list[str]:
 
 def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     try:
-        _calls(graph, plan, Constants(), node)
+        _calls(graph, plan, Constants(), node, nowhere)
     except Unsupported as problem:
         return [
             f"{problem.where}: {problem.found}" + (f", but {problem.expected}" if problem.expected else "")
@@ -90,8 +97,11 @@ def _value_problem(value: Value) -> str:
     return "" if value.size else "is empty"
 
 
-def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:
-    return node_calls(CallSite(graph, pointers_of(graph, plan, constants), plan.copies, constants, node))
+def _calls(
+    graph: Graph, plan: MemoryPlan, constants: Constants, node: Node, in_place: Callable[[Format], bool]
+) -> list[Call]:
+    pointers = pointers_of(graph, plan, constants)
+    return node_calls(CallSite(graph, pointers, plan.copies, constants, node, in_place))
 
 
 def node_calls(site: CallSite) -> list[Call]:
@@ -106,7 +116,8 @@ def node_calls(site: CallSite) -> list[Call]:
         if op not in able and any(values[name].dtype != "int8" for name in names):
             raise site.refuse("a value has 16 bits", f"{op} has kernels for 8")
     try:
-        return ALL_RULES[op](site)
+        rule = IN_PLACE[op] if op in IN_PLACE and site.multiplies_in_place else ALL_RULES[op]
+        return rule(site)
     except UNSUITABLE as problem:  # of a file from anyone: shapes fit, but a padding has three ends
         raise site.refuse("its attributes do not fit", str(problem)) from problem
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import Unsupported
-from smidgen.formats import Grid, Integer
+from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
 from smidgen.graph.planner import MemoryPlan, scratch_bytes, scratch_of
@@ -40,7 +40,8 @@ class Constants:
 class CallSite:
     """One node of a planned graph.
 
-    `pointers` says where values are, `copies` which reshapes have to move bytes.
+    `pointers` says where values are, `copies` which reshapes have to move bytes, `in_place` which stored
+    weights are multiplied as they lie.
     """
 
     graph: Graph
@@ -48,6 +49,7 @@ class CallSite:
     copies: frozenset[str]
     constants: Constants
     node: Node
+    in_place: Callable[[Format], bool]
 
     def refuse(self, found: str, expected: str = "") -> Unsupported:
         """The error for a node that its kernel can't compute."""
@@ -137,6 +139,12 @@ class CallSite:
         if whole is None:
             raise self.refuse(f"the weight is {stored.label}", "integer weights are needed")
         return self.constants.pointer(f"{name}.int8", whole.values)
+
+    @property
+    def multiplies_in_place(self) -> bool:
+        """Whether the node's weight stays in its stored form, for a kernel that reads that."""
+        name = self.node.params.get("weight")
+        return name is not None and self.in_place(self.graph.weights[name])
 
     def weight_shape(self) -> tuple[int, ...]:
         name = self.node.params.get("weight")

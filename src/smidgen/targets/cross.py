@@ -86,8 +86,8 @@ def cache_folder() -> Path:
 
 def _cached_object(folder: Path, source: str, flags: Sequence[str]) -> Path:
     """The object file of a kernel, named by the hash of everything it is made from."""
-    header = (folder / "kernels" / "smidgen.h").read_bytes()
-    parts = [_compiler_version().encode(), " ".join(flags).encode(), header, (folder / source).read_bytes()]
+    headers = [path.read_bytes() for path in sorted((folder / "kernels").glob("*.h"))]
+    parts = [_compiler_version().encode(), " ".join(flags).encode(), *headers, (folder / source).read_bytes()]
     digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
     cached = cache_folder() / "objects" / f"{Path(source).stem}-{digest}.o"
     if not cached.exists():

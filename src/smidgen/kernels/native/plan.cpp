@@ -7,7 +7,7 @@
 
 namespace {
 
-constexpr int MOST_POINTERS = 8;
+constexpr int MOST_POINTERS = 10;
 // Samples go through a layer side by side, so that its weights are read once for all of them; more memory
 // than this for their values would cost more than it saves.
 constexpr size_t MOST_SAMPLES = 24, MOST_SAMPLE_BYTES = size_t{1} << 20;
