@@ -19,6 +19,7 @@ from smidgen.run.native import load, native_plan, serialize
 from tests.kernels.one_node import one_node, random_int8, random_ratios
 from tests.kernels.stored_weights import seeds, stored
 
+
 def linear(fmt: Format) -> Graph:
     """A linear layer with the weight `fmt` as [O, rest]."""
     rng = np.random.default_rng(0)

@@ -43,8 +43,8 @@ class CArtifact(Artifact):
 class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats.
 
-    `weights`: whether they are also multiplied in that form, or expanded layer by layer (`lower/device.py`); by
-    default multiplied on microcontrollers, where memory is short, and expanded elsewhere.
+    `weights`: whether they are also multiplied in that form, or expanded layer by layer (`lower/device.py`).
+    By default multiplied on microcontrollers, where memory is short, and expanded elsewhere.
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.
     """

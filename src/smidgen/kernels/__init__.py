@@ -14,7 +14,7 @@ C_SOURCES = Path(__file__).parent / "c"
 
 
 def needed_files(kernels: Iterable[str]) -> list[str]:
-    """Names of the files in `c/` that the given kernels are made of: their own, headers, and those' sources."""
+    """Names of the files in `c/` that the given kernels are made of: theirs, headers, and what those declare."""
     found: set[str] = set()
     waiting = [f"{name}.c" for name in kernels]
     while waiting:

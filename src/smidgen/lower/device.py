@@ -28,9 +28,9 @@ def on_device(graph: Graph, weights: Weights) -> OnDevice:
     `weights` that are smaller than int8 are
 
     - `stored`: multiplied where they lie, in their packed form: no memory for them, but each is unpacked
-      again for every 16 outputs side by side;
-    - `expanded`: unpacked once a run into the arena, for the faster kernels of int8 weights. Weights in the body of a
-      recurrence, which would be expanded in every step, are multiplied where they lie.
+      again for every 32 outputs of its channel;
+    - `expanded`: unpacked once a run into the arena, for the faster kernels of int8 weights. Weights in the
+      body of a recurrence, which would be expanded in every step, are multiplied where they lie.
 
     Raises:
         BadInput: another word.

@@ -20,7 +20,7 @@ from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
 from smidgen.lower.site import CallSite, Constants, pointers_of
-from smidgen.lower.stored_calls import stored_conv, stored_linear
+from smidgen.lower.stored_calls import IN_PLACE, reads_stored
 
 Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
@@ -29,7 +29,6 @@ ALL_RULES: Mapping[str, Rule] = {
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
-IN_PLACE: Mapping[str, Rule] = {"q.linear": stored_linear, "q.conv": stored_conv}
 # Operators with kernels that read, or make, 16-bit values.
 BOTH_INT16 = frozenset({"q.add", "q.mul", "q.requantize", "q.table", "q.reshape", "q.scan"})
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
@@ -116,8 +115,7 @@ def node_calls(site: CallSite) -> list[Call]:
         if op not in able and any(values[name].dtype != "int8" for name in names):
             raise site.refuse("a value has 16 bits", f"{op} has kernels for 8")
     try:
-        rule = IN_PLACE[op] if op in IN_PLACE and site.multiplies_in_place else ALL_RULES[op]
-        return rule(site)
+        return (IN_PLACE if reads_stored(site) else ALL_RULES)[op](site)
     except UNSUITABLE as problem:  # of a file from anyone: shapes fit, but a padding has three ends
         raise site.refuse("its attributes do not fit", str(problem)) from problem
 

@@ -140,12 +140,6 @@ class CallSite:
             raise self.refuse(f"the weight is {stored.label}", "integer weights are needed")
         return self.constants.pointer(f"{name}.int8", whole.values)
 
-    @property
-    def multiplies_in_place(self) -> bool:
-        """Whether the node's weight stays in its stored form, for a kernel that reads that."""
-        name = self.node.params.get("weight")
-        return name is not None and self.in_place(self.graph.weights[name])
-
     def weight_shape(self) -> tuple[int, ...]:
         name = self.node.params.get("weight")
         return self.value(1).shape if name is None else self.graph.weights[name].shape

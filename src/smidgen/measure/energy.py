@@ -37,7 +37,8 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.cost import MOVES_NOTHING, element_operations, macs
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.decode import stream_bytes, worth_expanding
-from smidgen.lower.schedule import IN_PLACE, nowhere
+from smidgen.lower.schedule import nowhere
+from smidgen.lower.stored_calls import IN_PLACE
 from smidgen.measurement import Measurement
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target

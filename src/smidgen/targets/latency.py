@@ -6,7 +6,8 @@
 counted in the emulator over ResNet-8, DS-CNN, a small CNN and an MLP (they differ by up to a factor of two),
 times an assumed number of cycles per instruction. One element operation (a pool's tap, an addition, a table
 look-up, a decoded weight) is charged like one multiply-accumulate. Flash wait states, caches and the overhead
-of calls are not modelled: compare candidates by it, promise no deadlines.
+of calls are not modelled, nor that weights multiplied as they are stored take more instructions (21 each at 4
+bits) or, sparse ones, fewer: compare candidates by it, promise no deadlines.
 """
 
 from __future__ import annotations

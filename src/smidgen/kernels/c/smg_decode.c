@@ -11,9 +11,7 @@ void smg_decode(const smg_decode_args *a, const uint8_t *symbols, const int8_t *
             smg_next_row(&s, &w);
         for (int32_t i = 0; i < a->row; i++)
             y[i] = 0;
-        while (smg_find(&s, &w)) {
-            const int32_t at = w.at;
-            y[at] = (int8_t)smg_take(&s, &w);
-        }
+        while (smg_next_weight(&s, &w))
+            y[w.at] = (int8_t)w.value;
     }
 }

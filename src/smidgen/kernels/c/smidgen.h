@@ -289,17 +289,26 @@ typedef struct {
 void smg_decode(const smg_decode_args *a, const uint8_t *symbols, const int8_t *table, const uint8_t *zeros,
                 const uint8_t *multiples, const uint8_t *positions, int8_t *y);
 
-/* smg_q_conv on stored weights, read where they lie (smg_stored.h): its rows are the output channels. A
- * linear layer is a window of one position over an image [1][rows][in]. wide_y 1: y is int16_t. */
+/* smg_q_linear for one vector x [in] and smg_q_conv, on stored weights that are read where they lie
+ * (smg_stored.h): their rows are the outputs. wide_y 1: y is int16_t. */
+typedef struct {
+    int32_t in, out, zero_x, zero_y, lo, hi, per_channel, wide_y, bits, entries, zeros, group, row_groups,
+        stored, gap_bits, gap_count;
+} smg_q_linear_stored_args;
+void smg_q_linear_stored(const smg_q_linear_stored_args *a, const int8_t *x, const uint8_t *symbols,
+                         const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
+                         const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
+                         const uint8_t *shift, void *y);
+
 typedef struct {
     int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
-        dilation_h, dilation_w, groups, zero_x, zero_y, lo, hi, per_channel, wide_y, bits, entries, zeros,
-        group, row_groups, stored, gap_bits, gap_count;
+        dilation_h, dilation_w, groups, zero_x, zero_y, lo, hi, per_channel, bits, entries, zeros, group,
+        row_groups, stored, gap_bits, gap_count;
 } smg_q_conv_stored_args;
 void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const uint8_t *symbols,
                        const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
                        const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
-                       const uint8_t *shift, void *y);
+                       const uint8_t *shift, int8_t *y);
 
 #ifdef __cplusplus
 }

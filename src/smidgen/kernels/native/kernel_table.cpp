@@ -342,15 +342,21 @@ bool fits(const smg_decode_args &a, const Span *p) {
     return stored_fits(a, a.rows, a.row, p) && holds(p[5], product({a.rows, a.row}));
 }
 
+bool fits(const smg_q_linear_stored_args &a, const Span *p) {
+    return all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi, a.wide_y) &&
+           stored_fits(a, a.out, a.in, p + 1) && holds(p[0], a.in) && holds(p[6], 4 * int64_t{a.out}) &&
+           ratios(p[7], p[8], a.per_channel ? a.out : 1) && holds(p[9], product({a.out, 1 + a.wide_y}));
+}
+
 bool fits(const smg_q_conv_stored_args &a, const Span *p) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) &&
            all_in(1, LIMIT, {a.in_c, a.out_c, a.groups}) && a.in_c % a.groups == 0 &&
            a.out_c % a.groups == 0 && all_in(-128, 127, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi, a.wide_y) && holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
+           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
            stored_fits(a, a.out_c, product({a.k_h, a.k_w, a.in_c / a.groups}), p + 1) &&
            holds(p[6], 4 * int64_t{a.out_c}) && ratios(p[7], p[8], a.per_channel ? a.out_c : 1) &&
-           holds(p[9], product({a.out_h, a.out_w, a.out_c, 1 + a.wide_y}));
+           holds(p[9], product({a.out_h, a.out_w, a.out_c}));
 }
 
 // A kernel's signature gives its argument struct and pointers; nothing is written twice.
@@ -400,6 +406,7 @@ const Kernel TABLE[] = {
     KERNEL(smg_gather),
     KERNEL(smg_q_trees),
     KERNEL(smg_decode),
+    KERNEL(smg_q_linear_stored),
     KERNEL(smg_q_conv_stored),
 };
 
