@@ -9,10 +9,10 @@ from pathlib import Path
 from smidgen.emit.c_golden import golden_vectors
 from smidgen.emit.c_project import manifest_of, project_files
 from smidgen.emit.c_source import constant_bytes
+from smidgen.emit.coded import coded_weights
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
 from smidgen.graph import Graph, Node
-from smidgen.graph.planner import plan_memory
 from smidgen.lower.device import OnDevice, Weights, on_device
 from smidgen.lower.schedule import check_schedulable
 from smidgen.numerics import Array
@@ -43,8 +43,8 @@ class CArtifact(Artifact):
 class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats.
 
-    `weights`: whether they are also multiplied in that form, or expanded layer by layer (`lower/device.py`).
-    By default multiplied on microcontrollers, where memory is short, and expanded elsewhere.
+    `weights`: whether they are also multiplied in that form, or expanded or entropy-decoded layer by layer
+    (`lower/device.py`). By default multiplied on microcontrollers, where memory is short, else expanded.
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.
     """
@@ -81,7 +81,8 @@ class CEmitter(Emitter):
     def scheduled(self, graph: Graph, target: Target) -> OnDevice:
         """What `emit` writes: the graph as it is executed on `target`, and its program."""
         default: Weights = "stored" if target.kind == "microcontroller" else "expanded"
-        return on_device(graph, self.weights or default)
+        weights = self.weights or default
+        return on_device(graph, weights, coded_weights(graph) if weights == "coded" else {})
 
 
 def _real_numbers(graph: Graph, node: Node) -> Problem | None:
@@ -95,12 +96,14 @@ def _real_numbers(graph: Graph, node: Node) -> Problem | None:
 
 def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     """What can't fit, whatever the compiler does: constants in flash; arena, ports and stack in RAM."""
-    graph, program, plan = executed.graph, executed.program, plan_memory(executed.graph)
+    graph, program, plan = executed.graph, executed.program, executed.plan
     problems = []
     ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
     ram = program.arena_bytes + ports + target.stack_bytes
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({graph.values[name].nbytes})" for name in plan.live_at_peak)
+        peak = ", ".join(
+            f"{name} ({plan.scratch.get(name) or graph.values[name].nbytes})" for name in plan.live_at_peak
+        )
         reason = (
             f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
             f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "

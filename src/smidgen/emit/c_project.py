@@ -9,6 +9,7 @@ from typing import Literal
 from smidgen.emit import c_source
 from smidgen.emit.c_golden import Golden
 from smidgen.emit.c_names import identifier, plain
+from smidgen.emit.coded import Limits
 from smidgen.kernels import C_SOURCES, needed_files
 from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
@@ -30,8 +31,12 @@ def project_files(program: Program, golden: Golden) -> dict[str, str]:
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **{f"kernels/{name}": (C_SOURCES / name).read_text() for name in copied},
+        **{f"kernels/{name}": _kernel_file(program, name) for name in copied},
     }
+
+
+def _kernel_file(program: Program, name: str) -> str:
+    return Limits.of_program(program).header() if name == "smg_limits.h" else (C_SOURCES / name).read_text()
 
 
 def manifest_of(program: Program) -> Manifest:

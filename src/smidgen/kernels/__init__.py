@@ -14,7 +14,7 @@ C_SOURCES = Path(__file__).parent / "c"
 
 
 def needed_files(kernels: Iterable[str]) -> list[str]:
-    """Names of the files in `c/` that the given kernels are made of: theirs, headers, and what those declare."""
+    """Names of the files in `c/` that the given kernels are made of: theirs, headers, what those declare."""
     found: set[str] = set()
     waiting = [f"{name}.c" for name in kernels]
     while waiting:
@@ -23,7 +23,7 @@ def needed_files(kernels: Iterable[str]) -> list[str]:
             continue
         found.add(name)
         included = re.findall(r'^#include "(\w+)\.h"', (C_SOURCES / name).read_text(), re.MULTILINE)
-        waiting += [f"{stem}.{ending}" for stem in included for ending in "hc"]
+        waiting += [f"{stem}{ending}" for stem in included for ending in (".h", ".c", "_table.c")]
     return sorted(found)
 
 

@@ -6,13 +6,17 @@ Argument order and meaning are those of kernels/c/smg_stored.h.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from smidgen.formats import Affine, Codebook, Format, Leaf, Sparse
 from smidgen.formats.packing import pack_bits
 from smidgen.formats.sparse import INNER
+from smidgen.graph.planner import scratch_of
+from smidgen.lower.coded import CodedWeight
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
+BYTE = 8
 STREAMS = ("symbols", "centroids", "zero", "multiples")
 
 
@@ -32,27 +36,60 @@ def stream_bytes(fmt: Format) -> int:
 
 
 def decode_calls(site: CallSite) -> list[Call]:
-    """The call that expands one stored weight."""
-    args, streams = stored_weight(site)
-    shape = site.weight_shape()
+    """What expands one stored weight: its coded streams first, then all of them to int8."""
+    weight, shape = site.node.params["weight"], site.weight_shape()
+    coded = site.coded.get(weight)
+    args, streams = stored_weight(site, coded)
     args = {"rows": shape[0], "row": math.prod(shape[1:])} | args
-    return [site.call("decode", args, *streams, site.output())]
+    unpacked = [] if coded is None else [_unpack_call(site, coded, name) for name in coded.streams]
+    return [*unpacked, site.call("decode", args, *streams, site.output())]
 
 
-def stored_weight(site: CallSite) -> tuple[dict[str, int], list[Pointer | None]]:
-    """What describes the node's weight to a kernel that reads it as it is stored: (arguments, streams)."""
-    name = site.node.params["weight"]
-    fmt = site.graph.weights[name]
+def _unpack_call(site: CallSite, coded: CodedWeight, name: str) -> Call:
+    stream, scratch = coded.streams[name], site.pointers[scratch_of(site.node)]
+    data = site.constants.pointer(f"{site.node.params['weight']}.{name}.coded", stream.data)
+    data = replace(data, offset=stream.start, nbytes=data.nbytes - stream.start)
+    args = {**stream.args, "work_bytes": stream.work_bytes}
+    return site.call(stream.kernel, args, data, scratch, _decoded(site, coded, name))
+
+
+def _decoded(site: CallSite, coded: CodedWeight, name: str) -> Pointer:
+    return site.output() if coded.in_place else coded.buffer(site.pointers[scratch_of(site.node)], name)
+
+
+def stored_weight(
+    site: CallSite, coded: CodedWeight | None = None
+) -> tuple[dict[str, int], list[Pointer | None]]:
+    """What describes the node's weight to a kernel that reads it as it is stored: (arguments, streams).
+
+    Leaves that are `coded` are decoded already, to a byte each.
+    """
+    fmt = site.graph.weights[site.node.params["weight"]]
     if not decodable(fmt):
         expected = "affine and codebook weights, sparse or not, are read as they are stored"
         raise site.refuse(f"no kernel expands {fmt.label}", expected)
     leaves = {leaf.name.removeprefix(INNER): leaf for leaf in fmt.leaves()}
+    bytes_each = {name.removeprefix(INNER) for name in coded.streams} if coded else set()
     args = _value_args(_values(fmt), fmt.shape) | {"stored": leaves["symbols"].symbols.size}
+    if "symbols" in bytes_each:
+        args["bits"] = BYTE
+        leaves |= {"zero": replace(leaves["zero"], bits=BYTE)} if "zero" in leaves else {}
     positions = fmt.positions if isinstance(fmt, Sparse) else None
+    args |= _position_args(
+        positions, coded is not None and positions is not None and positions.name in bytes_each
+    )
+    found = [*(leaves.get(role) for role in STREAMS), positions]
+    return args, [_stream(site, coded, leaf) for leaf in found]
+
+
+def _position_args(positions: Leaf | None, bytes_each: bool) -> dict[str, int]:
     gaps = positions if positions is not None and positions.name == "gaps" else None
-    args |= {"gap_bits": gaps.bits if gaps else 0, "gap_count": gaps.symbols.size if gaps else 0}
-    streams = [*(leaves.get(role) for role in STREAMS), positions]
-    return args, [_stream(site, name, leaf) for leaf in streams]
+    width = 1 if positions is None else BYTE if bytes_each else positions.bits
+    return {
+        "gap_bits": gaps.bits if gaps else 0,
+        "gap_count": gaps.symbols.size if gaps else 0,
+        "position_bits": width,
+    }
 
 
 def _value_args(values: Format, shape: tuple[int, ...]) -> dict[str, int]:
@@ -70,9 +107,12 @@ def _values(fmt: Format) -> Format:
     return fmt.inner if isinstance(fmt, Sparse) else fmt
 
 
-def _stream(site: CallSite, weight: str, leaf: Leaf | None) -> Pointer | None:
+def _stream(site: CallSite, coded: CodedWeight | None, leaf: Leaf | None) -> Pointer | None:
     if leaf is None:
         return None
+    if coded and leaf.name in coded.streams:
+        return _decoded(site, coded, leaf.name)
     role, packed = leaf.name.removeprefix(INNER), pack_bits(leaf)
+    name = f"{site.node.params['weight']}.{role}" + (f"{leaf.bits}" if role == "zero" else "")
     # Centroids are looked up as they are: a table of int8, not a stream to unpack.
-    return site.constants.pointer(f"{weight}.{role}", packed.view("int8") if role == "centroids" else packed)
+    return site.constants.pointer(name, packed.view("int8") if role == "centroids" else packed)

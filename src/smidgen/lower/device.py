@@ -1,17 +1,20 @@
-"""Where a device has its weights while a layer runs: as they are stored, or expanded into the arena."""
+"""Where a device has its weights while a layer runs: as stored, or expanded into the arena."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
+from smidgen.graph.planner import MemoryPlan, plan_memory
+from smidgen.lower.coded import CodedWeight
 from smidgen.lower.decode import worth_expanding
 from smidgen.lower.program import Program
-from smidgen.lower.schedule import expand_weights, schedule
+from smidgen.lower.schedule import NOT_CODED, coded_scratch, expand_weights, schedule
 
-Weights = Literal["stored", "expanded"]
+Weights = Literal["stored", "expanded", "coded"]
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,10 @@ class OnDevice:
 
     graph: Graph
     program: Program
+    plan: MemoryPlan
 
 
-def on_device(graph: Graph, weights: Weights) -> OnDevice:
+def on_device(graph: Graph, weights: Weights, coded: Mapping[str, CodedWeight] = NOT_CODED) -> OnDevice:
     """`graph` scheduled for a device whose weights lie in read-only memory.
 
     `weights` that are smaller than int8 are
@@ -31,6 +35,8 @@ def on_device(graph: Graph, weights: Weights) -> OnDevice:
       again for every 32 outputs of its channel;
     - `expanded`: unpacked once a run into the arena, for the faster kernels of int8 weights. Weights in the
       body of a recurrence, which would be expanded in every step, are multiplied where they lie.
+    - `coded`: those of `coded` lie entropy-coded and are decoded once a run into the arena, which takes the
+      least flash, and memory for the layer and its decoder; the others are multiplied where they lie.
 
     Raises:
         BadInput: another word.
@@ -38,5 +44,11 @@ def on_device(graph: Graph, weights: Weights) -> OnDevice:
     """
     if weights not in get_args(Weights):
         raise BadInput("weights", f"{weights!r} is unknown", f"there are {', '.join(get_args(Weights))}")
-    executed = graph if weights == "stored" else expand_weights(graph)
-    return OnDevice(executed, schedule(executed, worth_expanding))
+    executed = graph
+    if weights == "expanded":
+        executed = expand_weights(graph)
+    elif weights == "coded":
+        chosen = {graph.weights[name] for name in coded}
+        executed = expand_weights(graph, lambda fmt: fmt in chosen)
+    plan = plan_memory(executed, scratch=coded_scratch(executed, coded))
+    return OnDevice(executed, schedule(executed, worth_expanding, coded), plan)

@@ -15,6 +15,7 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.core import UNSUITABLE, Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.calls import RULES
+from smidgen.lower.coded import CodedWeight
 from smidgen.lower.decode import decode_calls, worth_expanding
 from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
@@ -40,11 +41,19 @@ def nowhere(fmt: Format) -> bool:
     return False
 
 
-def schedule(graph: Graph, in_place: Callable[[Format], bool] = nowhere) -> Program:
+NOT_CODED: Mapping[str, CodedWeight] = {}
+
+
+def schedule(
+    graph: Graph,
+    in_place: Callable[[Format], bool] = nowhere,
+    coded: Mapping[str, CodedWeight] = NOT_CODED,
+) -> Program:
     """Kernel calls on planned memory that compute `graph`.
 
     Weights of `q.linear` and `q.conv` become int8 constants, or packed bytes of their leaves where `in_place`
-    holds, those of `q.decode` always (see `expand_weights`). A weight that several nodes use is one constant.
+    holds, those of `q.decode` always (see `expand_weights`), or entropy-coded ones if in `coded`. A weight
+    that several nodes use is one constant.
 
     Raises:
         Unsupported: lists everything that has no kernel.
@@ -54,8 +63,13 @@ def schedule(graph: Graph, in_place: Callable[[Format], bool] = nowhere) -> Prog
         raise Unsupported(
             graph.name, "; ".join(problems), "", "Run these parts in float, or change the model"
         )
-    plan, constants = plan_memory(graph), Constants()
-    calls = tuple(call for node in graph.nodes for call in _calls(graph, plan, constants, node, in_place))
+    plan, constants = plan_memory(graph, scratch=coded_scratch(graph, coded)), Constants()
+    pointers = pointers_of(graph, plan, constants)
+    calls = tuple(
+        call
+        for node in graph.nodes
+        for call in node_calls(CallSite(graph, pointers, plan.copies, constants, node, in_place, coded))
+    )
     return Program(
         graph.name,
         calls,
@@ -80,7 +94,9 @@ def check_schedulable(graph: Graph) -> list[str]:
 
 def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     try:
-        _calls(graph, plan, Constants(), node, nowhere)
+        constants = Constants()
+        pointers = pointers_of(graph, plan, constants)
+        node_calls(CallSite(graph, pointers, plan.copies, constants, node, nowhere, NOT_CODED))
     except Unsupported as problem:
         return [
             f"{problem.where}: {problem.found}" + (f", but {problem.expected}" if problem.expected else "")
@@ -96,11 +112,10 @@ def _value_problem(value: Value) -> str:
     return "" if value.size else "is empty"
 
 
-def _calls(
-    graph: Graph, plan: MemoryPlan, constants: Constants, node: Node, in_place: Callable[[Format], bool]
-) -> list[Call]:
-    pointers = pointers_of(graph, plan, constants)
-    return node_calls(CallSite(graph, pointers, plan.copies, constants, node, in_place))
+def coded_scratch(graph: Graph, coded: Mapping[str, CodedWeight]) -> dict[str, int]:
+    """Bytes of working memory of each `q.decode` node that decodes a coded weight, by node name."""
+    decodes = [node for node in graph.nodes if node.op == "q.decode" and node.params["weight"] in coded]
+    return {node.name: coded[node.params["weight"]].scratch_bytes for node in decodes}
 
 
 def node_calls(site: CallSite) -> list[Call]:

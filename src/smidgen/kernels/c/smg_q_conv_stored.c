@@ -65,9 +65,9 @@ void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const u
     const int32_t depth = a->in_c / a->groups, out_per_group = a->out_c / a->groups;
     const int32_t pixels = a->out_h * a->out_w;
     const smg_stored s = {
-        symbols,     table,       zeros,    multiples, positions,     a->k_h * a->k_w * depth,
-        a->bits,     a->entries,  a->zeros, a->group,  a->row_groups, a->stored,
-        a->gap_bits, a->gap_count};
+        symbols,     table,        zeros,           multiples, positions,     a->k_h * a->k_w * depth,
+        a->bits,     a->entries,   a->zeros,        a->group,  a->row_groups, a->stored,
+        a->gap_bits, a->gap_count, a->position_bits};
     smg_walk row = smg_first_row(&s), end = row;
     for (int32_t o = 0; o < a->out_c; o++) {
         const int8_t *group = x + o / out_per_group * depth;

@@ -34,7 +34,7 @@ void smg_next_row(const smg_stored *s, smg_walk *w) {
 
 static void follow_mask(const smg_stored *s, smg_walk *w) {
     const int32_t before = w->line * s->row;
-    while (w->next < s->row && !read(s->positions, before + w->next, 1))
+    while (w->next < s->row && !read(s->positions, before + w->next, s->position_bits))
         w->next++;
 }
 
@@ -44,7 +44,7 @@ static void follow_gaps(const smg_stored *s, smg_walk *w) {
             w->next = s->row;
             return;
         }
-        const int32_t code = read(s->positions, w->code++, s->gap_bits);
+        const int32_t code = read(s->positions, w->code++, s->position_bits);
         w->found = code != (1 << s->gap_bits) - 1;
         w->next += code;
     }

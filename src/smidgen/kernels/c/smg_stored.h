@@ -1,5 +1,4 @@
-/* Weights in the form in which they are stored: packed, shared, sparse. A walk visits the stored ones of a
- * row.
+/* Weights in the form in which they are stored: packed, shared, sparse. A walk visits those of a row.
  *
  * A stream of n-bit symbols is packed without gaps, least significant bit first. Fields of argument structs:
  *   bits        of a symbol, 1..8
@@ -11,9 +10,10 @@
  *   stored      how many weights have a symbol; the others are 0
  * Which ones, is in `positions`:
  *   null        all
- *   gap_bits 0  a mask, one bit a weight
- *   gap_bits n  gap_count unsigned codes of n bits (1..8): the zeros before the next stored weight; the
- * largest code is that many zeros and no weight. A gap may lead into a later row.
+ *   gap_bits 0  a mask, 0 or 1 for each weight
+ *   gap_bits n  gap_count codes below 2^n (n 1..8): the zeros before the next stored weight; the largest code
+ *               is that many zeros and no weight. A gap may lead into a later row.
+ * position_bits (1..8) is how wide such a code or entry of the mask is stored.
  */
 #ifndef SMG_STORED_H
 #define SMG_STORED_H
@@ -25,7 +25,7 @@ typedef struct {
     const uint8_t *symbols;
     const int8_t *table;
     const uint8_t *zeros, *multiples, *positions;
-    int32_t row, bits, entries, zero_count, group, row_groups, stored, gap_bits, gap_count;
+    int32_t row, bits, entries, zero_count, group, row_groups, stored, gap_bits, gap_count, position_bits;
 } smg_stored;
 
 /* A walk through it: weight number `at` of row number `line` is `value`. The rest is how far its streams are

@@ -282,9 +282,22 @@ void smg_q_trees(const smg_q_trees_args *a, const void *x, const int16_t *splits
                  const int16_t *leaves, const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift,
                  int8_t *y);
 
-/* y [rows][row]: stored weights as int8. Fields and streams: smg_stored.h. */
+/* `count` symbols of at most 8 bits out of an entropy-coded stream as in a .smg file, `size` bytes behind its
+ * header, which has `width` and `offset` (y[i] = offset + value). `work` [work_bytes]: a smg_NAME_workspace,
+ * aligned to 4 bytes; nothing is done if it is too small. A damaged stream gives some symbols. */
 typedef struct {
-    int32_t rows, row, bits, entries, zeros, group, row_groups, stored, gap_bits, gap_count;
+    int32_t size, width, offset, count, work_bytes;
+} smg_unpack_huffman_args;
+typedef smg_unpack_huffman_args smg_unpack_rans_args;
+typedef smg_unpack_huffman_args smg_unpack_context_args;
+void smg_unpack_huffman(const smg_unpack_huffman_args *a, const uint8_t *data, void *work, uint8_t *y);
+void smg_unpack_rans(const smg_unpack_rans_args *a, const uint8_t *data, void *work, uint8_t *y);
+void smg_unpack_context(const smg_unpack_context_args *a, const uint8_t *data, void *work, uint8_t *y);
+
+/* y [rows][row]: stored weights as int8. Fields and streams: smg_stored.h. In place with symbols of 8 bits
+ * if all weights have one. */
+typedef struct {
+    int32_t rows, row, bits, entries, zeros, group, row_groups, stored, gap_bits, gap_count, position_bits;
 } smg_decode_args;
 void smg_decode(const smg_decode_args *a, const uint8_t *symbols, const int8_t *table, const uint8_t *zeros,
                 const uint8_t *multiples, const uint8_t *positions, int8_t *y);
@@ -293,7 +306,7 @@ void smg_decode(const smg_decode_args *a, const uint8_t *symbols, const int8_t *
  * (smg_stored.h): their rows are the outputs. wide_y 1: y is int16_t. */
 typedef struct {
     int32_t in, out, zero_x, zero_y, lo, hi, per_channel, wide_y, bits, entries, zeros, group, row_groups,
-        stored, gap_bits, gap_count;
+        stored, gap_bits, gap_count, position_bits;
 } smg_q_linear_stored_args;
 void smg_q_linear_stored(const smg_q_linear_stored_args *a, const int8_t *x, const uint8_t *symbols,
                          const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
@@ -303,7 +316,7 @@ void smg_q_linear_stored(const smg_q_linear_stored_args *a, const int8_t *x, con
 typedef struct {
     int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
         dilation_h, dilation_w, groups, zero_x, zero_y, lo, hi, per_channel, bits, entries, zeros, group,
-        row_groups, stored, gap_bits, gap_count;
+        row_groups, stored, gap_bits, gap_count, position_bits;
 } smg_q_conv_stored_args;
 void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const uint8_t *symbols,
                        const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,

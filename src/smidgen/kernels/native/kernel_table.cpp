@@ -332,10 +332,9 @@ template <class Stored> bool stored_fits(const Stored &a, int64_t rows, int64_t 
         return false;
     if (!p[4].present)
         return true;
-    if (!a.gap_bits)
-        return bits_fit(p[4], count, 1);
-    return row <= LIMIT - 256 && all_in(1, 8, {a.gap_bits}) && all_in(0, LIMIT, {a.gap_count}) &&
-           bits_fit(p[4], a.gap_count, a.gap_bits);
+    const int64_t codes = a.gap_bits ? a.gap_count : count;
+    return row <= LIMIT - 256 && all_in(0, 8, {a.gap_bits}) && all_in(1, 8, {a.position_bits}) &&
+           all_in(0, LIMIT, {codes}) && bits_fit(p[4], codes, a.position_bits);
 }
 
 bool fits(const smg_decode_args &a, const Span *p) {
@@ -352,8 +351,8 @@ bool fits(const smg_q_conv_stored_args &a, const Span *p) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) &&
            all_in(1, LIMIT, {a.in_c, a.out_c, a.groups}) && a.in_c % a.groups == 0 &&
-           a.out_c % a.groups == 0 && all_in(-128, 127, {a.zero_x}) &&
-           bounds(a.zero_y, a.lo, a.hi) && holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
+           a.out_c % a.groups == 0 && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
            stored_fits(a, a.out_c, product({a.k_h, a.k_w, a.in_c / a.groups}), p + 1) &&
            holds(p[6], 4 * int64_t{a.out_c}) && ratios(p[7], p[8], a.per_channel ? a.out_c : 1) &&
            holds(p[9], product({a.out_h, a.out_w, a.out_c}));
