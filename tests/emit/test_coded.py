@@ -10,7 +10,7 @@ import pytest
 from smidgen.codec.streams import Coder, codings, encode_stream, read_header
 from smidgen.emit import coded
 from smidgen.emit.c import CEmitter
-from smidgen.emit.coded import KERNELS, Limits, coded_weights
+from smidgen.emit.coded import KERNELS
 from smidgen.formats import Leaf
 from smidgen.graph import Graph
 from smidgen.methods.quantize.affine import AffineQuantization
@@ -19,7 +19,6 @@ from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
 from tests.integer_networks import integers_of, random_integers
 from tests.networks import small_cnn
-from tests.recurrent import integers_of_recurrent, recurrent_network
 
 M4 = load_target("cortex-m4")
 CODED = CEmitter(weights="coded")

@@ -11,9 +11,12 @@ import typer
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
     from smidgen.measure.agreement import Agreement
+    from smidgen.targets.target import Target
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -129,6 +132,9 @@ def export(
     folder: Path = typer.Argument(help="Where to write."),
     target: str = typer.Option("generic-c", "--target", "-t", help="The device to emit for."),
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
+    weights: str = typer.Option(
+        "", "--weights", help="c: stored, expanded or coded (smidgen measure --weights)."
+    ),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
 
@@ -139,6 +145,8 @@ def export(
     Examples:
 
       smidgen export c chosen/model.smg firmware/model --target cortex-m4
+
+      smidgen export c chosen/model.smg firmware/model --target cortex-m0 --weights coded
 
       smidgen export onnx chosen/model.smg out --float-io
 
@@ -153,10 +161,11 @@ def export(
     from smidgen.emit.onnx_qdq import QdqOnnxEmitter
     from smidgen.emit.smg import SmgEmitter
     from smidgen.errors import BadInput
+    from smidgen.lower.device import weights_named
     from smidgen.targets import load_target
 
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(),
+        "c": CEmitter(weights=weights_named(weights)),
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),
@@ -193,12 +202,17 @@ def measure(
     data: str | None = typer.Option(None, "--data", help="What to judge it on, as in compress."),
     metric: str = typer.Option("", "--metric", help="As in compress."),
     target: str = TARGET,
+    weights: bool = typer.Option(
+        False, "--weights", help="On a microcontroller: what each way of keeping the weights takes."
+    ),
 ) -> None:
     """Measure an artifact: size, RAM, latency, throughput, and how good it is if data is given.
 
     Examples:
 
       smidgen measure chosen/model.smg --task watch --target cortex-m4
+
+      smidgen measure chosen/model.smg --target cortex-m0 --weights
 
       smidgen measure chosen/model.smg --data data.npz
     """
@@ -226,6 +240,25 @@ def measure(
         on = f", {judge.name} on validation" + (", features excluded" if task and task.features else "")
     found += measurements_of(net.graph, file, device)
     Console().print(measurement_table(found, f"{file} on {device.name}{on}"))
+    if weights:
+        Console().print(_weights_table(net.graph, device))
+
+
+def _weights_table(graph: Graph, device: Target) -> Table:
+    """Flash, RAM and instructions of one prediction for each way of keeping the weights."""
+    from rich.console import Console
+
+    from smidgen.cli.tables import table
+    from smidgen.measure.firmware import weight_choices
+
+    with Console(stderr=True).status(f"building and running firmware for {device.name}"):
+        choices = weight_choices(graph, device)
+    columns = ("flash_bytes", "ram_bytes", "instructions")
+    made = table("where the weights are", "weights", "flash", "RAM", "instructions (emulated)", right=columns)
+    for name, measured in choices.items():
+        values = {m.name: f"{m.value:,.0f}" for m in measured}
+        made.add_row(name, *(values.get(column, "not run") for column in columns))
+    return made
 
 
 COMMANDS: tuple[Any, ...] = (inspect, check, verify, export, measure)

@@ -44,7 +44,8 @@ class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats.
 
     `weights`: whether they are also multiplied in that form, or expanded or entropy-decoded layer by layer
-    (`lower/device.py`). By default multiplied on microcontrollers, where memory is short, else expanded.
+    (`lower/device.py`). By default multiplied on microcontrollers, where memory is short (decoded
+    if the weights do not fit their flash otherwise), else expanded.
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.
     """
@@ -80,9 +81,12 @@ class CEmitter(Emitter):
 
     def scheduled(self, graph: Graph, target: Target) -> OnDevice:
         """What `emit` writes: the graph as it is executed on `target`, and its program."""
-        default: Weights = "stored" if target.kind == "microcontroller" else "expanded"
-        weights = self.weights or default
-        return on_device(graph, weights, coded_weights(graph) if weights == "coded" else {})
+        weights = self.weights or ("stored" if target.kind == "microcontroller" else "expanded")
+        if weights == "coded":
+            return on_device(graph, weights, coded_weights(graph))
+        found = on_device(graph, weights)
+        too_large = target.flash_bytes is not None and constant_bytes(found.program) > target.flash_bytes
+        return on_device(graph, "coded", coded_weights(graph)) if too_large and not self.weights else found
 
 
 def _real_numbers(graph: Graph, node: Node) -> Problem | None:

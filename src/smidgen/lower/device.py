@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
@@ -26,6 +26,16 @@ class OnDevice:
     plan: MemoryPlan
 
 
+def weights_named(word: str) -> Weights | None:
+    """One of `Weights`, None for an empty word. Raises BadInput."""
+    for name in get_args(Weights):
+        if word == name:
+            return cast(Weights, name)
+    if word:
+        raise BadInput("weights", f"{word!r} is unknown", f"there are {', '.join(get_args(Weights))}")
+    return None
+
+
 def on_device(graph: Graph, weights: Weights, coded: Mapping[str, CodedWeight] = NOT_CODED) -> OnDevice:
     """`graph` scheduled for a device whose weights lie in read-only memory.
 
@@ -39,11 +49,8 @@ def on_device(graph: Graph, weights: Weights, coded: Mapping[str, CodedWeight] =
       least flash, and memory for the layer and its decoder; the others are multiplied where they lie.
 
     Raises:
-        BadInput: another word.
         Unsupported: lists everything that has no kernel.
     """
-    if weights not in get_args(Weights):
-        raise BadInput("weights", f"{weights!r} is unknown", f"there are {', '.join(get_args(Weights))}")
     executed = graph
     if weights == "expanded":
         executed = expand_weights(graph)

@@ -21,6 +21,7 @@ from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
 from smidgen.measure.accuracy import predict, quantized_inputs, score
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.energy import modelled_energy
+from smidgen.measure.firmware import fitting_firmware
 from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
@@ -33,7 +34,6 @@ from smidgen.search.outcome import MODEL, Array, Candidate, Evaluated, Point
 from smidgen.search.paired import Clusters
 from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
-from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
 from smidgen.targets.target import Target
 
@@ -42,8 +42,7 @@ LATENCY_REPEATS = 100
 BATCHES, BATCH_REPEATS = (1, 8, 64), 3
 # The dry run decides nothing about accuracy, so a few samples do for its calibration.
 DRY_RUN_SAMPLES = 16
-# Firmware of candidates over budget is linked too, so that they are measured and not just "too large".
-ROOMY_BYTES = 64 << 20
+CODED = "weights are entropy-coded in flash and decoded layer by layer, because they do not fit otherwise"
 
 Base = Callable[[int], Graph]  # seed -> a trained float graph
 
@@ -111,7 +110,9 @@ class ArtifactEvaluator:
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(_without_kernels(artifact.graph))
-        measured = [file_size(artifact.path), *self._costs(artifact, folder)]
+        costs, why = self._costs(artifact, folder)
+        ctx.notes.extend(why)
+        measured = [file_size(artifact.path), *costs]
         measured += modelled_energy(artifact.graph, self._target)
         found = predict(artifact.graph, artifact.run, self._data.validation.x, self._metric)
         part, notes = self._data.validation, tuple(ctx.notes)
@@ -161,14 +162,16 @@ class ArtifactEvaluator:
 
         return float_logits(self._graph, part.x)
 
-    def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
+    def _costs(self, artifact: SmgArtifact, folder: Path) -> tuple[list[Measurement], list[str]]:
+        """What the artifact takes, and notes on it."""
         if self._target.kind == "host":
-            return [_host_ram(artifact.graph)]
+            return [_host_ram(artifact.graph)], []
         sample = quantized_inputs(artifact.graph, self._data.validation.head(1).x)
-        device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
-        CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
-        compiled = measure_cross(folder / C_PROJECT, device)
-        return [*compiled, modelled_latency(expand_weights(artifact.graph), device)]
+        limits = {"flash_bytes": self._budget.flash_bytes, "ram_bytes": self._budget.ram_bytes}
+        emitter = CEmitter((sample,))
+        made = fitting_firmware(artifact.graph, self._target, emitter, limits, folder / C_PROJECT)
+        latency = modelled_latency(expand_weights(artifact.graph), self._target)
+        return [*made.sizes, latency], [CODED] if made.weights == "coded" else []
 
     def _device(self, budget: Budget) -> Target:
         """The target with the budget's memory."""
