@@ -77,3 +77,12 @@ def noise_like(graph: Graph, n: int = 64, seed: int = 0) -> Splits:
     shape = graph.values[graph.inputs[0]].shape
     part = Dataset(rng.normal(size=(n, *shape)).astype(np.float32), np.zeros(n, np.int64))
     return Splits(part, part, part, 5)
+
+
+def peaked(seed: int = 0) -> Graph:
+    """A small network with most weights near zero, as trained ones have them."""
+    rng, b = np.random.default_rng(seed), GraphBuilder("peaked")
+    x = b.input("x", (64,))
+    for name, sizes in {"wide": (256, 64), "narrow": (64, 256)}.items():
+        x = b.op("relu", [b.linear(x, rng.normal(size=sizes) ** 5 / 200, np.zeros(sizes[0]), name)])
+    return b.graph(b.linear(x, rng.normal(size=(10, 64)), np.zeros(10), "logits"))

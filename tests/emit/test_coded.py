@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +13,17 @@ import pytest
 from smidgen.codec.streams import Coder, codings, encode_stream, read_header
 from smidgen.emit import coded
 from smidgen.emit.c import CEmitter
-from smidgen.emit.coded import KERNELS
+from smidgen.emit.coded import KERNELS, coded_weights
 from smidgen.formats import Leaf
 from smidgen.graph import Graph
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.share.codebook import WeightSharing
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
+from tests.conftest import require
 from tests.integer_networks import integers_of, random_integers
-from tests.networks import small_cnn
+from tests.networks import peaked, small_cnn
+from tests.recurrent import integers_of_recurrent, recurrent_network
 
 M4 = load_target("cortex-m4")
 CODED = CEmitter(weights="coded")
@@ -34,7 +39,7 @@ NETWORKS = {
 
 
 @pytest.fixture
-def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Coder:
+def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Coder]:
     """Every leaf is coded by the parameter's coder, whatever that brings."""
 
     def chosen(leaf: Leaf) -> bytes:
@@ -54,8 +59,17 @@ def network(name: str) -> Graph:
     return integers_of(small_cnn(), quantization, sparsity)
 
 
-@pytest.mark.parametrize("only", KERNELS, indirect=True)
-@pytest.mark.parametrize("name", NETWORKS)
+EACH = [("int8", coder) for coder in KERNELS] + [
+    ("asymmetric", Coder.CONTEXT),
+    ("groups", Coder.HUFFMAN),
+    ("mask", Coder.RANS),
+    ("gaps", Coder.CONTEXT),
+    ("codebook", Coder.HUFFMAN),
+    ("sparse codebook", Coder.RANS),
+]
+
+
+@pytest.mark.parametrize(("name", "only"), EACH, indirect=["only"])
 def test_weights_decoded_on_the_device_give_the_same_bytes(name: str, only: Coder, tmp_path: Path) -> None:
     graph = network(name)
     assert f"smg_{KERNELS[only]}" in {call.kernel for call in CODED.scheduled(graph, M4).program.calls}
@@ -74,3 +88,45 @@ def test_flash_holds_the_streams_of_the_file(only: Coder) -> None:
             name = node.params["weight"]
             leaf = next(leaf for leaf in graph.weights[name].leaves() if leaf.name == "symbols")
             assert constants[f"{name}.symbols.coded"] == coded.encode_stream(leaf)
+
+
+@pytest.mark.parametrize("only", KERNELS, indirect=True)
+def test_the_decoders_get_the_memory_that_they_have_in_c(only: Coder, tmp_path: Path) -> None:
+    require(shutil.which("cc"), "a C compiler")
+    emitted = CODED.emit(network("int8"), M4, tmp_path / "project").folder
+    name = KERNELS[only].removeprefix("unpack_")
+    code = f'#include <stdio.h>\n#include "kernels/smg_{name}.h"\n'
+    code += f'int main(void) {{ printf("%d", (int)sizeof(smg_{name}_workspace)); return 0; }}\n'
+    (tmp_path / "size.c").write_text(code)
+    command = ["cc", f"-I{emitted}", str(tmp_path / "size.c"), "-o", str(tmp_path / "size")]
+    subprocess.run(command, check=True)
+    found = int(subprocess.run([tmp_path / "size"], capture_output=True, text=True, check=True).stdout)
+    calls = CODED.scheduled(network("int8"), M4).program.calls
+    assert {dict(c.args)["work_bytes"] for c in calls if c.kernel == f"smg_{KERNELS[only]}"} == {found}
+
+
+def test_streams_that_save_less_than_their_decoder_takes_stay_packed() -> None:
+    assert coded_weights(network("codebook")) == {}
+
+
+def test_weights_in_the_body_of_a_recurrence_are_multiplied_as_they_are_stored(tmp_path: Path) -> None:
+    graph = integers_of_recurrent(recurrent_network("gru_after"), bits=4)
+    program = CEmitter().scheduled(graph, M4).program
+    assert not any(constant.name.endswith(".int8") for constant in program.constants)
+    assert [c.kernel for c in program.calls if c.turns > 1].count("smg_q_linear_stored") == 6
+    assert CEmitter().emit(graph, M4, tmp_path / "c").selftest() == "3 of 3 samples agree in every layer"
+
+
+def test_weights_that_do_not_fit_flash_otherwise_are_coded() -> None:
+    graph = integers_of(peaked())
+    stored = sum(c.array.nbytes for c in CEmitter().scheduled(graph, M4).program.constants)
+    small = M4.model_copy(update={"flash_bytes": stored - 1})
+    assert CEmitter().check(graph, small) == []
+    assert any(
+        call.kernel.startswith("smg_unpack_") for call in CEmitter().scheduled(graph, small).program.calls
+    )
+
+
+def test_weights_are_kept_where_asked_however_little_flash_there_is() -> None:
+    graph, tiny = network("int8"), M4.model_copy(update={"flash_bytes": 100})
+    assert CEmitter(weights="stored").scheduled(graph, tiny).graph is graph

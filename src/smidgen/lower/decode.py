@@ -17,6 +17,7 @@ from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
 BYTE = 8
+MULTIPLES = 3
 STREAMS = ("symbols", "centroids", "zero", "multiples")
 
 
@@ -42,6 +43,8 @@ def decode_calls(site: CallSite) -> list[Call]:
     args, streams = stored_weight(site, coded)
     args = {"rows": shape[0], "row": math.prod(shape[1:])} | args
     unpacked = [] if coded is None else [_unpack_call(site, coded, name) for name in coded.streams]
+    if coded is not None and coded.in_place and not (args["entries"] or args["zeros"] or streams[MULTIPLES]):
+        return unpacked  # the symbols are the weights
     return [*unpacked, site.call("decode", args, *streams, site.output())]
 
 
