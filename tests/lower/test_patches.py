@@ -1,0 +1,85 @@
+"""Patch-based execution: the same integers from less memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smidgen.errors import BadInput
+from smidgen.graph import Graph, GraphBuilder
+from smidgen.graph.cost import macs
+from smidgen.graph.planner import plan_memory
+from smidgen.lower.patches import first_stages, with_patches
+from smidgen.models import mlp
+from smidgen.run.native import native_plan
+from smidgen.run.reference import run_integer
+from tests.integer_networks import integers_of, random_integers
+
+
+@st.composite
+def images(draw) -> Graph:
+    """A chain of convolutions (depthwise, dilated, strided, padded) and pools, then a classifier."""
+    rng, b = np.random.default_rng(draw(st.integers(0, 99))), GraphBuilder("images")
+    size, channels = draw(st.integers(24, 30)), draw(st.integers(1, 2))
+    x = b.input("x", (size, size, channels))
+    for _ in range(draw(st.integers(1, 3))):
+        kernel, stride, padding = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(0, 1))
+        depthwise = draw(st.booleans())
+        out, groups = (channels, channels) if depthwise else (3, 1)
+        weight = rng.normal(size=(out, kernel, kernel, channels // groups))
+        x = b.conv(x, weight, np.zeros(out), stride=stride, padding=padding, groups=groups)
+        x, channels = b.op("relu", [x]), out
+    x = b.flatten(b.pool("max", x, 2))
+    return integers_of(b.graph(b.linear(x, rng.normal(size=(3, b.shape(x)[0])), np.zeros(3))))
+
+
+@settings(max_examples=25, deadline=None)
+@given(images(), st.integers(2, 4))
+def test_strips_give_the_same_integers(graph: Graph, patches: int) -> None:
+    try:
+        cut = with_patches(graph, patches)
+    except BadInput:  # the deepest map has fewer rows
+        return
+    cut.check()
+    x = random_integers(graph, 2)
+    expected = run_integer(graph, x)
+    np.testing.assert_array_equal(run_integer(cut, x), expected)
+    np.testing.assert_array_equal(native_plan(cut).run(x), expected)
+
+
+def large_maps() -> Graph:
+    rng, b = np.random.default_rng(0), GraphBuilder("large")
+    x = b.input("x", (32, 32, 1))
+    for out, channels in ((8, 1), (8, 8)):
+        x = b.op("relu", [b.conv(x, rng.normal(size=(out, 3, 3, channels)), np.zeros(out), padding=1)])
+    x = b.flatten(b.pool("max", x, 4))
+    return integers_of(b.graph(b.linear(x, rng.normal(size=(3, 512)), np.zeros(3))))
+
+
+def test_strips_take_less_memory_and_more_products() -> None:
+    graph = large_maps()
+    cut = with_patches(graph, 4)
+    assert plan_memory(graph).arena_bytes == 2 * 32 * 32 * 8
+    assert plan_memory(cut).arena_bytes < plan_memory(graph).arena_bytes / 2
+    extra = sum(macs(cut).values()) - sum(macs(graph).values())
+    assert extra == 6 * 32 * 8 * 9  # three seams: one row of the first map on each side
+
+
+def test_as_many_layers_are_cut_as_makes_the_arena_smallest() -> None:
+    graph = large_maps()
+    assert [node.op for node in first_stages(graph)] == ["q.conv", "q.conv", "q.max_pool"]
+    assert sum(node.op == "q.max_pool" for node in with_patches(graph, 2).nodes) == 2
+
+
+def test_a_network_without_images_is_refused() -> None:
+    with pytest.raises(BadInput, match="no chain of convolutions"):
+        with_patches(integers_of(mlp.build((16,), 4)), 2)
+
+
+@pytest.mark.parametrize("patches", [1, 99])
+def test_a_number_of_patches_that_makes_no_sense_is_refused(patches: int) -> None:
+    graph = large_maps()
+    with pytest.raises(BadInput, match="patches"):
+        with_patches(graph, patches)
