@@ -86,3 +86,13 @@ def peaked(seed: int = 0) -> Graph:
     for name, sizes in {"wide": (256, 64), "narrow": (64, 256)}.items():
         x = b.op("relu", [b.linear(x, rng.normal(size=sizes) ** 5 / 200, np.zeros(sizes[0]), name)])
     return b.graph(b.linear(x, rng.normal(size=(10, 64)), np.zeros(10), "logits"))
+
+
+def large_maps() -> Graph:
+    """Two convolutions over a whole image, then one pool that makes it small."""
+    rng, b = np.random.default_rng(0), GraphBuilder("large")
+    x = b.input("x", (32, 32, 1))
+    for out, channels in ((8, 1), (8, 8)):
+        x = b.op("relu", [b.conv(x, rng.normal(size=(out, 3, 3, channels)), np.zeros(out), padding=1)])
+    x = b.flatten(b.pool("max", x, 4))
+    return b.graph(b.linear(x, rng.normal(size=(3, 512)), np.zeros(3)))

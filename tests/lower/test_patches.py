@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.emit.c import CEmitter
 from smidgen.errors import BadInput
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.graph.cost import macs
@@ -15,7 +18,11 @@ from smidgen.lower.patches import first_stages, with_patches
 from smidgen.models import mlp
 from smidgen.run.native import native_plan
 from smidgen.run.reference import run_integer
+from smidgen.targets import load_target
 from tests.integer_networks import integers_of, random_integers
+from tests.networks import large_maps
+
+M4 = load_target("cortex-m4")
 
 
 @st.composite
@@ -49,17 +56,8 @@ def test_strips_give_the_same_integers(graph: Graph, patches: int) -> None:
     np.testing.assert_array_equal(native_plan(cut).run(x), expected)
 
 
-def large_maps() -> Graph:
-    rng, b = np.random.default_rng(0), GraphBuilder("large")
-    x = b.input("x", (32, 32, 1))
-    for out, channels in ((8, 1), (8, 8)):
-        x = b.op("relu", [b.conv(x, rng.normal(size=(out, 3, 3, channels)), np.zeros(out), padding=1)])
-    x = b.flatten(b.pool("max", x, 4))
-    return integers_of(b.graph(b.linear(x, rng.normal(size=(3, 512)), np.zeros(3))))
-
-
 def test_strips_take_less_memory_and_more_products() -> None:
-    graph = large_maps()
+    graph = integers_of(large_maps())
     cut = with_patches(graph, 4)
     assert plan_memory(graph).arena_bytes == 2 * 32 * 32 * 8
     assert plan_memory(cut).arena_bytes < plan_memory(graph).arena_bytes / 2
@@ -68,7 +66,7 @@ def test_strips_take_less_memory_and_more_products() -> None:
 
 
 def test_as_many_layers_are_cut_as_makes_the_arena_smallest() -> None:
-    graph = large_maps()
+    graph = integers_of(large_maps())
     assert [node.op for node in first_stages(graph)] == ["q.conv", "q.conv", "q.max_pool"]
     assert sum(node.op == "q.max_pool" for node in with_patches(graph, 2).nodes) == 2
 
@@ -80,6 +78,28 @@ def test_a_network_without_images_is_refused() -> None:
 
 @pytest.mark.parametrize("patches", [1, 99])
 def test_a_number_of_patches_that_makes_no_sense_is_refused(patches: int) -> None:
-    graph = large_maps()
+    graph = integers_of(large_maps())
     with pytest.raises(BadInput, match="patches"):
         with_patches(graph, patches)
+
+
+def test_a_project_is_cut_into_strips_where_ram_asks_for_it(tmp_path: Path) -> None:
+    graph = integers_of(large_maps())
+    small = M4.model_copy(update={"ram_bytes": 14000})
+    program = CEmitter().scheduled(graph, small).program
+    assert any(call.node == "max_pool1.rows" for call in program.calls)
+    assert CEmitter().check(graph, small) == []
+    assert CEmitter().scheduled(graph, M4).graph is graph
+    artifact = CEmitter().emit(graph, small, tmp_path / "c")
+    assert artifact.selftest() == "3 of 3 samples agree in every layer"
+
+
+def test_a_project_is_cut_into_the_strips_asked_for() -> None:
+    cut = CEmitter(patches=5).scheduled(integers_of(large_maps()), M4).graph
+    assert sum(node.op == "q.slice" for node in cut.nodes) == 5
+
+
+def test_what_no_strips_make_fit_is_still_a_problem() -> None:
+    tiny = M4.model_copy(update={"ram_bytes": 2000})
+    (problem,) = CEmitter().check(integers_of(large_maps()), tiny)
+    assert "bytes of RAM are needed" in problem.reason

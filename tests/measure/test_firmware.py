@@ -12,7 +12,7 @@ from smidgen.measure.firmware import Firmware, fitting_firmware, weight_choices
 from smidgen.targets import load_target
 from tests.conftest import require
 from tests.integer_networks import integers_of
-from tests.networks import peaked
+from tests.networks import large_maps, peaked
 
 M4 = load_target("cortex-m4")
 GRAPH = integers_of(peaked())
@@ -49,6 +49,14 @@ def test_weights_are_coded_where_flash_is_the_limit(
     found = fitting(tmp_path / "c", flash=limit)
     assert (found.weights, found.bytes_of("flash_bytes")) == ("coded", limit)
     assert (tmp_path / "c" / "kernels" / "smg_limits.h").exists()
+
+
+def test_the_first_layers_run_in_strips_where_ram_is_the_limit(tmp_path: Path) -> None:
+    require(importlib.util.find_spec("ziglang"), "ziglang")
+    graph = integers_of(large_maps())
+    found = fitting_firmware(graph, M4, CEmitter(), {"flash_bytes": None, "ram_bytes": 14000}, tmp_path / "c")
+    assert found.patches >= 2
+    assert found.bytes_of("ram_bytes") <= 14000
 
 
 @pytest.mark.parametrize("less", [{"flash": 1}, {"ram": 1}])

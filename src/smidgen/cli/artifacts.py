@@ -135,6 +135,9 @@ def export(
     weights: str = typer.Option(
         "", "--weights", help="c: stored, expanded or coded (smidgen measure --weights)."
     ),
+    patches: int = typer.Option(
+        0, "--patches", min=0, help="c: strips of the first layers. Default: as few as fit the RAM."
+    ),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
 
@@ -165,7 +168,7 @@ def export(
     from smidgen.targets import load_target
 
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(weights=weights_named(weights)),
+        "c": CEmitter(weights=weights_named(weights), patches=patches),
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),
@@ -174,12 +177,29 @@ def export(
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
     graph = model_graph(str(file))
-    artifact = emitters[form].emit(graph, load_target(target), folder)
+    device = load_target(target)
+    artifact = emitters[form].emit(graph, device, folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
+    if form == "c" and (strips := _strips_text(graph, device, patches)):
+        lines.append(strips)
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
     for line in lines:
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _strips_text(graph: Graph, device: Target, patches: int) -> str:
+    """What cutting the first layers into strips brings and costs; empty if they are not cut."""
+    from smidgen.emit.c import CEmitter
+    from smidgen.graph.cost import macs
+    from smidgen.graph.planner import plan_memory
+
+    cut = CEmitter(patches=patches).scheduled(graph, device).graph
+    if len(cut.nodes) <= len(graph.nodes) or not any(node.name.endswith(".rows") for node in cut.nodes):
+        return ""
+    before, after = plan_memory(graph).arena_bytes, plan_memory(cut).arena_bytes
+    extra = sum(macs(cut).values()) / sum(macs(graph).values()) - 1
+    return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
 def _mismatch_text(graph: Graph) -> str:

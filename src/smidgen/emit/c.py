@@ -8,12 +8,12 @@ from pathlib import Path
 
 from smidgen.emit.c_golden import golden_vectors
 from smidgen.emit.c_project import manifest_of, project_files
+from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled
 from smidgen.emit.c_source import constant_bytes
-from smidgen.emit.coded import coded_weights
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
 from smidgen.graph import Graph, Node
-from smidgen.lower.device import OnDevice, Weights, on_device
+from smidgen.lower.device import OnDevice, Weights
 from smidgen.lower.schedule import check_schedulable
 from smidgen.numerics import Array
 from smidgen.targets.host import HostRunner
@@ -44,14 +44,15 @@ class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats.
 
     `weights`: whether they are also multiplied in that form, or expanded or entropy-decoded layer by layer
-    (`lower/device.py`). By default multiplied on microcontrollers, where memory is short (decoded
-    if the weights do not fit their flash otherwise), else expanded.
+    (`lower/device.py`); `patches`: the strips that the first layers are cut into (`lower/patches.py`). What is
+    left open is chosen to fit the target (`emit/c_schedule.py`).
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.
     """
 
     golden_inputs: tuple[Array, ...] = ()
     weights: Weights | None = None
+    patches: int = 0
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
         problems = [problem for node in graph.nodes if (problem := _real_numbers(graph, node))]
@@ -81,12 +82,7 @@ class CEmitter(Emitter):
 
     def scheduled(self, graph: Graph, target: Target) -> OnDevice:
         """What `emit` writes: the graph as it is executed on `target`, and its program."""
-        weights = self.weights or ("stored" if target.kind == "microcontroller" else "expanded")
-        if weights == "coded":
-            return on_device(graph, weights, coded_weights(graph))
-        found = on_device(graph, weights)
-        too_large = target.flash_bytes is not None and constant_bytes(found.program) > target.flash_bytes
-        return on_device(graph, "coded", coded_weights(graph)) if too_large and not self.weights else found
+        return scheduled(graph, target, self.weights, self.patches)
 
 
 def _real_numbers(graph: Graph, node: Node) -> Problem | None:
@@ -102,8 +98,7 @@ def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     """What can't fit, whatever the compiler does: constants in flash; arena, ports and stack in RAM."""
     graph, program, plan = executed.graph, executed.program, executed.plan
     problems = []
-    ports = sum(port.nbytes for port in (*program.inputs, *program.outputs))
-    ram = program.arena_bytes + ports + target.stack_bytes
+    ports, ram = port_bytes(executed), ram_bytes(executed, target)
     if target.ram_bytes is not None and ram > target.ram_bytes:
         peak = ", ".join(
             f"{name} ({plan.scratch.get(name) or graph.values[name].nbytes})" for name in plan.live_at_peak

@@ -11,6 +11,7 @@ from typing import get_args
 
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
+from smidgen.emit.c_schedule import fewest_patches
 from smidgen.graph import Graph
 from smidgen.lower.device import Weights
 from smidgen.measurement import Measurement
@@ -25,9 +26,12 @@ ROOMY_BYTES = 64 << 20  # firmware over the limit is linked too: its size is mea
 
 @dataclass(frozen=True)
 class Firmware:
-    """A C project in `folder` with its weights kept in one way, and the sizes of what was linked from it."""
+    """A C project with its weights kept in one way and its first layers in `patches` strips (0: whole), and the
+    sizes of what was linked from it.
+    """
 
     weights: Weights
+    patches: int
     sizes: tuple[Measurement, ...]
 
     def bytes_of(self, name: str) -> float:
@@ -40,9 +44,12 @@ def fitting_firmware(
     """Emit and link `graph` in `folder`; `limits` are `flash_bytes` and `ram_bytes`, None: unlimited.
 
     Weights are multiplied as they are stored. Where that takes too much flash they are entropy-coded instead,
-    if the arena that they are decoded into then fits.
+    if the arena that they are decoded into then fits. The first layers run in strips where RAM asks for it.
     """
-    stored = _linked(graph, target, replace(emitter, weights="stored"), folder)
+    ram = limits.get("ram_bytes")
+    limited = _roomy(target).model_copy(update={} if ram is None else {"ram_bytes": int(ram)})
+    patches = fewest_patches(graph, limited, "stored")
+    stored = _linked(graph, target, replace(emitter, weights="stored", patches=patches), folder)
     if not _over(stored, limits, "flash_bytes"):
         return stored
     coded = replace(emitter, weights="coded")
@@ -80,7 +87,7 @@ def _linked(graph: Graph, target: Target, emitter: CEmitter, folder: Path) -> Fi
     device = _roomy(target)
     emitter.emit(graph, device, folder)
     assert emitter.weights is not None, "set by fitting_firmware"
-    return Firmware(emitter.weights, tuple(measure_cross(folder, device)))
+    return Firmware(emitter.weights, emitter.patches, tuple(measure_cross(folder, device)))
 
 
 def _roomy(target: Target) -> Target:

@@ -42,6 +42,7 @@ LATENCY_REPEATS = 100
 BATCHES, BATCH_REPEATS = (1, 8, 64), 3
 # The dry run decides nothing about accuracy, so a few samples do for its calibration.
 DRY_RUN_SAMPLES = 16
+PATCHED = "the first layers run in {} strips, because RAM is too small for their whole maps"
 CODED = "weights are entropy-coded in flash and decoded layer by layer, because they do not fit otherwise"
 
 Base = Callable[[int], Graph]  # seed -> a trained float graph
@@ -171,7 +172,9 @@ class ArtifactEvaluator:
         emitter = CEmitter((sample,))
         made = fitting_firmware(artifact.graph, self._target, emitter, limits, folder / C_PROJECT)
         latency = modelled_latency(expand_weights(artifact.graph), self._target)
-        return [*made.sizes, latency], [CODED] if made.weights == "coded" else []
+        notes = [CODED] if made.weights == "coded" else []
+        notes += [PATCHED.format(made.patches)] if made.patches else []
+        return [*made.sizes, latency], notes
 
     def _device(self, budget: Budget) -> Target:
         """The target with the budget's memory."""
