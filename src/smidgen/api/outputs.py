@@ -38,7 +38,9 @@ def write_outputs(document: Report, result: Result, device: Target, examples: Da
     graph = read_smg(result.chosen.artifact / FILE_NAME).graph
     with writing(folder / CHOSEN), appearing(folder / CHOSEN) as unfinished:
         recipe, weights = result.chosen.candidate.recipe, _weights_in(result.chosen.artifact)
-        write_artifact(graph, recipe, device, examples, unfinished, weights)
+        ram = result.goal.budget.ram_bytes if device.kind == "microcontroller" else None
+        limited = device if ram is None else device.model_copy(update={"ram_bytes": ram})
+        write_artifact(graph, recipe, limited, examples, unfinished, weights)
 
 
 def _weights_in(artifact: Path) -> Weights | None:

@@ -149,7 +149,7 @@ def export(
 
       smidgen export c chosen/model.smg firmware/model --target cortex-m4
 
-      smidgen export c chosen/model.smg firmware/model --target cortex-m0 --weights coded
+      smidgen export c model.smg firmware --target cortex-m0 --weights coded
 
       smidgen export onnx chosen/model.smg out --float-io
 

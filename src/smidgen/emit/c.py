@@ -44,7 +44,7 @@ class CEmitter(Emitter):
     """C99 out of an integer graph; weights stay in their stored formats.
 
     `weights`: whether they are also multiplied in that form, or expanded or entropy-decoded layer by layer
-    (`lower/device.py`); `patches`: the strips that the first layers are cut into (`lower/patches.py`). What is
+    (`lower/device.py`); `patches`: strips of the first layers (`lower/patches.py`). What is
     left open is chosen to fit the target (`emit/c_schedule.py`).
     `golden_inputs`: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
     random ones, the same for the same graph.

@@ -26,8 +26,8 @@ ROOMY_BYTES = 64 << 20  # firmware over the limit is linked too: its size is mea
 
 @dataclass(frozen=True)
 class Firmware:
-    """A C project with its weights kept in one way and its first layers in `patches` strips (0: whole), and the
-    sizes of what was linked from it.
+    """The sizes of what was linked from a C project whose weights are kept in one way, and whose first layers
+    run in `patches` strips (0: whole).
     """
 
     weights: Weights
