@@ -77,9 +77,9 @@ COMPRESSED = {
     "2 bits": (AffineQuantization(bits=2), 0.0),
     "4 bits": (AffineQuantization(bits=4, symmetric=False), 0.0),
     "mask": (AffineQuantization(), 0.6),
-    "gaps": (AffineQuantization(bits=4), 0.95),
+    "gaps": (AffineQuantization(bits=4), 0.8),
     "codebook": (WeightSharing(4, 4), 0.0),
-    "sparse codebook": (WeightSharing(4, 4), 0.9),
+    "sparse codebook": (WeightSharing(4, 4), 0.8),
 }
 
 
