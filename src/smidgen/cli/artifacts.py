@@ -92,6 +92,12 @@ def export(
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
     layout: str = typer.Option("project", "--layout", help="c: project, single-header or arduino."),
     stream: bool = typer.Option(False, "--stream", help="One step at a time, states as inputs and outputs."),
+    weights: str = typer.Option(
+        "", "--weights", help="c: stored, expanded or coded (smidgen measure --weights)."
+    ),
+    patches: int = typer.Option(
+        0, "--patches", min=0, help="c: strips of the first layers. Default: as few as fit the RAM."
+    ),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
 
@@ -107,6 +113,8 @@ def export(
 
       smidgen export c model.smg library --target cortex-m4 --layout arduino
 
+      smidgen export c model.smg firmware --target cortex-m0 --weights coded
+
       smidgen export onnx chosen/model.smg out --float-io
 
       smidgen export float model.pt2 out
@@ -121,10 +129,12 @@ def export(
     from smidgen.emit.smg import SmgEmitter
     from smidgen.errors import BadInput
     from smidgen.graph.streaming import streaming
+    from smidgen.lower.device import weights_named
     from smidgen.targets import load_target
 
+    c = CEmitter(layout=layout, measured=True, weights=weights_named(weights), patches=patches)
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(layout=layout, measured=True),
+        "c": c,
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),
@@ -133,9 +143,11 @@ def export(
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
     graph = model_graph(str(file))
-    graph = streaming(graph) if stream else graph
-    artifact = emitters[form].emit(graph, load_target(target), folder)
+    graph, device = streaming(graph) if stream else graph, load_target(target)
+    artifact = emitters[form].emit(graph, device, folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
+    if form == "c" and (strips := _strips_text(graph, c.scheduled(graph, device).graph)):
+        lines.append(strips)
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
     lines += [
@@ -143,6 +155,18 @@ def export(
     ]
     for line in lines:
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _strips_text(graph: Graph, cut: Graph) -> str:
+    """What cutting the first layers into strips brings and costs; empty if they are not cut."""
+    from smidgen.graph.cost import macs
+    from smidgen.graph.planner import plan_memory
+
+    if len(cut.nodes) <= len(graph.nodes) or not any(node.name.endswith(".rows") for node in cut.nodes):
+        return ""
+    before, after = plan_memory(graph).arena_bytes, plan_memory(cut).arena_bytes
+    extra = sum(macs(cut).values()) / sum(macs(graph).values()) - 1
+    return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
 def _mismatch_text(graph: Graph) -> str:
