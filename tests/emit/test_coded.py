@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from smidgen.codec.streams import Coder, codings, encode_stream, read_header
 from smidgen.emit import coded
 from smidgen.emit.c import CEmitter
 from smidgen.emit.coded import KERNELS, coded_weights
-from smidgen.formats import Leaf
+from smidgen.formats import Binary, Leaf, Ternary
 from smidgen.graph import Graph
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.share.codebook import WeightSharing
@@ -36,6 +36,7 @@ NETWORKS = {
     "codebook": (WeightSharing(4, 4), 0.0),
     "sparse codebook": (WeightSharing(4, 4), 0.8),
 }
+SIGNED: Mapping[str, type[Binary | Ternary]] = {"binary": Binary, "ternary": Ternary}
 
 
 @pytest.fixture
@@ -55,6 +56,14 @@ def only(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def network(name: str) -> Graph:
+    if name in SIGNED:
+        graph = small_cnn()
+        weights = {
+            node.params["weight"]: graph.weights[node.params["weight"]].map_dense(SIGNED[name].fit)
+            for node in graph.nodes
+            if node.op in ("conv", "linear")
+        }
+        return integers_of(graph.with_weights(weights))
     quantization, sparsity = NETWORKS[name]
     return integers_of(small_cnn(), quantization, sparsity)
 
@@ -66,6 +75,9 @@ EACH = [("int8", coder) for coder in KERNELS] + [
     ("gaps", Coder.CONTEXT),
     ("codebook", Coder.HUFFMAN),
     ("sparse codebook", Coder.RANS),
+    ("ternary", Coder.RANS),
+    ("ternary", Coder.CONTEXT),
+    ("binary", Coder.CONTEXT),
 ]
 
 
@@ -77,6 +89,27 @@ def test_weights_decoded_on_the_device_give_the_same_bytes(name: str, only: Code
     assert artifact.selftest() == "3 of 3 samples agree in every layer"
     x = random_integers(graph, 5)
     np.testing.assert_array_equal(artifact.run(x), run_integer(graph, x))
+
+
+@pytest.mark.parametrize("only", KERNELS, indirect=True)
+@pytest.mark.parametrize("layout", ["single-header", "arduino"])
+def test_the_decoders_fit_into_every_layout(layout: str, only: Coder, tmp_path: Path) -> None:
+    require(shutil.which("cc"), "a C compiler")
+    graph = network("sparse codebook")
+    artifact = CEmitter(layout=layout, weights="coded").emit(graph, M4, tmp_path / "out")
+    if layout == "single-header":
+        assert artifact.selftest() == "3 of 3 samples agree in every layer"
+    else:
+        sources = [str(path) for path in sorted(artifact.folder.glob("src/**/*.c"))]
+        subprocess.run(
+            ["cc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", *sources], cwd=tmp_path, check=True
+        )
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *SIGNED])
+def test_a_single_header_multiplies_stored_weights(name: str, tmp_path: Path) -> None:
+    artifact = CEmitter(layout="single-header", weights="stored").emit(network(name), M4, tmp_path / "out")
+    assert artifact.selftest() == "3 of 3 samples agree in every layer"
 
 
 @pytest.mark.parametrize("only", [Coder.CONTEXT], indirect=True)
