@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from smidgen.cli.check import check
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
+    from smidgen.emit.c import CEmitter
     from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
     from smidgen.measure.agreement import Agreement
+    from smidgen.targets.target import Target
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -146,7 +149,7 @@ def export(
     graph, device = streaming(graph) if stream else graph, load_target(target)
     artifact = emitters[form].emit(graph, device, folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
-    if form == "c" and (strips := _strips_text(graph, c.scheduled(graph, device).graph)):
+    if form == "c" and (strips := _strips_text(graph, c, device)):
         lines.append(strips)
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
@@ -157,15 +160,17 @@ def export(
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _strips_text(graph: Graph, cut: Graph) -> str:
+def _strips_text(graph: Graph, emitter: CEmitter, device: Target) -> str:
     """What cutting the first layers into strips brings and costs; empty if they are not cut."""
     from smidgen.graph.cost import macs
-    from smidgen.graph.planner import plan_memory
 
-    if len(cut.nodes) <= len(graph.nodes) or not any(node.name.endswith(".rows") for node in cut.nodes):
+    cut = emitter.scheduled(graph, device)
+    roomy = device.model_copy(update={"ram_bytes": None})
+    whole = replace(emitter, patches=0).scheduled(graph, roomy)
+    if len(cut.graph.nodes) <= len(whole.graph.nodes):
         return ""
-    before, after = plan_memory(graph).arena_bytes, plan_memory(cut).arena_bytes
-    extra = sum(macs(cut).values()) / sum(macs(graph).values()) - 1
+    before, after = whole.plan.arena_bytes, cut.plan.arena_bytes
+    extra = sum(macs(cut.graph).values()) / sum(macs(whole.graph).values()) - 1
     return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
