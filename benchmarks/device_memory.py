@@ -33,7 +33,7 @@ def row(name: str, target: str, inputs: int) -> dict[str, Any]:
     graph, device = integers(name), load_target(target).model_copy(update=ROOMY)
     (x,) = random_inputs(graph, inputs)
     expected = run_integer(graph, x)
-    planned = memory_map(graph, device.stack_bytes)
+    planned = memory_map(graph, device)
     with tempfile.TemporaryDirectory() as scratch:
         project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
         elf = build_firmware(project, device, Path(scratch))

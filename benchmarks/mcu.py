@@ -21,7 +21,7 @@ from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
 from smidgen.graph import Graph
 from smidgen.graph.cost import macs
-from smidgen.lower.schedule import expand_weights, schedule
+from smidgen.lower.schedule import expand_weights
 from smidgen.measure.device import ROOMY_BYTES, DeviceReport, measure_device
 from smidgen.models import cnn1d, dscnn, gru, lenet, mlp, resnet8
 from smidgen.targets import Target, load_target, target_names
@@ -94,7 +94,7 @@ def _row(name: str, graph: Graph, report: DeviceReport) -> dict[str, Any]:
         "flash, B": int(report.value("flash_bytes")),
         "code, B": int(report.value("code_bytes")),
         "RAM, B": int(report.value("ram_bytes")),
-        "arena, B": schedule(expand_weights(graph)).arena_bytes,
+        "arena, B": CEmitter().scheduled(graph, load_target(report.target)).program.arena_bytes,
         "stack used, B": int(report.value("stack_used_bytes")),
         "layers": dict(report.layers),
     }

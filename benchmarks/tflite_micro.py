@@ -92,7 +92,7 @@ def row(published: Published, folder: Path) -> dict[str, Any]:
         project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
         ours = {m.name: int(m.value) for m in measure_cross(project, device)}
     buffers = ours["ram_bytes"] - device.stack_bytes
-    planned = memory_map(graph, device.stack_bytes)
+    planned = memory_map(graph, device)
     flash = published.code_bytes and len(data) + published.code_bytes
     return {
         "network": published.ours,

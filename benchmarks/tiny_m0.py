@@ -56,7 +56,7 @@ def row(name: str, time: str) -> dict[str, Any]:
     logits = device.outputs[0]
     if not np.array_equal(logits, run_integer(graph, x)):
         raise SystemExit(f"{name}: the firmware's outputs differ from the reference")
-    planned = memory_map(graph, load_target(TARGET).stack_bytes)
+    planned = memory_map(graph, load_target(TARGET))
     return {
         "task": name,
         "recipe": chosen.label,

@@ -104,3 +104,22 @@ def noise_like(graph: Graph, n: int = 64, seed: int = 0) -> Splits:
     shape = graph.values[graph.inputs[0]].shape
     part = Dataset(rng.normal(size=(n, *shape)).astype(np.float32), np.zeros(n, np.int64))
     return Splits(part, part, part, 5)
+
+
+def peaked(seed: int = 0) -> Graph:
+    """A small network with most weights near zero, as trained ones have them."""
+    rng, b = np.random.default_rng(seed), GraphBuilder("peaked")
+    x = b.input("x", (64,))
+    for name, sizes in {"wide": (256, 64), "narrow": (64, 256)}.items():
+        x = b.op("relu", [b.linear(x, rng.normal(size=sizes) ** 5 / 200, np.zeros(sizes[0]), name)])
+    return b.graph(b.linear(x, rng.normal(size=(10, 64)), np.zeros(10), "logits"))
+
+
+def large_maps() -> Graph:
+    """Two convolutions over a whole image, then one pool that makes it small."""
+    rng, b = np.random.default_rng(0), GraphBuilder("large")
+    x = b.input("x", (32, 32, 1))
+    for out, channels in ((8, 1), (8, 8)):
+        x = b.op("relu", [b.conv(x, rng.normal(size=(out, 3, 3, channels)), np.zeros(out), padding=1)])
+    x = b.flatten(b.pool("max", x, 4))
+    return b.graph(b.linear(x, rng.normal(size=(3, 512)), np.zeros(3)))

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from smidgen.cli.app import app
 from smidgen.codec.container import write_smg
-from tests.integer_networks import integer_network
-from tests.networks import small_cnn
+from smidgen.errors import BadInput
+from tests.integer_networks import integer_network, integers_of
+from tests.networks import large_maps, small_cnn
 
 
 def export(form: str, file: Path, folder: Path) -> tuple[int, str]:
@@ -68,3 +69,39 @@ def test_float_takes_a_built_in_task(tmp_path: Path) -> None:
 def test_float_refuses_integers(sink: Path, tmp_path: Path) -> None:
     assert export("float", sink, tmp_path / "out")[0] != 0
     assert not (tmp_path / "out").exists()
+
+
+def project(tmp_path: Path, *options: str) -> tuple[int, str]:
+    write_smg(tmp_path / "large.smg", [integers_of(large_maps())])
+    arguments = ["export", "c", str(tmp_path / "large.smg"), str(tmp_path / "c"), "--target", "cortex-m4"]
+    found = CliRunner().invoke(app, [*arguments, *options])
+    return found.exit_code, found.output
+
+
+def test_strips_of_the_first_layers_say_what_they_bring_and_cost(tmp_path: Path) -> None:
+    code, said = project(tmp_path, "--patches", "4")
+    assert code == 0
+    assert "first layers in strips: arena 16,384 -> " in said
+    assert "% more multiplications" in said
+
+
+def test_a_project_in_one_piece_says_nothing_of_strips(tmp_path: Path) -> None:
+    code, said = project(tmp_path)
+    assert code == 0
+    assert "strips" not in said
+
+
+def test_weights_are_kept_as_asked(tmp_path: Path) -> None:
+    write_smg(tmp_path / "int4.smg", [integer_network("int4")])
+    for word, kernel in {"stored": "smg_q_conv_stored.c", "expanded": "smg_decode.c"}.items():
+        arguments = ["export", "c", str(tmp_path / "int4.smg"), str(tmp_path / word), "--weights", word]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        assert (tmp_path / word / "kernels" / kernel).exists()
+
+
+def test_an_unknown_way_of_keeping_weights_is_refused(tmp_path: Path) -> None:
+    write_smg(tmp_path / "int4.smg", [integer_network("int4")])
+    arguments = ["export", "c", str(tmp_path / "int4.smg"), str(tmp_path / "out"), "--weights", "zipped"]
+    found = CliRunner().invoke(app, arguments)
+    assert isinstance(found.exception, BadInput)
+    assert "stored, expanded, coded" in str(found.exception)

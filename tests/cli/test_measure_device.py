@@ -52,3 +52,10 @@ def test_golden_vectors_beside_the_file_are_what_is_run(model: Path) -> None:
 def test_a_host_s_figures_are_json_too(model: Path) -> None:
     found = CliRunner().invoke(app, ["measure", str(model), "--json"])
     assert json.loads(found.output)["measurements"]["ram_bytes"]["how"] == "measured"
+
+
+def test_each_way_of_keeping_the_weights_is_measured(model: Path) -> None:
+    assert "where the weights are" in measure(model, "--weights")
+    found = json.loads(measure(model, "--weights", "--json"))["weights"]
+    assert set(found) == {"stored", "expanded", "coded"}
+    assert all(set(way) == {"flash_bytes", "ram_bytes", "instructions"} for way in found.values())

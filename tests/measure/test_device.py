@@ -12,13 +12,12 @@ import pytest
 from smidgen.emit.c import CEmitter
 from smidgen.errors import BadInput, Mismatch
 from smidgen.graph import Graph
-from smidgen.lower.schedule import expand_weights, schedule
 from smidgen.measure.call_costs import CallCosts
 from smidgen.measure.device import measure_device
 from smidgen.targets import load_target
 from tests.integer_networks import integer_network, integers_of, random_integers
 from tests.networks import small_cnn
-from tests.targets.test_cross import need, on_device
+from tests.targets.test_cross import emulated, need
 
 M4 = load_target("cortex-m4")
 
@@ -63,7 +62,7 @@ def test_a_core_without_an_emulator_is_named() -> None:
 def instructions(costs: CallCosts, graph: Graph, folder: Path) -> int:
     CEmitter().emit(graph, M4, folder)
     sample = (np.zeros((1, *graph.values[graph.inputs[0]].shape), np.int8),)
-    return costs.instructions(schedule(expand_weights(graph)), folder, M4, sample)
+    return costs.instructions(CEmitter().scheduled(graph, M4).program, folder, M4, sample)
 
 
 def test_a_network_of_the_same_calls_is_not_emulated_again(tmp_path: Path) -> None:
@@ -72,7 +71,7 @@ def test_a_network_of_the_same_calls_is_not_emulated_again(tmp_path: Path) -> No
     known = instructions(costs, other, tmp_path / "b")
     assert costs.emulated == 1
     (tmp_path / "true").mkdir()
-    true = on_device(other, random_integers(other, 1), tmp_path / "true").total_instructions
+    true = emulated(other, random_integers(other, 1), tmp_path / "true").total_instructions
     assert abs(known - true) < 50
 
 

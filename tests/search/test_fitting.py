@@ -21,7 +21,7 @@ def test_the_bytes_are_those_of_the_calibrated_recipe(build) -> None:
     for remedy in remedies(graph, M4, {}):
         steps = "\n".join(f"- {step}" for step in remedy.recipe.split(" + "))
         made = lower(Recipe.from_yaml(steps).apply(graph, Context(noise_like(graph), graph)))
-        found = memory_map(made, M4.stack_bytes)
+        found = memory_map(made, M4)
         assert (found.model_bytes, found.ram_bytes) == (remedy.model_bytes, remedy.ram_bytes), remedy.recipe
 
 

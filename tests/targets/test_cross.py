@@ -13,8 +13,10 @@ from smidgen.emit.c import CEmitter
 from smidgen.errors import BadFile, BadInput, MissingExtra, Unsupported
 from smidgen.graph import Graph
 from smidgen.graph.cost import element_operations, macs
-from smidgen.lower.schedule import expand_weights, schedule
-from smidgen.models import mlp
+from smidgen.lower.device import on_device
+from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.share.codebook import WeightSharing
+from smidgen.models import dscnn, lenet, mlp
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
 from smidgen.targets.cross import build_firmware, measure_cross
@@ -22,6 +24,7 @@ from smidgen.targets.elf import read_footprint
 from smidgen.targets.emulator import Emulated, emulate
 from smidgen.targets.latency import modelled_latency
 from smidgen.targets.project import read_manifest
+from smidgen.targets.target import Target
 from tests.conftest import require
 from tests.integer_networks import integer_network, integers_of, random_integers
 
@@ -33,13 +36,13 @@ def need(*packages: str) -> None:
         require(importlib.util.find_spec(package), package)
 
 
-def sizes(graph: Graph, folder: Path) -> dict[str, float]:
+def sizes(graph: Graph, folder: Path, device: Target = M4) -> dict[str, float]:
     need("ziglang", "elftools")
-    project = CEmitter().emit(graph, M4, folder / "project").folder
-    return {found.name: found.value for found in measure_cross(project, M4)}
+    project = CEmitter().emit(graph, device, folder / "project").folder
+    return {found.name: found.value for found in measure_cross(project, device)}
 
 
-def on_device(graph: Graph, x: np.ndarray, folder: Path, target: str = "cortex-m4") -> Emulated:
+def emulated(graph: Graph, x: np.ndarray, folder: Path, target: str = "cortex-m4") -> Emulated:
     need("ziglang", "elftools", "unicorn")
     device = load_target(target)
     project = CEmitter().emit(graph, device, folder / "project").folder
@@ -58,30 +61,53 @@ def test_the_parts_add_up_and_are_measured(tmp_path: Path) -> None:
 
 def test_ram_is_arena_ports_and_reserved_stack(tmp_path: Path) -> None:
     graph = integer_network("int8")
-    program = schedule(expand_weights(graph))
+    program = on_device(graph, "stored").program
     least = program.arena_bytes + 64 + 10 + M4.stack_bytes
     assert least <= sizes(graph, tmp_path)["ram_bytes"] <= least + 32
 
 
 def test_model_bytes_are_the_constants_and_the_layers_arguments(tmp_path: Path) -> None:
     graph = integer_network("very sparse")
-    program = schedule(expand_weights(graph))
+    program = on_device(graph, "stored").program
     expected = sum(c.array.nbytes for c in program.constants) + sum(4 * len(c.args) for c in program.calls)
     assert sizes(graph, tmp_path)["model_bytes"] == expected
 
 
-def test_fewer_bits_take_less_flash_and_more_ram(tmp_path: Path) -> None:
-    whole, half = (sizes(integer_network(name), tmp_path / name) for name in ("int8", "int4"))
-    assert half["flash_bytes"] < whole["flash_bytes"]
-    assert half["ram_bytes"] > whole["ram_bytes"]
+COMPRESSED = {
+    "2 bits": (AffineQuantization(bits=2), 0.0),
+    "4 bits": (AffineQuantization(bits=4, symmetric=False), 0.0),
+    "mask": (AffineQuantization(), 0.6),
+    "gaps": (AffineQuantization(bits=4), 0.8),
+    "codebook": (WeightSharing(4, 4), 0.0),
+    "sparse codebook": (WeightSharing(4, 4), 0.8),
+}
 
 
-def test_shared_weights_take_less_flash_than_int8(tmp_path: Path) -> None:
-    whole, shared, sparse = (
-        sizes(integer_network(name), tmp_path / name)["flash_bytes"]
-        for name in ("int8", "codebook", "sparse codebook")
-    )
-    assert sparse < shared < whole
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4"])
+def test_compressed_weights_take_less_flash_than_int8_and_no_more_ram(tmp_path: Path, target: str) -> None:
+    device, network = load_target(target), lenet.build((12, 12, 1), 10)
+    dense = sizes(integers_of(network), tmp_path / "dense", device)
+    for name, (quantization, sparsity) in COMPRESSED.items():
+        found = sizes(integers_of(network, quantization, sparsity), tmp_path / name, device)
+        assert found["flash_bytes"] < dense["flash_bytes"], name
+        assert found["ram_bytes"] <= dense["ram_bytes"], name
+
+
+@pytest.mark.parametrize("name", COMPRESSED)
+def test_an_emulated_cortex_m0_computes_the_same_bytes_from_compressed_weights(
+    name: str, tmp_path: Path
+) -> None:
+    graph = integers_of(dscnn.build((12, 8, 1), 4, 0.125), *COMPRESSED[name])
+    x = random_integers(graph, 1)
+    assert np.array_equal(emulated(graph, x, tmp_path, "cortex-m0").outputs[0], run_integer(graph, x))
+
+
+def test_expanding_weights_instead_takes_ram(tmp_path: Path) -> None:
+    need("ziglang", "elftools")
+    graph = integer_network("int4")
+    project = CEmitter(weights="expanded").emit(graph, M4, tmp_path / "project").folder
+    expanded = {found.name: found.value for found in measure_cross(project, M4)}["ram_bytes"]
+    assert expanded > sizes(graph, tmp_path / "stored")["ram_bytes"] + 700
 
 
 def test_a_wider_network_adds_its_weights_and_no_code(tmp_path: Path) -> None:
@@ -108,25 +134,25 @@ def test_the_second_candidate_reuses_compiled_kernels(
 def test_an_emulated_cortex_m4_computes_the_same_bytes(name: str, tmp_path: Path) -> None:
     graph = integer_network(name)
     x = random_integers(graph, 1)
-    assert np.array_equal(on_device(graph, x, tmp_path).outputs[0], run_integer(graph, x))
+    assert np.array_equal(emulated(graph, x, tmp_path).outputs[0], run_integer(graph, x))
 
 
 def test_a_core_without_long_multiplication_computes_the_same_bytes(tmp_path: Path) -> None:
     graph = integer_network("sink")
     x = random_integers(graph, 1)
-    assert np.array_equal(on_device(graph, x, tmp_path, "cortex-m0").outputs[0], run_integer(graph, x))
+    assert np.array_equal(emulated(graph, x, tmp_path, "cortex-m0").outputs[0], run_integer(graph, x))
 
 
 def test_the_reserved_stack_is_enough(tmp_path: Path) -> None:
     graph = integer_network("sink")
-    used = on_device(graph, random_integers(graph, 1), tmp_path).stack_bytes
+    used = emulated(graph, random_integers(graph, 1), tmp_path).stack_bytes
     assert 0 < used <= M4.stack_bytes // 2
 
 
 def test_the_latency_model_is_within_its_stated_factor_of_emulated_instructions(tmp_path: Path) -> None:
-    graph = expand_weights(integer_network("int4"))
+    graph = integer_network("int8")
     operations = sum(macs(graph).values()) + sum(element_operations(graph).values())
-    found = on_device(integer_network("int4"), random_integers(graph, 1), tmp_path)
+    found = emulated(graph, random_integers(graph, 1), tmp_path)
     assert 2 <= found.total_instructions / operations <= 7  # cortex-m4.toml
 
 

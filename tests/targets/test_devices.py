@@ -17,27 +17,27 @@ from smidgen.targets.latency import instruction_costs
 from smidgen.targets.project import read_manifest
 from tests.integer_networks import integer_network, integers_of, random_integers
 from tests.networks import small_gru
-from tests.targets.test_cross import need, on_device
+from tests.targets.test_cross import emulated, need
 
 
 @pytest.mark.parametrize("target", ["rv32imc", "cortex-a53", "pi-zero", "cortex-m33"])
 def test_another_instruction_set_computes_the_same_bytes(target: str, tmp_path: Path) -> None:
     graph = integer_network("sink")
     x = random_integers(graph, 3)
-    assert np.array_equal(on_device(graph, x, tmp_path, target).outputs[0], run_integer(graph, x))
+    assert np.array_equal(emulated(graph, x, tmp_path, target).outputs[0], run_integer(graph, x))
 
 
 def test_two_runs_count_the_same_instructions(tmp_path: Path) -> None:
     graph = integer_network("int4")
     x = random_integers(graph, 3)
-    first, second = (on_device(graph, x, tmp_path / name, "rv32imc") for name in ("a", "b"))
+    first, second = (emulated(graph, x, tmp_path / name, "rv32imc") for name in ("a", "b"))
     assert first.counts == second.counts
     assert np.array_equal(first.calls, second.calls)
 
 
 def test_calls_add_up_to_the_whole_but_for_a_few_instructions_around_them(tmp_path: Path) -> None:
     graph = integer_network("sink")
-    ran = on_device(graph, random_integers(graph, 2), tmp_path)
+    ran = emulated(graph, random_integers(graph, 2), tmp_path)
     around = np.array(ran.counts) - ran.calls.sum(axis=1)
     assert ((around > 0) & (around < 50)).all()
     assert sum(ran.functions.values()) == sum(ran.counts)

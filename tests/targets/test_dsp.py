@@ -14,7 +14,7 @@ from smidgen.models import mlp
 from smidgen.run.reference import run_integer
 from tests.integer_networks import integers_of
 from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
-from tests.targets.test_cross import on_device
+from tests.targets.test_cross import emulated
 
 # CMSIS-NN built the same way: 5,547 instructions for FC 64 -> 32.
 CMSIS_INSTRUCTIONS_A_MAC = 2.71
@@ -88,11 +88,11 @@ def samples_and_outputs(graph: Graph) -> tuple[tuple[np.ndarray, ...], list[np.n
 def test_odd_shapes_are_bit_exact(target: str, tmp_path: Path) -> None:
     graph = side_by_side(cases())
     x, expected = samples_and_outputs(graph)
-    for found, true in zip(on_device(graph, x, tmp_path, target).outputs, expected, strict=True):
+    for found, true in zip(emulated(graph, x, tmp_path, target).outputs, expected, strict=True):
         np.testing.assert_array_equal(found, true)
 
 
 def test_a_fully_connected_layer_takes_fewer_instructions_than_cmsis_nn(tmp_path: Path) -> None:
     graph = integers_of(mlp.build((64,), 32, sizes=()))
-    ran = on_device(graph, np.zeros((1, 64), np.int8), tmp_path)
+    ran = emulated(graph, np.zeros((1, 64), np.int8), tmp_path)
     assert ran.total_instructions / (64 * 32) <= CMSIS_INSTRUCTIONS_A_MAC

@@ -56,10 +56,11 @@ def check(
     known |= {name: value for name, value in limits.items() if name in own}
     problems = tuple(problems_of(graph, target, known))
     memory, tried = None, []
+    device = target.model_copy(update={name: int(value) for name, value in known.items()})
     if target.kind == "microcontroller" and _has_kernels(graph):
-        memory = memory_map(graph if graph.is_integer else as_int8(graph), target.stack_bytes)
+        memory = memory_map(graph if graph.is_integer else as_int8(graph), device)
         if problems and not graph.is_integer:
-            tried = remedies(graph, target, known, report)
+            tried = remedies(graph, device, known, report)
     return Check(target.name, known, problems, memory, tuple(tried))
 
 

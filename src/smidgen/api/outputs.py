@@ -10,6 +10,7 @@ from smidgen.graph import Graph
 
 if TYPE_CHECKING:
     from smidgen.data.dataset import Dataset
+    from smidgen.lower.device import Weights
     from smidgen.methods.recipe import Recipe
     from smidgen.report.model import Report
     from smidgen.search.result import Result
@@ -36,13 +37,32 @@ def write_outputs(document: Report, result: Result, device: Target, examples: Da
         return
     graph = read_smg(result.chosen.artifact / FILE_NAME).graph
     with writing(folder / CHOSEN), appearing(folder / CHOSEN) as unfinished:
-        write_artifact(graph, result.chosen.candidate.recipe, device, examples, unfinished)
+        recipe, weights = result.chosen.candidate.recipe, _weights_in(result.chosen.artifact)
+        ram = result.goal.budget.ram_bytes if device.kind == "microcontroller" else None
+        limited = device if ram is None else device.model_copy(update={"ram_bytes": ram})
+        write_artifact(graph, recipe, limited, examples, unfinished, weights)
+
+
+def _weights_in(artifact: Path) -> Weights | None:
+    """How the C project that was measured keeps its weights; None: as is usual for the target."""
+    from smidgen.search.evaluate import C_PROJECT
+    from smidgen.targets.project import MANIFEST, read_manifest
+
+    if not (artifact / C_PROJECT / MANIFEST).exists():
+        return None
+    kernels = read_manifest(artifact / C_PROJECT).sources
+    return "coded" if any(name.startswith("kernels/smg_unpack_") for name in kernels) else None
 
 
 def write_artifact(
-    graph: Graph, recipe: Recipe, device: Target, examples: Dataset, folder: Path
+    graph: Graph,
+    recipe: Recipe,
+    device: Target,
+    examples: Dataset,
+    folder: Path,
+    weights: Weights | None = None,
 ) -> list[Path]:
-    """Write an integer network in every form; returns what was written.
+    """Write an integer network in every form; returns what was written. `weights`: see `CEmitter`.
 
     `model.smg`, `model.golden` (some real inputs and all that the network makes of them), `recipe.yaml`,
     exact ONNX, a C project. A form that can't express the network is left out; `smidgen export` says why.
@@ -64,7 +84,7 @@ def write_artifact(
         write_golden(files[-1], golden_of(graph, golden_inputs))
     if not OnnxEmitter().check(graph, host):
         files += OnnxEmitter().emit(graph, host, folder).files
-    c = CEmitter((golden_inputs,))
+    c = CEmitter((golden_inputs,), weights=weights)
     if not c.check(graph, device):
         c.emit(graph, device, folder / "c")
         files.append(folder / "c")

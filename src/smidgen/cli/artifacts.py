@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from smidgen.cli.check import check
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
+    from smidgen.emit.c import CEmitter
     from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
     from smidgen.measure.agreement import Agreement
+    from smidgen.targets.target import Target
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -92,6 +95,12 @@ def export(
     float_io: bool = typer.Option(False, "--float-io", help="onnx and qdq: take and give real numbers."),
     layout: str = typer.Option("project", "--layout", help="c: project, single-header or arduino."),
     stream: bool = typer.Option(False, "--stream", help="One step at a time, states as inputs and outputs."),
+    weights: str = typer.Option(
+        "", "--weights", help="c: stored, expanded or coded (smidgen measure --weights)."
+    ),
+    patches: int = typer.Option(
+        0, "--patches", min=0, help="c: strips of the first layers. Default: as few as fit the RAM."
+    ),
 ) -> None:
     """Write an artifact in another form: a C99 project, ONNX, or .smg.
 
@@ -107,6 +116,8 @@ def export(
 
       smidgen export c model.smg library --target cortex-m4 --layout arduino
 
+      smidgen export c model.smg firmware --target cortex-m0 --weights coded
+
       smidgen export onnx chosen/model.smg out --float-io
 
       smidgen export float model.pt2 out
@@ -121,10 +132,12 @@ def export(
     from smidgen.emit.smg import SmgEmitter
     from smidgen.errors import BadInput
     from smidgen.graph.streaming import streaming
+    from smidgen.lower.device import weights_named
     from smidgen.targets import load_target
 
+    c = CEmitter(layout=layout, measured=True, weights=weights_named(weights), patches=patches)
     emitters: dict[str, Emitter] = {
-        "c": CEmitter(layout=layout, measured=True),
+        "c": c,
         "onnx": OnnxEmitter(float_io),
         "qdq": QdqOnnxEmitter(float_io),
         "float": FloatOnnxEmitter(),
@@ -133,9 +146,11 @@ def export(
     if form not in emitters:
         raise BadInput("format", f"{form!r} is unknown", f"there are {', '.join(emitters)}")
     graph = model_graph(str(file))
-    graph = streaming(graph) if stream else graph
-    artifact = emitters[form].emit(graph, load_target(target), folder)
+    graph, device = streaming(graph) if stream else graph, load_target(target)
+    artifact = emitters[form].emit(graph, device, folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
+    if form == "c" and (strips := _strips_text(graph, c, device)):
+        lines.append(strips)
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
     lines += [
@@ -143,6 +158,20 @@ def export(
     ]
     for line in lines:
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _strips_text(graph: Graph, emitter: CEmitter, device: Target) -> str:
+    """What cutting the first layers into strips brings and costs; empty if they are not cut."""
+    from smidgen.graph.cost import macs
+
+    cut = emitter.scheduled(graph, device)
+    roomy = device.model_copy(update={"ram_bytes": None})
+    whole = replace(emitter, patches=0).scheduled(graph, roomy)
+    if len(cut.graph.nodes) <= len(whole.graph.nodes):
+        return ""
+    before, after = whole.plan.arena_bytes, cut.plan.arena_bytes
+    extra = sum(macs(cut.graph).values()) / sum(macs(whole.graph).values()) - 1
+    return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
 def _mismatch_text(graph: Graph) -> str:

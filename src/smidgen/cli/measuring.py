@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,10 @@ from smidgen.cli.artifacts import FILE, TARGET
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from smidgen.api.network import Network
+    from smidgen.lower.device import Weights
     from smidgen.measure.device import DeviceReport
     from smidgen.measurement import Measurement
     from smidgen.numerics import Array
@@ -34,6 +36,9 @@ def measure(
     inputs: int = typer.Option(
         0, "--inputs", "-n", min=0, help="Emulate this many random inputs, not model.golden."
     ),
+    weights: bool = typer.Option(
+        False, "--weights", help="On a microcontroller: what each way of keeping the weights takes."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON, not tables."),
 ) -> None:
     """Measure an artifact: size, RAM, latency, throughput, and how good it is if data is given.
@@ -45,6 +50,8 @@ def measure(
     Examples:
 
       smidgen measure chosen/model.smg --task watch --target cortex-m4
+
+      smidgen measure chosen/model.smg --target cortex-m0 --weights
 
       smidgen measure chosen/model.smg --data data.npz
 
@@ -67,10 +74,13 @@ def measure(
         found += [file_size(file), *report.measurements, *modelled_energy(net.graph, device)]
     else:
         found += measurements_of(net.graph, file, device)
+    choices = _weight_choices(net, device) if weights else {}
     if as_json:
-        _print_json(found, report, device.name)
+        _print_json(found, report, device.name, choices)
     else:
         _print_tables(found, report, f"{file} on {device.name}{on}", console)
+        if choices:
+            console.print(_weights_table(choices))
     if report is not None:
         report.require_exact()
 
@@ -122,11 +132,39 @@ def _vectors(net: Network, file: Path, inputs: int) -> Sequence[Array]:
     return random_inputs(net.graph, inputs or GOLDEN_SAMPLES)
 
 
-def _print_json(found: Sequence[Measurement], report: DeviceReport | None, target: str) -> None:
+def _weight_choices(net: Network, device: Target) -> dict[Weights, list[Measurement]]:
+    from rich.console import Console
+
+    from smidgen.measure.firmware import weight_choices
+
+    with Console(stderr=True).status(f"building and running firmware for {device.name}"):
+        return weight_choices(net.graph, device)
+
+
+def _weights_table(choices: Mapping[Weights, Sequence[Measurement]]) -> Table:
+    """Flash, RAM and instructions of one prediction for each way of keeping the weights."""
+    from smidgen.cli.tables import table
+
+    columns = ("flash_bytes", "ram_bytes", "instructions")
+    made = table("where the weights are", "weights", "flash", "RAM", "instructions (emulated)", right=columns)
+    for name, measured in choices.items():
+        values = {m.name: f"{m.value:,.0f}" for m in measured}
+        made.add_row(name, *(values.get(column, "not run") for column in columns))
+    return made
+
+
+def _print_json(
+    found: Sequence[Measurement],
+    report: DeviceReport | None,
+    target: str,
+    choices: Mapping[Weights, Sequence[Measurement]],
+) -> None:
     import json
 
     listed: dict[str, Any] = {"target": target} if report is None else report.to_dict()
     listed["measurements"] = {m.name: m.to_dict() for m in found}
+    if choices:
+        listed["weights"] = {way: {m.name: m.to_dict() for m in made} for way, made in choices.items()}
     typer.echo(json.dumps(listed, indent=1))
 
 

@@ -10,14 +10,14 @@ from smidgen.emit.c_figures import device_figures
 from smidgen.emit.c_golden import golden_vectors
 from smidgen.emit.c_layouts import LAYOUTS
 from smidgen.emit.c_project import manifest_of, project_files, template_words
+from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled
 from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
 from smidgen.errors import BadInput
 from smidgen.graph import Graph, Node
-from smidgen.graph.placement import WORD_BYTES, aligned
-from smidgen.graph.planner import plan_memory
-from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
+from smidgen.lower.device import OnDevice, Weights
+from smidgen.lower.schedule import check_schedulable
 from smidgen.numerics import Array
 from smidgen.targets.host import HostRunner
 from smidgen.targets.project import MANIFEST, pack_samples
@@ -44,18 +44,23 @@ class CArtifact(Artifact):
 
 @dataclass(frozen=True, eq=False)
 class CEmitter(Emitter):
-    """C99 out of an integer graph; weights stay in their stored formats and are expanded layer by layer.
+    """C99 out of an integer graph; weights stay in their stored formats.
 
     Attributes:
         golden_inputs: quantized inputs [n, ...], one array an input, for the golden vectors; by default a few
             random ones, the same for the same graph.
         layout: one of `c_layouts.LAYOUTS`: project, single-header, arduino.
         measured: whether the README tells what the firmware takes on the target, which builds and runs it.
+        weights: whether they are also multiplied in that form, or expanded or entropy-decoded layer by layer
+            (`lower/device.py`); None: whichever suits the target (`emit/c_schedule.py`).
+        patches: strips of the first layers (`lower/patches.py`); 0: none, or as few as fit the target's RAM.
     """
 
     golden_inputs: tuple[Array, ...] = ()
     layout: str = "project"
     measured: bool = False
+    weights: Weights | None = None
+    patches: int = 0
 
     def check(self, graph: Graph, target: Target) -> list[Problem]:
         problems = [problem for node in graph.nodes if (problem := _real_numbers(graph, node))]
@@ -65,7 +70,7 @@ class CEmitter(Emitter):
             where, _, reason = found.partition(": ")
             if where not in known:
                 problems.append(Problem(where, reason, "Use another operator here, or another emitter"))
-        return problems or _memory_problems(graph, target)
+        return problems or _memory_problems(self.scheduled(graph, target), target)
 
     def emit(self, graph: Graph, target: Target, folder: Path) -> CArtifact:
         """Write the project. An older project in `folder` is replaced; anything else there is an error.
@@ -77,12 +82,12 @@ class CEmitter(Emitter):
         if self.layout not in LAYOUTS:
             raise BadInput("layout", f"{self.layout!r} is unknown", f"there are {', '.join(LAYOUTS)}")
         self.require(graph, target)
-        expanded = expand_weights(graph)
-        program = schedule(expanded)
+        executed = self.scheduled(graph, target)
+        program = executed.program
         manifest = manifest_of(program)
         if self.golden_inputs:
             pack_samples(manifest.inputs, self.golden_inputs)
-        golden = golden_vectors(expanded, manifest.layers, self.golden_inputs)
+        golden = golden_vectors(executed.graph, manifest.layers, self.golden_inputs)
         figures = ""
         if self.measured:
             plain = project_files(program, golden)
@@ -91,6 +96,10 @@ class CEmitter(Emitter):
         laid_out = LAYOUTS[self.layout](files, template_words(program, manifest, golden))
         write_folder(Path(folder), laid_out, MANIFEST)
         return CArtifact(Path(folder))
+
+    def scheduled(self, graph: Graph, target: Target) -> OnDevice:
+        """What `emit` writes: the graph as it is executed on `target`, and its program."""
+        return scheduled(graph, target, self.weights, self.patches)
 
 
 def _real_numbers(graph: Graph, node: Node) -> Problem | None:
@@ -102,13 +111,11 @@ def _real_numbers(graph: Graph, node: Node) -> Problem | None:
     return None
 
 
-def _memory_problems(graph: Graph, target: Target) -> list[Problem]:
+def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     """What can't fit, whatever the compiler does: constants in flash; arena, ports and stack in RAM."""
-    expanded = expand_weights(graph)
-    program, plan = schedule(expanded), plan_memory(expanded)
+    graph, program, plan = executed.graph, executed.program, executed.plan
     problems = []
-    ports = aligned(sum(port.nbytes for port in (*program.inputs, *program.outputs)), WORD_BYTES)
-    ram = program.arena_bytes + ports + target.stack_bytes
+    ports, ram = port_bytes(executed), ram_bytes(executed, target)
     if target.ram_bytes is not None and ram > target.ram_bytes:
         peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())
         reason = (

@@ -11,7 +11,8 @@ from typing import Literal
 from smidgen.emit import c_source
 from smidgen.emit.c_golden import Golden
 from smidgen.emit.c_names import identifier, plain
-from smidgen.kernels import C_SOURCES
+from smidgen.emit.coded import Limits
+from smidgen.kernels import C_SOURCES, needed_files
 from smidgen.lower.program import Port, Program
 from smidgen.numerics import NUMERICS_VERSION
 from smidgen.targets.project import MANIFEST, Manifest, Step, Tensor
@@ -23,7 +24,6 @@ TEMPLATES = Path(__file__).parent / "templates" / "c"
 def project_files(program: Program, golden: Golden, figures: str = "") -> dict[str, str]:
     """Path inside the project → text, everything a C99 compiler needs. `figures` go into the README."""
     manifest = manifest_of(program)
-    copied = [name for name in manifest.sources if name.startswith("kernels/")]
     words = {**template_words(program, manifest, golden), "figures": figures}
     return {
         "model.h": c_source.model_header(program),
@@ -33,27 +33,32 @@ def project_files(program: Program, golden: Golden, figures: str = "") -> dict[s
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
         **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
-        **_kernel_files([Path(name).name for name in copied]),
+        **_kernel_files(program),
     }
 
 
-def _kernel_files(sources: Sequence[str]) -> dict[str, str]:
-    """Kernels and every header they include, directly or not, under `kernels/`."""
+def _kernel_files(program: Program) -> dict[str, str]:
+    """Kernels, the files they are made of and every header those include, under `kernels/`."""
     files: dict[str, str] = {}
-    waiting = ["smidgen.h", *sources]
+    waiting = ["smidgen.h", *needed_files(call.kernel for call in program.calls)]
     while waiting:
         name = waiting.pop()
         if f"kernels/{name}" not in files:
-            files[f"kernels/{name}"] = text = (C_SOURCES / name).read_text()
+            files[f"kernels/{name}"] = text = _kernel_file(program, name)
             inside = PurePosixPath(name).parent
             waiting += [normpath(inside / found) for found in INCLUDE.findall(text)]
     return dict(sorted(files.items()))
 
 
+def _kernel_file(program: Program, name: str) -> str:
+    return Limits.of_program(program).header() if name == "smg_limits.h" else (C_SOURCES / name).read_text()
+
+
 def manifest_of(program: Program) -> Manifest:
     """What runners read."""
     layers = c_source.layers(program)
-    kernels = sorted({f"kernels/{call.kernel}.c" for call in program.calls})
+    files = needed_files(call.kernel for call in program.calls)
+    kernels = [f"kernels/{name}" for name in files if name.endswith(".c")]
     return Manifest(
         prefix=identifier(program.name),
         numerics_version=NUMERICS_VERSION,

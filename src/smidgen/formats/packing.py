@@ -1,7 +1,7 @@
 """Bit packing of integer streams: n bits a symbol without gaps, least significant bit first.
 
-These are the bytes that a device keeps in flash; the C decoders (`kernels/c/smg_decode_*.c`) read them
-in place.
+These are the bytes that a device keeps in flash; the C kernels (`kernels/c/smg_stored.h`) read them in
+place.
 """
 
 from __future__ import annotations

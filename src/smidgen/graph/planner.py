@@ -41,7 +41,8 @@ class Place:
 class MemoryPlan:
     """The result of `plan_memory`.
 
-    `places` covers every value of the graph, and the working memory of scans as `scratch_of(node)`.
+    `places` covers every value of the graph, and the working memory of nodes as `scratch_of(node)`, whose
+    bytes are in `scratch`.
     `live_peak_bytes` is the most bytes alive at once: while `peak_node` runs, with `live_at_peak` (value ->
     bytes, largest first) in the arena. `aligned_peak_bytes` adds what no placement can avoid because offsets
     are aligned: live_peak_bytes <= aligned_peak_bytes <= arena_bytes. `copies` names the reshapes that can't
@@ -56,6 +57,7 @@ class MemoryPlan:
     peak_node: str
     live_at_peak: Mapping[str, int]
     copies: frozenset[str]
+    scratch: Mapping[str, int]
 
     @property
     def alignment_bytes_lost(self) -> int:
@@ -68,15 +70,24 @@ class MemoryPlan:
         return self.arena_bytes - self.aligned_peak_bytes
 
 
-def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryPlan:
+NO_SCRATCH: Mapping[str, int] = {}
+
+
+def plan_memory(
+    graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES, scratch: Mapping[str, int] = NO_SCRATCH
+) -> MemoryPlan:
     """Place all values of `graph` at offsets that are multiples of `alignment_bytes`.
+
+    `scratch`: bytes of working memory that nodes need while they run, by name; scans have theirs besides.
 
     Raises:
         ValueError: the alignment is not positive.
     """
     if alignment_bytes < 1:
         raise ValueError(f"an alignment of {alignment_bytes} bytes")
-    groups, copies = _share(graph)
+    working = {scratch_of(n): scratch[n.name] for n in graph.nodes if n.name in scratch}
+    working |= {scratch_of(n): scratch_bytes(n) for n in graph.nodes if n.op in SCANS}
+    groups, copies = _share(graph, working)
     arena = [group for group in groups if group.external is None]
     buffers = [group.buffer() for group in arena]
     offsets = place_buffers(buffers, alignment_bytes)
@@ -99,6 +110,7 @@ def plan_memory(graph: Graph, alignment_bytes: int = ALIGNMENT_BYTES) -> MemoryP
         graph.nodes[number].name if alive else "",
         {_value_at(graph, buffer, number): buffer.nbytes for buffer in alive},
         frozenset(copies),
+        working,
     )
 
 
@@ -121,7 +133,7 @@ class _Group:
         self.external = self.external or external
 
 
-def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
+def _share(graph: Graph, scratch: Mapping[str, int]) -> tuple[list[_Group], list[str]]:
     """Groups of values that share bytes, and the reshapes that have to copy."""
     last = _last_uses(graph)
     outputs = {value: Place("output", i) for i, value in reversed(list(enumerate(graph.outputs)))}
@@ -132,8 +144,8 @@ def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
         groups.append(_Group([name], graph.values[name].nbytes, 0, last[name], Place("input", i)))
         of[name] = groups[-1]
     for number, node in enumerate(graph.nodes):
-        if node.op in SCANS:
-            groups.append(_Group([scratch_of(node)], scratch_bytes(node), number, number))
+        if scratch_of(node) in scratch:
+            groups.append(_Group([scratch_of(node)], scratch[scratch_of(node)], number, number))
         shared = _shared_group(graph, node, number, of, outputs.get(node.output))
         for value in node.outputs:
             if shared is None:
@@ -151,7 +163,7 @@ def _share(graph: Graph) -> tuple[list[_Group], list[str]]:
 
 
 def scratch_of(node: Node) -> str:
-    """What the working memory of a scan is called in a plan."""
+    """What the working memory of a node is called in a plan."""
     return f"{node.name} (working memory)"
 
 

@@ -65,16 +65,22 @@ POOL_FIELDS = f"in_h in_w channels out_h out_w {STEPS}"
 
 
 def chosen(values: Mapping[str, int], fields: str) -> dict[str, int]:
+    """The arguments of a kernel in its order: `fields` of `values`."""
     return {key: values[key] for key in fields.split()}
 
 
-def _conv(site: CallSite) -> list[Call]:
+def conv_window(site: CallSite) -> dict[str, int]:
+    """All of CONV_FIELDS and DEPTHWISE_FIELDS."""
     out, *kernel, _ = site.weight_shape()
-    channels, groups = site.value().shape[-1], site.node.attrs["groups"]
-    window = spatial(site, kernel)
-    window |= {"in_c": channels, "out_c": out, "channels": channels, "groups": groups}
+    channels = {key: site.value().shape[-1] for key in ("in_c", "channels")}
+    return spatial(site, kernel) | channels | {"out_c": out, "groups": site.node.attrs["groups"]}
+
+
+def _conv(site: CallSite) -> list[Call]:
+    window = conv_window(site)
+    out, channels, taps = window["out_c"], window["channels"], window["k_h"] * window["k_w"]
     multiplier, shift, per_channel = site.ratio(out)
-    depthwise = groups == channels == out and math.prod(kernel) <= DEPTHWISE_MAX_TAPS
+    depthwise = window["groups"] == channels == out and taps <= DEPTHWISE_MAX_TAPS
     args = chosen(window, DEPTHWISE_FIELDS if depthwise else CONV_FIELDS)
     args |= {"zero_x": site.zero()} | site.finish() | {"per_channel": per_channel}
     pointers = (site.input(), site.weight(), site.bias(out), multiplier, shift, site.output())

@@ -26,7 +26,7 @@ def scan_calls(site: CallSite, calls_of: Callable[[CallSite], list[Call]]) -> li
     at = _body_pointers(site, plan)
     calls: list[Call] = []
     for inner in body.nodes:
-        calls += calls_of(CallSite(body, at, plan.copies, site.constants, inner))
+        calls += calls_of(CallSite(body, at, plan.copies, site.constants, inner, site.in_place, {}))
     for state, following in zip(states, next_states_of(node), strict=True):
         if following in states and following != state:
             raise site.refuse(f"state {state!r} becomes {following!r}", "a next state is computed")

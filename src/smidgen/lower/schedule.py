@@ -16,11 +16,13 @@ from smidgen.graph.core import UNSUITABLE, Value
 from smidgen.graph.planner import MemoryPlan, plan_memory
 from smidgen.lower.bit_calls import BIT_CALLS
 from smidgen.lower.calls import RULES
+from smidgen.lower.coded import CodedWeight
 from smidgen.lower.decode import decode_calls, worth_expanding
 from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
 from smidgen.lower.site import CallSite, Constants, pointers_of
+from smidgen.lower.stored_calls import IN_PLACE, reads_stored
 
 Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
@@ -40,11 +42,24 @@ READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
 MAKE_BITS = frozenset({"q.binarize", "q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"})
 
 
-def schedule(graph: Graph) -> Program:
+def nowhere(fmt: Format) -> bool:
+    """Every weight as int8: what is fastest where there is memory for it."""
+    return False
+
+
+NOT_CODED: Mapping[str, CodedWeight] = {}
+
+
+def schedule(
+    graph: Graph,
+    in_place: Callable[[Format], bool] = nowhere,
+    coded: Mapping[str, CodedWeight] = NOT_CODED,
+) -> Program:
     """Kernel calls on planned memory that compute `graph`.
 
-    Weights of `q.linear` and `q.conv` become int8 constants, those of `q.decode` the packed bytes of their
-    leaves (see `expand_weights`). A weight that several nodes use is one constant.
+    Weights of `q.linear` and `q.conv` become int8 constants, or packed bytes of their leaves where `in_place`
+    holds, those of `q.decode` always (see `expand_weights`), or entropy-coded ones if in `coded`. A weight
+    that several nodes use is one constant.
 
     Raises:
         Unsupported: lists everything that has no kernel.
@@ -54,8 +69,13 @@ def schedule(graph: Graph) -> Program:
         raise Unsupported(
             graph.name, "; ".join(problems), "", "Run these parts in float, or change the model"
         )
-    plan, constants = plan_memory(graph), Constants()
-    calls = tuple(call for node in graph.nodes for call in _calls(graph, plan, constants, node))
+    plan, constants = plan_memory(graph, scratch=coded_scratch(graph, coded)), Constants()
+    pointers = pointers_of(graph, plan, constants)
+    calls = tuple(
+        call
+        for node in graph.nodes
+        for call in node_calls(CallSite(graph, pointers, plan.copies, constants, node, in_place, coded))
+    )
     return Program(
         graph.name,
         calls,
@@ -85,7 +105,9 @@ def check_schedulable(graph: Graph) -> list[str]:
 
 def _node_problems(graph: Graph, plan: MemoryPlan, node: Node) -> list[str]:
     try:
-        _calls(graph, plan, Constants(), node)
+        constants = Constants()
+        pointers = pointers_of(graph, plan, constants)
+        node_calls(CallSite(graph, pointers, plan.copies, constants, node, nowhere, NOT_CODED))
     except Unsupported as problem:
         return [
             f"{problem.where}: {problem.found}" + (f", but {problem.expected}" if problem.expected else "")
@@ -101,8 +123,10 @@ def _value_problem(value: Value, types: tuple[str, ...] = ("int8", "int16")) -> 
     return "" if value.size else "is empty"
 
 
-def _calls(graph: Graph, plan: MemoryPlan, constants: Constants, node: Node) -> list[Call]:
-    return node_calls(CallSite(graph, pointers_of(graph, plan, constants), plan.copies, constants, node))
+def coded_scratch(graph: Graph, coded: Mapping[str, CodedWeight]) -> dict[str, int]:
+    """Bytes of working memory of each `q.decode` node that decodes a coded weight, by node name."""
+    decodes = [node for node in graph.nodes if node.op == "q.decode" and node.params["weight"] in coded]
+    return {node.name: coded[node.params["weight"]].scratch_bytes for node in decodes}
 
 
 def node_calls(site: CallSite) -> list[Call]:
@@ -117,7 +141,7 @@ def node_calls(site: CallSite) -> list[Call]:
         if why := _value_problem(values[name], _types(op, MAKE_INT16, MAKE_BITS)):
             raise site.refuse(f"{name} {why}")
     try:
-        return ALL_RULES[op](site)
+        return (IN_PLACE if reads_stored(site) else ALL_RULES)[op](site)
     except UNSUITABLE as problem:  # of a file from anyone: shapes fit, but a padding has three ends
         raise site.refuse("its attributes do not fit", str(problem)) from problem
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import Unsupported
-from smidgen.formats import Grid, Integer
+from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
-from smidgen.graph.planner import MemoryPlan, scratch_bytes, scratch_of
+from smidgen.graph.planner import MemoryPlan
+from smidgen.lower.coded import CodedWeight
 from smidgen.lower.program import Call, Constant, Pointer
 from smidgen.numerics import Array
 
@@ -40,7 +41,8 @@ class Constants:
 class CallSite:
     """One node of a planned graph.
 
-    `pointers` says where values are, `copies` which reshapes have to move bytes.
+    `pointers` says where values are, `copies` which reshapes have to move bytes, `in_place` which stored
+    weights are multiplied as they lie, `coded` which ones that are expanded lie there entropy-coded.
     """
 
     graph: Graph
@@ -48,6 +50,8 @@ class CallSite:
     copies: frozenset[str]
     constants: Constants
     node: Node
+    in_place: Callable[[Format], bool]
+    coded: Mapping[str, CodedWeight]
 
     def refuse(self, found: str, expected: str = "") -> Unsupported:
         """The error for a node that its kernel can't compute."""
@@ -153,7 +157,9 @@ def pointers_of(graph: Graph, plan: MemoryPlan, constants: Constants) -> dict[st
     return {
         name: stored_constant(graph, graph.nodes[place.index], constants)
         if place.where == "constant"
-        else Pointer(place.where, place.index, place.offset, _nbytes(graph, name))
+        else Pointer(
+            place.where, place.index, place.offset, plan.scratch.get(name) or graph.values[name].nbytes
+        )
         for name, place in plan.places.items()
     }
 
@@ -165,12 +171,6 @@ def stored_constant(graph: Graph, node: Node, constants: Constants) -> Pointer:
     if not isinstance(weight, Integer) or weight.dtype != dtype:
         raise Unsupported(node.name, f"the constant is {weight.label}", f"{dtype} integers are needed")
     return constants.pointer(node.params["value"], weight.array)
-
-
-def _nbytes(graph: Graph, name: str) -> int:
-    if name in graph.values:
-        return graph.values[name].nbytes
-    return next(scratch_bytes(node) for node in graph.nodes if scratch_of(node) == name)
 
 
 def grid_of(value: Value) -> Grid:

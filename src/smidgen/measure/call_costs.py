@@ -13,7 +13,7 @@ from smidgen.targets.emulator import emulate
 from smidgen.targets.project import read_manifest
 from smidgen.targets.target import Target
 
-Key = tuple[str, str, tuple[int, ...]]
+Key = tuple[str, str, tuple[int, ...], tuple[bool, ...]]
 
 # Arguments that are added, multiplied or compared, and decide no loop.
 VALUES = ("zero", "multiplier", "shift", "lo", "hi", "value")
@@ -24,9 +24,11 @@ VALUES = ("zero", "multiplier", "shift", "lo", "hi", "value")
 _NAMES = (
     "q_linear q_linear16 q_conv q_depthwise q_max_pool q_avg_pool q_mean q_reduce_max q_add q_add16 q_mul "
     "q_mul16 q_matmul q_requantize q_requantize16 q_table q_table16 q_softmax q_softmax_masked q_embedding "
-    "fill copy transpose pad spread gather decode_packed decode_codebook"
+    "fill copy transpose pad spread gather"
 )
 WALK_THROUGH = frozenset(f"smg_{name}" for name in _NAMES.split())
+# Kernels that do so too unless the weight is sparse; its positions are this pointer of theirs.
+POSITIONS = {"smg_decode": 4, "smg_q_linear_stored": 5, "smg_q_conv_stored": 5}
 
 
 class CallCosts:
@@ -42,15 +44,16 @@ class CallCosts:
         `sample` [1, ...] is what the device runs if a call is new. A known network's count leaves out the few
         instructions before the first and after the last call.
         """
-        keys = [_key(call, target) for block in program.blocks for call in _executed(program, block)]
+        calls = [call for block in program.blocks for call in _executed(program, block)]
+        keys = [_key(call, target) for call in calls]
         if all(key in self._known for key in keys):
             return sum(self._known[key] for key in keys)
         self.emulated += 1
         with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
             elf = build_firmware(folder, target, Path(scratch))
             ran = emulate(elf, read_manifest(folder), target, sample)
-        found = zip(keys, ran.calls[0].tolist(), strict=True)
-        self._known |= {key: count for key, count in found if key[1] in WALK_THROUGH}
+        found = zip(calls, keys, ran.calls[0].tolist(), strict=True)
+        self._known |= {key: count for call, key, count in found if _walks_through(call)}
         return ran.total_instructions
 
 
@@ -60,4 +63,10 @@ def _executed(program: Program, block: Block) -> tuple[Call, ...]:
 
 def _key(call: Call, target: Target) -> Key:
     sizes = tuple(size for field, size in call.args if field.partition("_")[0] not in VALUES)
-    return (target.name, call.kernel, sizes)
+    return (target.name, call.kernel, sizes, tuple(pointer is None for pointer in call.pointers))
+
+
+def _walks_through(call: Call) -> bool:
+    if call.kernel in POSITIONS:
+        return call.pointers[POSITIONS[call.kernel]] is None
+    return call.kernel in WALK_THROUGH

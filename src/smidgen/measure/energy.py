@@ -10,7 +10,8 @@ The energies are in `energy.toml`. What is counted, for the graph as its kernels
   `graph/cost.py`) is one addition.
 - Requantizing a value is one int32 multiplication and one addition; `q.add` multiplies both of its terms.
 - Each node reads its weights and inputs once and writes its outputs once, as if everything in between stayed
-  in registers. Weights count as the kernel reads them: packed for `q.decode`, else int8 or float32.
+  in registers. Weights count as the kernel reads them: packed where it multiplies them in their stored form
+  or decodes them, else int8 or float32. Zeros that a sparse form leaves out are multiplied all the same.
 - Weights lie in the smallest memory of the table that holds all of them, activations in the smallest that
   holds their planned buffers. A microcontroller has no memory beyond its chip (and its flash is charged like
   SRAM, for which alone there is a figure); on a host, what exceeds the largest comes from DRAM.
@@ -24,20 +25,21 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from smidgen.formats import Binary
+from smidgen.formats import Binary, Format
 from smidgen.formats.packing import WORD_BITS, pack_words
-from smidgen.formats.sparse import INNER
 from smidgen.graph import Graph, Node
 from smidgen.graph.cost import BINARY, MOVES_NOTHING, element_operations, macs
 from smidgen.graph.planner import plan_memory
-from smidgen.lower.schedule import expand_weights
+from smidgen.lower.decode import stream_bytes, worth_expanding
+from smidgen.lower.schedule import expand_weights, nowhere
+from smidgen.lower.stored_calls import IN_PLACE
 from smidgen.measurement import Measurement
 from smidgen.run.reference import executable
 from smidgen.targets.target import Target
@@ -114,13 +116,14 @@ def energy_table() -> EnergyTable:
 def modelled_energy(graph: Graph, target: Target) -> list[Measurement]:
     """`energy_uj` of one sample in microjoules, how="modelled". `graph` is an artifact's or a float network.
 
-    Microcontrollers expand stored weights while they run, hosts once when they load. Empty where a float
-    island hides what it computes.
+    Microcontrollers read weights as they are stored, hosts expand them once when they load. Empty where a
+    float island hides what it computes.
     """
     if any(node.op == "island" for node in graph.nodes):
         return []
-    executed = expand_weights(graph) if target.kind != "host" else graph
-    picojoules = energy_pj(work_of(executed), energy_table(), target)
+    in_place = worth_expanding if target.kind == "microcontroller" else nowhere
+    executed = expand_weights(graph) if target.kind == "computer" else graph
+    picojoules = energy_pj(work_of(executed, in_place), energy_table(), target)
     return [Measurement("energy_uj", picojoules / 1e6, "uJ", "modelled")]
 
 
@@ -133,8 +136,8 @@ def energy_pj(work: Work, table: EnergyTable, target: Target) -> float:
     return computing + moving / WORD_BYTES
 
 
-def work_of(graph: Graph) -> Work:
-    """Operations and bytes of one sample, for the graph as it is executed (see `expand_weights`)."""
+def work_of(graph: Graph, in_place: Callable[[Format], bool] = nowhere) -> Work:
+    """Operations and bytes of one sample, for the graph as it is executed (see `schedule`)."""
     multiplies, adds = Counter[str](), Counter[str]()
     for name, count in macs(graph).items():
         if graph.node(name).op in BINARY:
@@ -148,7 +151,11 @@ def work_of(graph: Graph) -> Work:
     requantized = sum(_requantizations(graph, node) for node in graph.nodes)
     multiplies["int32"] += requantized
     adds["int32"] += requantized
-    read = {(node.name, name): _read_bytes(graph, node, name) for node in graph.nodes for name in _own(node)}
+    read = {
+        (node.name, name): _read_bytes(graph, node, name, in_place)
+        for node in graph.nodes
+        for name in _own(node)
+    }
     stored = {name: count for (_, name), count in read.items()}  # tied weights are stored once
     moving = [node for node in graph.nodes if node.op not in MOVES_NOTHING]
     return Work(
@@ -176,14 +183,13 @@ def _requantizations(graph: Graph, node: Node) -> int:
     return graph.values[node.output].size * (2 if node.op == "q.add" else 1)
 
 
-def _read_bytes(graph: Graph, node: Node, name: str) -> int:
-    """Bytes a kernel reads of one weight: packed leaves where it decodes them (scales are in multipliers)."""
+def _read_bytes(graph: Graph, node: Node, name: str, in_place: Callable[[Format], bool]) -> int:
+    """Bytes a kernel reads of one weight: packed leaves where it reads those."""
     fmt = graph.weights[name]
     if node.op in BINARY and isinstance(fmt, Binary):
         return int(pack_words(fmt.bits).nbytes)
-    if node.op != "q.decode":
-        return int(executable(fmt).nbytes)
-    return sum(leaf.packed_bytes for leaf in fmt.leaves() if leaf.name.removeprefix(INNER) != "scale")
+    packed = node.op == "q.decode" or (node.op in IN_PLACE and in_place(fmt))
+    return stream_bytes(fmt) if packed else int(executable(fmt).nbytes)
 
 
 def _port_bytes(graph: Graph) -> int:

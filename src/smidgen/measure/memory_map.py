@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from smidgen.emit.c import CEmitter
+from smidgen.emit.c_schedule import port_bytes
 from smidgen.formats import Integer
 from smidgen.graph import Graph, Node
-from smidgen.graph.placement import WORD_BYTES, aligned
-from smidgen.graph.planner import MemoryPlan, plan_memory
+from smidgen.graph.planner import MemoryPlan
 from smidgen.lower.program import Program
-from smidgen.lower.schedule import expand_weights, schedule
+from smidgen.targets.target import Target
 
 ARGUMENT_BYTES = 4  # an entry of a kernel's argument struct, kept in flash
 
@@ -73,22 +74,25 @@ class MemoryMap:
         return self.arena_bytes + self.port_bytes + self.stack_bytes
 
 
-def memory_map(graph: Graph, stack_bytes: int) -> MemoryMap:
-    """The map of an integer graph as it is emitted in C. Raises Unsupported if a node has no kernel."""
-    expanded = expand_weights(graph)
-    plan, program = plan_memory(expanded), schedule(expanded)
-    layers = _layers(expanded, program)
+def memory_map(graph: Graph, target: Target) -> MemoryMap:
+    """The map of an integer graph as it is emitted in C for `target`.
+
+    Raises Unsupported if a node has no kernel.
+    """
+    executed = CEmitter().scheduled(graph, target)
+    plan = executed.plan
+    layers = _layers(executed.graph, executed.program)
     return MemoryMap(
         plan.arena_bytes,
         plan.live_peak_bytes,
         plan.alignment_bytes_lost,
         plan.fragmentation_bytes,
-        aligned(sum(port.nbytes for port in (*program.inputs, *program.outputs)), WORD_BYTES),
-        stack_bytes,
+        port_bytes(executed),
+        target.stack_bytes,
         sum(layer.nbytes for layer in layers),
         plan.peak_node,
-        tuple(_live(expanded, plan, name) for name in plan.live_at_peak),
-        tuple(_moments(expanded, plan)),
+        tuple(_live(executed.graph, plan, name) for name in plan.live_at_peak),
+        tuple(_moments(executed.graph, plan)),
         layers,
     )
 
@@ -102,7 +106,7 @@ def _moments(graph: Graph, plan: MemoryPlan) -> list[Moment]:
 
 def _live(graph: Graph, plan: MemoryPlan, name: str) -> Live:
     nbytes = plan.live_at_peak[name]
-    if name not in graph.values:  # the working memory of the recurrence that runs then
+    if name not in graph.values:  # the working memory of the node that runs then
         return Live(name, (nbytes,), nbytes, plan.peak_node, plan.peak_node)
     made_by, readers = graph.producer(name), graph.consumers(name)
     last = readers[-1].name if readers else "the caller"

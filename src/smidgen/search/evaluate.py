@@ -22,6 +22,7 @@ from smidgen.measure.accuracy import predict, quantized_inputs, score
 from smidgen.measure.call_costs import CallCosts
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.energy import modelled_energy
+from smidgen.measure.firmware import fitting_firmware
 from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
@@ -35,7 +36,6 @@ from smidgen.search.paired import Clusters
 from smidgen.search.prefix_cache import PrefixCache
 from smidgen.search.space import TRAINING
 from smidgen.targets.cores import can_emulate
-from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import instruction_costs, modelled_latency
 from smidgen.targets.target import Target
 
@@ -44,8 +44,8 @@ LATENCY_REPEATS = 100
 BATCHES, BATCH_REPEATS = (1, 8, 64), 3
 # The dry run decides nothing about accuracy, so a few samples do for its calibration.
 DRY_RUN_SAMPLES = 16
-# Firmware of candidates over budget is linked too, so that they are measured and not just "too large".
-ROOMY_BYTES = 64 << 20
+PATCHED = "the first layers run in {} strips, because RAM is too small for their whole maps"
+CODED = "weights are entropy-coded in flash and decoded layer by layer, because they do not fit otherwise"
 
 Base = Callable[[int], Graph]  # seed -> a trained float graph
 
@@ -113,7 +113,9 @@ class ArtifactEvaluator:
         write_smg(folder / FILE_NAME, [lowered])
         artifact = SmgArtifact(folder / FILE_NAME)
         ctx.notes.extend(_without_kernels(artifact.graph))
-        measured = [file_size(artifact.path), *self._costs(artifact, folder)]
+        costs, why = self._costs(artifact, folder)
+        ctx.notes.extend(why)
+        measured = [file_size(artifact.path), *costs]
         measured += modelled_energy(artifact.graph, self._target)
         found = predict(artifact.graph, artifact.run, self._data.validation.x, self._metric)
         part, notes = self._data.validation, tuple(ctx.notes)
@@ -163,18 +165,20 @@ class ArtifactEvaluator:
 
         return float_logits(self._graph, part.x)
 
-    def _costs(self, artifact: SmgArtifact, folder: Path) -> list[Measurement]:
+    def _costs(self, artifact: SmgArtifact, folder: Path) -> tuple[list[Measurement], list[str]]:
+        """What the artifact takes, and notes on it."""
         if self._target.kind == "host":
-            return [_host_ram(artifact.graph)]
+            return [_host_ram(artifact.graph)], []
         sample = quantized_inputs(artifact.graph, self._data.validation.head(1).x)
-        device = self._device(Budget(flash_bytes=ROOMY_BYTES, ram_bytes=ROOMY_BYTES))
-        CEmitter((sample,)).emit(artifact.graph, device, folder / C_PROJECT)
-        compiled = measure_cross(folder / C_PROJECT, device)
-        expanded = expand_weights(artifact.graph)
-        if not can_emulate(device):
-            return [*compiled, modelled_latency(expanded, device)]
-        count = self._calls.instructions(schedule(expanded), folder / C_PROJECT, device, (sample,))
-        return [*compiled, *instruction_costs((count,), device)]
+        limits = {"flash_bytes": self._budget.flash_bytes, "ram_bytes": self._budget.ram_bytes}
+        project = folder / C_PROJECT
+        made = fitting_firmware(artifact.graph, self._target, CEmitter((sample,)), limits, project)
+        notes = [CODED] if made.weights == "coded" else []
+        notes += [PATCHED.format(made.patches)] if made.patches else []
+        if not can_emulate(self._target):
+            return [*made.sizes, modelled_latency(expand_weights(artifact.graph), self._target)], notes
+        count = self._calls.instructions(made.program, project, self._target, (sample,))
+        return [*made.sizes, *instruction_costs((count,), self._target)], notes
 
     def _device(self, budget: Budget) -> Target:
         """The target with the budget's memory."""

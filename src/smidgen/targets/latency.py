@@ -7,7 +7,9 @@ Instructions are counted in an emulator, exactly; cycles an instruction are an a
 target's file. Where nothing emulates a core, latency = (MACs + element operations) * cycles_per_mac / clock:
 instructions an operation, which differ by up to a factor of two between networks. One
 element operation (a pool's tap, an addition, a table look-up, a decoded weight) is charged like one
-multiply-accumulate. Flash wait states and caches are not modelled: compare candidates, promise no deadlines.
+multiply-accumulate; that weights multiplied as they are stored take more instructions (21 each at 4 bits) or,
+sparse ones, fewer, is left out there. Flash wait states and caches are not modelled: compare candidates,
+promise no deadlines.
 """
 
 from __future__ import annotations

@@ -9,10 +9,7 @@
 #define SMG_BITS_TOKENS_H
 
 #include "smg_bits.h"
-
-#ifndef SMG_TOKENS_MAX
-#define SMG_TOKENS_MAX 4096
-#endif
+#include "smg_limits.h"
 
 typedef struct {
     uint32_t count;

@@ -23,9 +23,9 @@
 #define SMG_CONTEXT_H
 
 #include "smg_bits.h"
+#include "smg_limits.h"
 
 enum {
-    SMG_CONTEXT_ROW_MAX = 4096,
     SMG_CONTEXT_CLASSES = 18, /* bit lengths of the sum of two 16-bit means */
     SMG_CONTEXT_LIMIT_MAX = 6,
     SMG_CONTEXT_UPWARD = 1,
@@ -37,7 +37,7 @@ typedef struct {
     uint8_t limit, left, sides, columns, scale;
 } smg_context_settings;
 
-/* 14 KiB. A decision is p (22 bits, above) and its count (10 bits). */
+/* 14 KiB with the longest rows. A decision is p (22 bits, above) and its count (10 bits). */
 typedef struct {
     smg_context_settings settings;
     uint32_t nonzero[SMG_CONTEXT_CLASSES], negative[3];

@@ -92,6 +92,11 @@ static uint32_t pop_raw(source *s, unsigned bits) {
     return value;
 }
 
+typedef struct {
+    uint32_t token, frequency, offset;
+} share;
+
+#if SMG_RANS_SLOTS
 static void fill_slots(smg_rans_workspace *work) {
     uint32_t at = 0;
     for (uint32_t i = 0; i < work->tokens.count; i++)
@@ -102,13 +107,39 @@ static void fill_slots(smg_rans_workspace *work) {
         }
 }
 
+static inline share find(const smg_rans_workspace *work, uint32_t at) {
+    const share s = {work->slot[at].token, work->slot[at].frequency, work->slot[at].offset};
+    return s;
+}
+#else
+static void fill_slots(smg_rans_workspace *work) {
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < work->tokens.count; at += work->tokens.weight[i++])
+        work->start[i] = (uint16_t)at;
+}
+
+/* The last token that starts at or before `at`: those that never occur end where they start. */
+static share find(const smg_rans_workspace *work, uint32_t at) {
+    uint32_t first = 0, last = work->tokens.count;
+    while (last - first > 1) {
+        const uint32_t middle = (first + last) / 2;
+        if (work->start[middle] <= at)
+            first = middle;
+        else
+            last = middle;
+    }
+    const share s = {first, work->tokens.weight[first], at - work->start[first]};
+    return s;
+}
+#endif
+
 static smg_status pop_values(source *s, const smg_rans_workspace *work, uint32_t offset, size_t count,
                              smg_output out) {
     const smg_tokens *tokens = &work->tokens;
     for (size_t i = 0; i < count; i++) {
-        uint32_t at = s->state & ones(SMG_RANS_BITS);
-        uint32_t t = work->slot[at].token;
-        s->state = work->slot[at].frequency * (s->state >> SMG_RANS_BITS) + work->slot[at].offset;
+        const share found = find(work, s->state & ones(SMG_RANS_BITS));
+        uint32_t t = found.token;
+        s->state = found.frequency * (s->state >> SMG_RANS_BITS) + found.offset;
         refill(s);
         smg_put(&out, i, offset + tokens->base[t] + (tokens->extra[t] ? pop_raw(s, tokens->extra[t]) : 0));
         if (s->overrun)

@@ -13,9 +13,13 @@ enum { SMG_RANS_BITS = 12, SMG_RANS_TOTAL = 1 << SMG_RANS_BITS };
 
 typedef struct {
     smg_tokens tokens;
+#if SMG_RANS_SLOTS
     struct {
         uint16_t token, frequency, offset; /* offset: position inside the token's share */
     } slot[SMG_RANS_TOTAL];
+#else
+    uint16_t start[SMG_TOKENS_MAX]; /* of each token's share */
+#endif
 } smg_rans_workspace;
 
 /* The table: intervals, bit lengths of frequencies, and `mantissa_bits` (0..11) bits below each leading one.

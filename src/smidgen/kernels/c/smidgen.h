@@ -350,87 +350,46 @@ void smg_q_trees(const smg_q_trees_args *a, const void *x, const int16_t *splits
                  const int16_t *leaves, const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift,
                  int8_t *y);
 
-/* Stored weights. A stream of n-bit symbols is packed without gaps, least significant bit first.
- *
- * y[i] = (q_i - zero) * multiple as int8, for `count` weights in rows of `row` (one row a scale):
- *   symbols    signed, `bits` wide (1..8)
- *   zeros      signed, `bits` wide, one a row; null: 0
- *   multiples  4 bits each, stored minus 1, ceil(row / group) a row; null: 1. group >= 1
- * Sparse streams hold symbols for nonzeros only (`stored` of them) and 0 elsewhere. */
+/* `count` symbols of at most 8 bits out of an entropy-coded stream as in a .smg file, `size` bytes behind its
+ * header, which has `width` and `offset` (y[i] = offset + value). `work` [work_bytes]: a smg_NAME_workspace,
+ * aligned to 4 bytes; nothing is done if it is too small. A damaged stream gives some symbols. */
 typedef struct {
-    int32_t count, row, group, bits;
-} smg_decode_packed_args;
-void smg_decode_packed(const smg_decode_packed_args *a, const uint8_t *symbols, const uint8_t *zeros,
-                       const uint8_t *multiples, int8_t *y);
+    int32_t size, width, offset, count, work_bytes;
+} smg_unpack_huffman_args;
+typedef smg_unpack_huffman_args smg_unpack_rans_args;
+typedef smg_unpack_huffman_args smg_unpack_context_args;
+void smg_unpack_huffman(const smg_unpack_huffman_args *a, const uint8_t *data, void *work, uint8_t *y);
+void smg_unpack_rans(const smg_unpack_rans_args *a, const uint8_t *data, void *work, uint8_t *y);
+void smg_unpack_context(const smg_unpack_context_args *a, const uint8_t *data, void *work, uint8_t *y);
 
-/* `mask`: one bit a weight, 1 where a symbol is stored. */
+/* y [rows][row]: stored weights as int8. Fields and streams: smg_stored.h. In place with symbols of 8 bits
+ * if all weights have one. */
 typedef struct {
-    int32_t count, row, group, bits, stored;
-} smg_decode_mask_args;
-void smg_decode_mask(const smg_decode_mask_args *a, const uint8_t *symbols, const uint8_t *zeros,
-                     const uint8_t *multiples, const uint8_t *mask, int8_t *y);
+    int32_t rows, row, bits, entries, zeros, group, row_groups, stored, gap_bits, gap_count, position_bits;
+} smg_decode_args;
+void smg_decode(const smg_decode_args *a, const uint8_t *symbols, const int8_t *table, const uint8_t *zeros,
+                const uint8_t *multiples, const uint8_t *positions, int8_t *y);
 
-/* `gaps`: `gap_count` unsigned codes of gap_bits (1..8); a code is the number of zeros before the next stored
- * weight, the largest code that many zeros and no weight. */
+/* smg_q_linear for one vector x [in] and smg_q_conv, on stored weights that are read where they lie
+ * (smg_stored.h): their rows are the outputs. wide_y 1: y is int16_t. */
 typedef struct {
-    int32_t count, row, group, bits, stored, gap_bits, gap_count;
-} smg_decode_gaps_args;
-void smg_decode_gaps(const smg_decode_gaps_args *a, const uint8_t *symbols, const uint8_t *zeros,
-                     const uint8_t *multiples, const uint8_t *gaps, int8_t *y);
-
-/* Stored weights that share values: y[i] = table[symbol i], `symbols` unsigned and `bits` wide (1..8),
- * `table` [entries], 1..256 of them (a symbol beyond it means 0). Sparse streams are those of the kernels
- * above. */
-typedef struct {
-    int32_t count, bits, entries;
-} smg_decode_codebook_args;
-void smg_decode_codebook(const smg_decode_codebook_args *a, const uint8_t *symbols, const int8_t *table,
-                         int8_t *y);
+    int32_t in, out, zero_x, zero_y, lo, hi, per_channel, wide_y, bits, entries, zeros, group, row_groups,
+        stored, gap_bits, gap_count, position_bits;
+} smg_q_linear_stored_args;
+void smg_q_linear_stored(const smg_q_linear_stored_args *a, const int8_t *x, const uint8_t *symbols,
+                         const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
+                         const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
+                         const uint8_t *shift, void *y);
 
 typedef struct {
-    int32_t count, bits, entries, stored;
-} smg_decode_codebook_mask_args;
-void smg_decode_codebook_mask(const smg_decode_codebook_mask_args *a, const uint8_t *symbols,
-                              const int8_t *table, const uint8_t *mask, int8_t *y);
-
-typedef struct {
-    int32_t count, bits, entries, stored, gap_bits, gap_count;
-} smg_decode_codebook_gaps_args;
-void smg_decode_codebook_gaps(const smg_decode_codebook_gaps_args *a, const uint8_t *symbols,
-                              const int8_t *table, const uint8_t *gaps, int8_t *y);
-
-/* The `index`-th symbol of a stream, `bits` wide (1..8). */
-static inline int32_t smg_unsigned(const uint8_t *stream, int32_t index, int32_t bits) {
-    const uint64_t at = (uint64_t)index * (uint32_t)bits;
-    const uint8_t *byte = stream + (size_t)(at >> 3);
-    const int32_t low = (int32_t)(at & 7);
-    uint32_t word = byte[0];
-    if (low + bits > 8)
-        word |= (uint32_t)byte[1] << 8;
-    return (int32_t)(word >> low) & ((1 << bits) - 1);
-}
-
-static inline int32_t smg_signed(const uint8_t *stream, int32_t index, int32_t bits) {
-    const int32_t sign = 1 << (bits - 1);
-    return (smg_unsigned(stream, index, bits) ^ sign) - sign;
-}
-
-/* (q - zero) * multiple for weight `i`; see smg_decode_packed. */
-static inline int8_t smg_weight(int32_t q, int32_t i, int32_t row, int32_t group, int32_t bits,
-                                const uint8_t *zeros, const uint8_t *multiples) {
-    if (zeros != NULL)
-        q -= smg_signed(zeros, i / row, bits);
-    if (multiples != NULL)
-        q *= smg_unsigned(multiples, i / row * ((row + group - 1) / group) + i % row / group, 4) + 1;
-    return smg_saturate(q, -128, 127);
-}
-
-/* The table's entry for symbol `index`; see smg_decode_codebook. */
-static inline int8_t smg_entry(const uint8_t *symbols, int32_t index, int32_t bits, const int8_t *table,
-                               int32_t entries) {
-    const int32_t symbol = smg_unsigned(symbols, index, bits);
-    return symbol < entries ? table[symbol] : 0;
-}
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, groups, zero_x, zero_y, lo, hi, per_channel, bits, entries, zeros, group,
+        row_groups, stored, gap_bits, gap_count, position_bits;
+} smg_q_conv_stored_args;
+void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const uint8_t *symbols,
+                       const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
+                       const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
+                       const uint8_t *shift, int8_t *y);
 
 #ifdef __cplusplus
 }

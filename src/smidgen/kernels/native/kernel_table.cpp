@@ -357,49 +357,45 @@ bool fits(const smg_q_trees_args &a, const Span *p) {
     return true;
 }
 
-// What the three affine decoders share; `symbols` of them are stored.
-template <class Decode> bool decode_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
-    if (!all_in(1, LIMIT, {a.count, a.row, a.group}) || !all_in(1, 8, {a.bits}) ||
-        !all_in(0, a.count, {symbols}))
+// `rows` of `row` stored weights; `p`: symbols, table, zeros, multiples, positions.
+template <class Stored> bool stored_fits(const Stored &a, int64_t rows, int64_t row, const Span *p) {
+    const int64_t count = product({rows, row});
+    if (!all_in(1, LIMIT, {rows, row, count, a.group}) || !all_in(1, 8, {a.bits}) ||
+        !all_in(0, 256, {a.entries}) || !all_in(0, count, {a.stored}) || !bits_fit(p[0], a.stored, a.bits))
         return false;
-    const int64_t rows = (int64_t{a.count} + a.row - 1) / a.row;
-    const int64_t groups = (int64_t{a.row} + a.group - 1) / a.group;
-    return int64_t{a.row} + a.group <= LIMIT && bits_fit(p[0], symbols, a.bits) && holds(y, a.count) &&
-           (!p[1].present || bits_fit(p[1], rows, a.bits)) &&
-           (!p[2].present || (rows * groups <= LIMIT && bits_fit(p[2], rows * groups, 4)));
+    if (a.entries && !holds(p[1], a.entries))
+        return false;
+    if (a.zeros && ((a.zeros != 1 && a.zeros != rows) || !bits_fit(p[2], a.zeros, a.bits)))
+        return false;
+    if (p[3].present && (product({a.group, a.row_groups}) < row || !all_in(1, row, {a.row_groups}) ||
+                         !bits_fit(p[3], product({rows, a.row_groups}), 4)))
+        return false;
+    if (!p[4].present)
+        return true;
+    const int64_t codes = a.gap_bits ? a.gap_count : count;
+    return row <= LIMIT - 256 && all_in(0, 8, {a.gap_bits}) && all_in(1, 8, {a.position_bits}) &&
+           all_in(0, LIMIT, {codes}) && bits_fit(p[4], codes, a.position_bits);
 }
 
-bool fits(const smg_decode_packed_args &a, const Span *p) {
-    return decode_fits(a, a.count, p, p[3]);
+bool fits(const smg_decode_args &a, const Span *p) {
+    return stored_fits(a, a.rows, a.row, p) && holds(p[5], product({a.rows, a.row}));
 }
 
-bool fits(const smg_decode_mask_args &a, const Span *p) {
-    return decode_fits(a, a.stored, p, p[4]) && bits_fit(p[3], a.count, 1);
+bool fits(const smg_q_linear_stored_args &a, const Span *p) {
+    return all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi, a.wide_y) &&
+           stored_fits(a, a.out, a.in, p + 1) && holds(p[0], a.in) && holds(p[6], 4 * int64_t{a.out}) &&
+           ratios(p[7], p[8], a.per_channel ? a.out : 1) && holds(p[9], product({a.out, 1 + a.wide_y}));
 }
 
-bool fits(const smg_decode_gaps_args &a, const Span *p) {
-    return decode_fits(a, a.stored, p, p[4]) && all_in(1, 8, {a.gap_bits}) &&
-           all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[3], a.gap_count, a.gap_bits);
-}
-
-// The same for the three decoders of shared values.
-template <class Decode> bool codebook_fits(const Decode &a, int64_t symbols, const Span *p, const Span &y) {
-    return all_in(1, LIMIT, {a.count}) && all_in(1, 8, {a.bits}) && all_in(1, 256, {a.entries}) &&
-           all_in(0, a.count, {symbols}) && bits_fit(p[0], symbols, a.bits) && holds(p[1], a.entries) &&
-           holds(y, a.count);
-}
-
-bool fits(const smg_decode_codebook_args &a, const Span *p) {
-    return codebook_fits(a, a.count, p, p[2]);
-}
-
-bool fits(const smg_decode_codebook_mask_args &a, const Span *p) {
-    return codebook_fits(a, a.stored, p, p[3]) && bits_fit(p[2], a.count, 1);
-}
-
-bool fits(const smg_decode_codebook_gaps_args &a, const Span *p) {
-    return codebook_fits(a, a.stored, p, p[3]) && all_in(1, 8, {a.gap_bits}) &&
-           all_in(0, LIMIT, {a.gap_count}) && bits_fit(p[2], a.gap_count, a.gap_bits);
+bool fits(const smg_q_conv_stored_args &a, const Span *p) {
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) &&
+           all_in(1, LIMIT, {a.in_c, a.out_c, a.groups}) && a.in_c % a.groups == 0 &&
+           a.out_c % a.groups == 0 && all_in(-128, 127, {a.zero_x}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds(p[0], product({a.in_h, a.in_w, a.in_c})) &&
+           stored_fits(a, a.out_c, product({a.k_h, a.k_w, a.in_c / a.groups}), p + 1) &&
+           holds(p[6], 4 * int64_t{a.out_c}) && ratios(p[7], p[8], a.per_channel ? a.out_c : 1) &&
+           holds(p[9], product({a.out_h, a.out_w, a.out_c}));
 }
 
 template <class T> constexpr int32_t alignment_of() {
@@ -462,12 +458,9 @@ const Kernel TABLE[] = {
     KERNEL(smg_spread),
     KERNEL(smg_gather),
     KERNEL(smg_q_trees),
-    KERNEL(smg_decode_packed),
-    KERNEL(smg_decode_mask),
-    KERNEL(smg_decode_gaps),
-    KERNEL(smg_decode_codebook),
-    KERNEL(smg_decode_codebook_mask),
-    KERNEL(smg_decode_codebook_gaps),
+    KERNEL(smg_decode),
+    KERNEL(smg_q_linear_stored),
+    KERNEL(smg_q_conv_stored),
 };
 
 } // namespace

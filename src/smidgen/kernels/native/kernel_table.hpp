@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-constexpr int MOST_POINTERS = 8;
+constexpr int MOST_POINTERS = 10;
 
 // One pointer argument: where it starts (null for memory that is filled at run time), how far it reaches, and
 // what its address is a multiple of in every turn (1, 2 or 4).

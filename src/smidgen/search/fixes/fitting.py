@@ -52,7 +52,7 @@ def remedies(
     for number, (steps, bits) in enumerate(TRIED):
         report(number / len(TRIED), "trying remedies")
         changed = Recipe.from_yaml(steps).apply(graph, Context(None, graph)) if steps else graph
-        made = memory_map(as_int8(changed, bits), target.stack_bytes)
+        made = memory_map(as_int8(changed, bits), target)
         fits = made.model_bytes <= limits.get("flash_bytes", float("inf")) and made.ram_bytes <= limits.get(
             "ram_bytes", float("inf")
         )
