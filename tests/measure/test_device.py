@@ -14,6 +14,7 @@ from smidgen.errors import BadInput, Mismatch
 from smidgen.graph import Graph
 from smidgen.measure.call_costs import CallCosts
 from smidgen.measure.device import measure_device
+from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.targets import load_target
 from tests.integer_networks import integer_network, integers_of, random_integers
 from tests.networks import small_cnn
@@ -65,9 +66,11 @@ def instructions(costs: CallCosts, graph: Graph, folder: Path) -> int:
     return costs.instructions(CEmitter().scheduled(graph, M4).program, folder, M4, sample)
 
 
-def test_a_network_of_the_same_calls_is_not_emulated_again(tmp_path: Path) -> None:
-    costs, other = CallCosts(), integers_of(small_cnn(seed=3))
-    instructions(costs, integers_of(small_cnn(seed=2)), tmp_path / "a")
+@pytest.mark.parametrize("bits", [8, 4])  # 4: multiplied as they are stored
+def test_a_network_of_the_same_calls_is_not_emulated_again(bits: int, tmp_path: Path) -> None:
+    costs, stored = CallCosts(), AffineQuantization(bits=bits)
+    first, other = (integers_of(small_cnn(seed=seed), stored) for seed in (2, 3))
+    instructions(costs, first, tmp_path / "a")
     known = instructions(costs, other, tmp_path / "b")
     assert costs.emulated == 1
     (tmp_path / "true").mkdir()
