@@ -77,6 +77,7 @@ def interleaved_for(
         if passed - told > TELL_PERIOD_S:
             told = passed
             tell(min(max(passed / seconds, 0.0), len(rounds) / FEWEST, 1.0))
+    tell(1.0)
     return Timings(dict(zip(calls, np.array(rounds).T, strict=True)))
 
 
