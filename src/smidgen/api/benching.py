@@ -1,4 +1,4 @@
-"""Artifacts against what a user would run instead, timed in turns in one process on one thread."""
+"""Artifacts against what a user would run instead, timed in turns in one process."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from smidgen.measure.contender import Contender, contender
 from smidgen.measure.timing import Timings, interleaved_for
 from smidgen.measurement import Measurement
 from smidgen.run.cpu import cpu_name
+from smidgen.run.threads import chosen_threads
 
 Tell = Callable[[float, str], None]
 CALIBRATION_SAMPLES = 8
@@ -34,6 +35,7 @@ class Bench:
     """
 
     batch: int
+    threads: int
     artifacts: tuple[Contender, ...]
     baselines: tuple[Contender, ...]
     times: Timings
@@ -57,31 +59,38 @@ class Bench:
             }
             for one in (*self.artifacts, *self.baselines)
         ]
-        return {"cpu": cpu_name(), "batch": self.batch, "rows": rows, "not_timed": dict(self.not_timed)}
+        rest = {"rows": rows, "not_timed": dict(self.not_timed)}
+        return {"cpu": cpu_name(), "batch": self.batch, "threads": self.threads, **rest}
 
 
 def bench(
-    paths: Sequence[Path], batch: int = 1, seconds: float = 5.0, tell: Tell = lambda fraction, message: None
+    paths: Sequence[Path],
+    batch: int = 1,
+    seconds: float = 5.0,
+    tell: Tell = lambda fraction, message: None,
+    threads: int = 1,
 ) -> Bench:
     """Time artifacts (.smg files, ONNX files, folders of C projects) for about `seconds` in all.
 
     The baselines hold the network of the first artifact that can be read as one. Int8 baselines of a float
-    network are calibrated on noise: their time does not depend on it.
+    network are calibrated on noise: their time does not depend on it. Everything but C projects gets
+    `threads` threads.
 
     Raises:
-        BadInput, BadFile: an artifact can't be used.
+        BadInput, BadFile: an artifact or a number can't be used.
         MissingExtra: an artifact needs a package.
     """
     if batch < 1:
         raise BadInput("batch", str(batch), "at least one sample is needed")
+    chosen_threads(threads)
     found = []
     for path in paths:
         tell(0.0, f"opening {path}")
-        found.append(contender(path, batch))
+        found.append(contender(path, batch, threads))
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
         (real, whole), reasons = _networks(found, paths)
         rivals: list[Contender] = []
-        for name, opened in baselines(real, whole, batch, Path(scratch)):
+        for name, opened in baselines(real, whole, batch, Path(scratch), threads):
             tell(0.0, f"preparing {name}")
             if isinstance(opened, SmidgenError):
                 reasons[name] = str(opened)
@@ -91,7 +100,7 @@ def bench(
         calls = {one.name: one.call for one in (*named, *rivals)}
         times = interleaved_for(calls, seconds, lambda fraction: tell(fraction, "timing in turns"))
     rivals.sort(key=lambda rival: float(np.median(times.seconds[rival.name])))
-    return Bench(batch, named, tuple(rivals), times, reasons)
+    return Bench(batch, threads, named, tuple(rivals), times, reasons)
 
 
 def _distinct(found: Sequence[Contender]) -> tuple[Contender, ...]:

@@ -23,12 +23,13 @@ def bench(
     artifacts: list[Path] = typer.Argument(help=".smg files, .onnx files, folders of C projects."),
     batch: int = typer.Option(1, "--batch", min=1, max=4096, help="Samples in one call."),
     seconds: float = typer.Option(5.0, "--time", min=0.1, max=3600, help="Seconds to time, all together."),
+    threads: int = typer.Option(1, "--threads", min=1, max=256, help="Threads of each, C projects aside."),
     roofline: bool = typer.Option(False, "--roofline", help="Each layer against what this processor can do."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON instead of tables."),
 ) -> None:
     """Time artifacts against ONNX Runtime (fp32, int8) and LiteRT (int8) with the same network.
 
-    All take turns in one process, each on one thread; medians and interquartile ranges of calls from
+    All take turns in one process, each on as many threads; medians and interquartile ranges of calls from
     Python. A speedup is the median of ratios within a round: below 1 the artifact is slower. Inputs are
     random, caches warm.
     --roofline first measures this processor's ceilings, then shows for each layer of a .smg file what limits
@@ -39,6 +40,8 @@ def bench(
       smidgen bench chosen/model.smg
 
       smidgen bench chosen/model.smg firmware/model --batch 64
+
+      smidgen bench chosen/model.smg --batch 64 --threads 4
 
       smidgen bench model.smg --roofline --time 20
 
@@ -53,7 +56,7 @@ def bench(
 
     console = Console()
     with Live(Console(stderr=True)) as live:
-        found = measure(artifacts, batch, seconds, live.step)
+        found = measure(artifacts, batch, seconds, live.step, threads)
         planned = [one for one in found.artifacts if one.plan is not None] if roofline else []
         ceilings = measure_ceilings(live.step) if roofline else None
         layers = [(one, layer_times(one.plan, ceilings)) for one in planned if one.plan and ceilings]
@@ -73,8 +76,9 @@ def _print_times(found: Bench, console: Console) -> None:
 
     versus = [f"× {rival.name}" for rival in found.baselines]
     samples = "1 sample" if found.batch == 1 else f"{found.batch} samples"
+    threads = "one thread" if found.threads == 1 else f"{found.threads} threads"
     made = table(
-        f"{samples} a call, one thread, {cpu_name()}",
+        f"{samples} a call, {threads}, {cpu_name()}",
         "what",
         "runs in",
         "µs",

@@ -1,4 +1,4 @@
-"""What a user would run instead: the same network in other runtimes, float32 and int8, one thread."""
+"""What a user would run instead: the same network in other runtimes, float32 and int8."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Opened = Contender | SmidgenError
 
 
 def baselines(
-    real: Graph | None, whole: Graph | None, batch: int, folder: Path
+    real: Graph | None, whole: Graph | None, batch: int, folder: Path, threads: int = 1
 ) -> Iterator[tuple[str, Opened]]:
     """(name, a contender or why it is not timed) of every runtime. Files are written to `folder`.
 
@@ -30,12 +30,12 @@ def baselines(
     """
     makers: dict[str, Callable[[str], Contender]] = {}
     if real is not None:
-        makers["ORT fp32"] = partial(_onnx, FloatOnnxEmitter(), real, batch, folder / "fp32")
+        makers["ORT fp32"] = partial(_onnx, FloatOnnxEmitter(), real, batch, folder / "fp32", threads)
     elif whole is not None:
-        makers["ORT fp32"] = partial(_onnx, TwinOnnxEmitter(), whole, batch, folder / "fp32")
+        makers["ORT fp32"] = partial(_onnx, TwinOnnxEmitter(), whole, batch, folder / "fp32", threads)
     if whole is not None:
-        makers["ORT int8"] = partial(_onnx, _qdq(whole), whole, batch, folder / "int8")
-        makers["LiteRT int8"] = partial(_litert, whole, batch)
+        makers["ORT int8"] = partial(_onnx, _qdq(whole), whole, batch, folder / "int8", threads)
+        makers["LiteRT int8"] = partial(_litert, whole, batch, threads)
     for name, make in makers.items():
         yield name, _opened(make, name)
 
@@ -53,19 +53,19 @@ def _qdq(graph: Graph) -> Emitter:
     return QdqOnnxEmitter(float_boundary=any(dtype != "int8" for dtype in ports))
 
 
-def _onnx(emitter: Emitter, graph: Graph, batch: int, folder: Path, name: str) -> Contender:
+def _onnx(emitter: Emitter, graph: Graph, batch: int, folder: Path, threads: int, name: str) -> Contender:
     (path,) = emitter.emit(graph, load_target("generic-c"), folder).files
-    made = onnx_contender(name, path, batch)
+    made = onnx_contender(name, path, batch, threads)
     made.call()
     return made
 
 
-def _litert(graph: Graph, batch: int, name: str) -> Contender:
+def _litert(graph: Graph, batch: int, threads: int, name: str) -> Contender:
     """Integers in, integers out, as a C program would call it: without copies by Python."""
     content = litert_model(graph)
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter = Interpreter(model_content=content, num_threads=threads)
     ports = interpreter.get_input_details()
     for port, value in zip(ports, graph.inputs, strict=True):
         interpreter.resize_tensor_input(port["index"], [batch, *graph.values[value].shape])

@@ -52,8 +52,8 @@ class Contender:
     plan: NativePlan | None = None
 
 
-def contender(path: Path, batch: int) -> Contender:
-    """An artifact on disk, ready to run `batch` samples on one thread.
+def contender(path: Path, batch: int, threads: int = 1) -> Contender:
+    """An artifact on disk, ready to run `batch` samples on `threads` threads; C projects use one.
 
     Raises:
         BadInput: it is no artifact, takes no such batch, or no C compiler is there.
@@ -63,9 +63,9 @@ def contender(path: Path, batch: int) -> Contender:
     if (path / MANIFEST).is_file():
         made = _project(path, batch)
     elif path.suffix == ".smg":
-        made = network_contender(path.name, read_smg(path).graph, batch)
+        made = network_contender(path.name, read_smg(path).graph, batch, threads)
     elif path.suffix == ".onnx":
-        made = onnx_contender(path.name, path, batch)
+        made = onnx_contender(path.name, path, batch, threads)
     else:
         expected = "a .smg file, a .onnx file or the folder of a C project is needed"
         raise BadInput(str(path), "it is no artifact", expected)
@@ -73,7 +73,7 @@ def contender(path: Path, batch: int) -> Contender:
     return made
 
 
-def network_contender(name: str, graph: Graph, batch: int) -> Contender:
+def network_contender(name: str, graph: Graph, batch: int, threads: int = 1) -> Contender:
     """The network in smidgen's own runtime: the native plan, or NumPy where that has no kernel (said so)."""
     if not graph.is_integer:
         shape = graph.values[graph.inputs[0]].shape
@@ -83,14 +83,14 @@ def network_contender(name: str, graph: Graph, batch: int) -> Contender:
     given = inputs[0] if len(inputs) == 1 else inputs
     if check_schedulable(graph):
         return Contender(name, "smidgen, NumPy reference", partial(run_integer, graph, inputs[0]), graph)
-    plan = native_plan(graph)
+    plan = native_plan(graph, threads)
     isa = max((kernel.split()[0] for kernel in plan.chosen), key=("ref", "avx2", "avx512").index)
     return Contender(name, f"smidgen {isa}", partial(plan.run, given), graph, plan)
 
 
-def onnx_contender(name: str, path: Path, batch: int) -> Contender:
-    """An ONNX file in ONNX Runtime, one thread."""
-    session = OnnxArtifact(path, threads=1).session
+def onnx_contender(name: str, path: Path, batch: int, threads: int = 1) -> Contender:
+    """An ONNX file in ONNX Runtime."""
+    session = OnnxArtifact(path, threads).session
     feed = {port.name: _onnx_input(path, port, batch) for port in session.get_inputs()}
     return Contender(name, f"ONNX Runtime {version('onnxruntime')}", partial(session.run, None, feed))
 

@@ -19,28 +19,38 @@ from smidgen.run.choose import kernel_times, quickest
 from smidgen.run.loops import with_joined_products
 from smidgen.run.plan_code import load, serialize
 from smidgen.run.rest import with_rest
+from smidgen.run.threads import chosen_threads
 
 
-def native_plan(graph: Graph) -> NativePlan:
+def native_plan(graph: Graph, threads: int | None = None) -> NativePlan:
     """Compile an integer graph into a plan of the kernels that are quickest here (`run/choose.py`).
 
-    Raises Unsupported listing every node without a kernel.
+    `threads` (1 to 256; SMIDGEN_THREADS or 1 if None) share out the samples of a batch.
+
+    Raises:
+        Unsupported: lists every node without a kernel.
+        BadInput: `threads` or an environment variable has a value that does not exist.
     """
+    count = chosen_threads(threads)
     program = with_joined_products(schedule(graph))
-    return NativePlan(graph, program, [quickest(times) for times in kernel_times(program)])
+    return NativePlan(graph, program, [quickest(times) for times in kernel_times(program)], count)
 
 
 class NativePlan:
-    """A scheduled network with its own arena. Runs may come from several threads; they take turns.
+    """A scheduled network with its own arenas. Runs may come from several threads; they take turns.
 
     Attributes:
         graph: the integer graph it computes.
         program: the kernel calls.
+        threads: how many share out the samples of a run, each with an arena of its own.
     """
 
-    def __init__(self, graph: Graph, program: Program, choices: Sequence[str] = ()) -> None:
+    def __init__(
+        self, graph: Graph, program: Program, choices: Sequence[str] = (), threads: int = 1
+    ) -> None:
         self.graph = graph
         self.program = program
+        self.threads = threads
         self._plan = load(program.name, *serialize(program), choices)
         self._inputs = [(port.shape, np.dtype(port.dtype)) for port in program.inputs]
         self._results = [(port.shape, np.dtype(port.dtype)) for port in program.outputs]
@@ -56,7 +66,7 @@ class NativePlan:
         inputs = self._checked(x)
         n = inputs[0].shape[0] if inputs else 1
         outputs = self._outputs(n)
-        self._plan.run(inputs, outputs, n)
+        self._plan.run(inputs, outputs, n, self.threads)
         return outputs[0] if len(outputs) == 1 else outputs
 
     @property

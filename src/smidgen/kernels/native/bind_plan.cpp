@@ -63,11 +63,11 @@ class Memory {
     size_t held_ = 0;
 };
 
-void run(Plan &plan, nb::handle inputs, nb::handle outputs, size_t samples) {
+void run(Plan &plan, nb::handle inputs, nb::handle outputs, size_t samples, size_t threads) {
     const Memory from(inputs, plan.input_bytes(), samples, PyBUF_SIMPLE);
     const Memory to(outputs, plan.output_bytes(), samples, PyBUF_WRITABLE);
     const nb::gil_scoped_release released;
-    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), samples);
+    plan.run(from.addresses<const uint8_t>(), to.addresses<uint8_t>(), samples, threads);
 }
 
 nb::list trace(Plan &plan, nb::handle inputs, nb::handle outputs) {

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "pool.hpp"
+
 namespace {
 
 // Samples go through a layer side by side, so that its weights are read once for all of them; more memory
@@ -114,8 +116,11 @@ Plan::Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size
             refuse("a loop of " + std::to_string(block.turns) + " turns moves no pointer");
     if (!reader.done())
         refuse("the program has unread code at its end");
-    scratch_.reset(new Block[scratch_size_ / sizeof(Block) + 1]);
-    reserve(1);
+    strides_ = {static_cast<ptrdiff_t>((arena_size_ / sizeof(Block) + 1) * sizeof(Block)), 0};
+    strides_.insert(strides_.end(), input_bytes_.begin(), input_bytes_.end());
+    strides_.insert(strides_.end(), output_bytes_.begin(), output_bytes_.end());
+    workspaces_.resize(1);
+    reserve(workspaces_[0], 1);
 }
 
 int64_t Plan::base_bytes(int32_t base) const {
@@ -239,31 +244,47 @@ std::vector<std::string> Plan::chosen() const {
 }
 
 // Memory for as many samples side by side as pay, at most `samples`.
-void Plan::reserve(size_t samples) {
+void Plan::reserve(Workspace &space, size_t samples) const {
     size_t each = arena_size_ + 1;
     for (int32_t nbytes : input_bytes_)
         each += static_cast<size_t>(nbytes);
     for (int32_t nbytes : output_bytes_)
         each += static_cast<size_t>(nbytes);
     samples = std::min({samples, MOST_SAMPLES, std::max<size_t>(1, MOST_SAMPLE_BYTES / each)});
-    if (samples <= arenas_)
+    if (space.scratch == nullptr)
+        space.scratch.reset(new Block[scratch_size_ / sizeof(Block) + 1]);
+    if (samples <= space.samples)
         return;
-    arena_.reset(new Block[(arena_size_ / sizeof(Block) + 1) * samples]); // not cleared: pages come when used
-    arenas_ = samples;
+    const auto blocks = static_cast<size_t>(strides_[ARENA]) / sizeof(Block);
+    space.arena.reset(new Block[blocks * samples]); // not cleared: pages come when used
+    space.samples = samples;
 }
 
-void Plan::run(const Call &call, int32_t turn, int32_t samples) const {
+// Makes `space` ready for `samples` samples from number `first` on.
+void Plan::prepare(Workspace &space, const Inputs &inputs, const Outputs &outputs, size_t first,
+                   size_t samples) {
+    reserve(space, samples);
+    space.bases = {reinterpret_cast<uint8_t *>(space.arena.get()),
+                   reinterpret_cast<uint8_t *>(constants_.data())};
+    for (auto *input : inputs)
+        space.bases.push_back(const_cast<uint8_t *>(input)); // check() forbids writing there
+    space.bases.insert(space.bases.end(), outputs.begin(), outputs.end());
+    for (size_t i = PORTS; i < space.bases.size(); i++)
+        space.bases[i] += static_cast<ptrdiff_t>(first) * strides_[i];
+}
+
+void Plan::run(const Call &call, Workspace &space, int32_t turn, int32_t samples) const {
     void *pointers[MOST_POINTERS];
     ptrdiff_t strides[MOST_POINTERS];
     const size_t count = call.pointers.size();
     for (size_t i = 0; i < count; i++) {
         const Pointer &p = call.pointers[i];
         const bool none = p.base == NONE;
-        pointers[i] = none ? nullptr : bases_[p.base] + p.offset + ptrdiff_t{turn} * p.step;
+        pointers[i] = none ? nullptr : space.bases[p.base] + p.offset + ptrdiff_t{turn} * p.step;
         strides[i] = none ? 0 : strides_[p.base];
     }
     if (call.chosen.variant != nullptr) {
-        const smg_job job = {pointers, strides, samples, call.packed.data(), scratch_.get()};
+        const smg_job job = {pointers, strides, samples, call.packed.data(), space.scratch.get()};
         call.chosen.variant->run(call.args.data(), &job);
         return;
     }
@@ -275,61 +296,66 @@ void Plan::run(const Call &call, int32_t turn, int32_t samples) const {
 }
 
 // `watch(number of the call, call, whether this was its last turn)` after each call.
-template <class Watch> void Plan::run_together(int32_t samples, const Watch &watch) {
+template <class Watch> void Plan::run_together(Workspace &space, int32_t samples, const Watch &watch) const {
     size_t first = 0;
     for (const CallBlock &block : blocks_) {
         for (int32_t turn = 0; turn < block.turns; turn++)
             for (size_t i = 0; i < block.calls.size(); i++) {
-                run(block.calls[i], turn, samples);
+                run(block.calls[i], space, turn, samples);
                 watch(first + i, block.calls[i], turn == block.turns - 1);
             }
         first += block.calls.size();
     }
-    for (size_t i = PORTS; i < bases_.size(); i++)
-        bases_[i] += samples * strides_[i];
+    for (size_t i = PORTS; i < space.bases.size(); i++)
+        space.bases[i] += samples * strides_[i];
 }
 
-template <class Watch>
-void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
-               size_t samples, const Watch &watch) {
-    const std::lock_guard<std::mutex> turn(running_);
-    reserve(samples);
-    bases_ = {reinterpret_cast<uint8_t *>(arena_.get()), reinterpret_cast<uint8_t *>(constants_.data())};
-    strides_ = {static_cast<ptrdiff_t>((arena_size_ / sizeof(Block) + 1) * sizeof(Block)), 0};
-    for (auto *input : inputs)
-        bases_.push_back(const_cast<uint8_t *>(input)); // check() forbids writing there
-    bases_.insert(bases_.end(), outputs.begin(), outputs.end());
-    strides_.insert(strides_.end(), input_bytes_.begin(), input_bytes_.end());
-    strides_.insert(strides_.end(), output_bytes_.begin(), output_bytes_.end());
-    while (samples > 0) {
-        const size_t now = std::min(samples, arenas_);
-        run_together(static_cast<int32_t>(now), watch);
+// Groups of samples side by side, as even as they can be.
+template <class Watch> void Plan::run_share(Workspace &space, size_t samples, const Watch &watch) const {
+    for (size_t groups = (samples + space.samples - 1) / space.samples; groups > 0; groups--) {
+        const size_t now = (samples + groups - 1) / groups;
+        run_together(space, static_cast<int32_t>(now), watch);
         samples -= now;
     }
 }
 
-void Plan::run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
-               size_t samples) {
-    run(inputs, outputs, samples, [](size_t, const Call &, bool) {}); // compiles to nothing
+void Plan::run(const Inputs &inputs, const Outputs &outputs, size_t samples, size_t threads) {
+    const auto unwatched = [](size_t, const Call &, bool) {}; // compiles to nothing
+    const std::lock_guard<std::mutex> turn(running_);
+    const size_t shares = std::max<size_t>(1, std::min(threads, samples));
+    const auto start = [&](size_t share) { return samples * share / shares; };
+    if (workspaces_.size() < shares)
+        workspaces_.resize(shares);
+    for (size_t i = 0; i < shares; i++) // here, where there may be an exception
+        prepare(workspaces_[i], inputs, outputs, start(i), start(i + 1) - start(i));
+    const auto task = [&](size_t i) { run_share(workspaces_[i], start(i + 1) - start(i), unwatched); };
+    if (shares == 1)
+        task(0);
+    else
+        Pool::instance().run(shares, task);
 }
 
-std::vector<std::string> Plan::trace(const std::vector<const uint8_t *> &inputs,
-                                     const std::vector<uint8_t *> &outputs) {
+template <class Watch> void Plan::run_one(const Inputs &inputs, const Outputs &outputs, const Watch &watch) {
+    const std::lock_guard<std::mutex> turn(running_);
+    prepare(workspaces_[0], inputs, outputs, 0, 1);
+    run_share(workspaces_[0], 1, watch);
+}
+
+std::vector<std::string> Plan::trace(const Inputs &inputs, const Outputs &outputs) {
     std::vector<std::string> written;
-    run(inputs, outputs, 1, [&](size_t, const Call &call, bool last) {
-        const uint8_t *at = bases_[call.output.base] + call.output.offset;
+    run_one(inputs, outputs, [&](size_t, const Call &call, bool last) {
+        const uint8_t *at = workspaces_[0].bases[call.output.base] + call.output.offset;
         if (last)
             written.emplace_back(at, at + call.output.nbytes);
     });
     return written;
 }
 
-std::vector<double> Plan::times(const std::vector<const uint8_t *> &inputs,
-                                const std::vector<uint8_t *> &outputs) {
+std::vector<double> Plan::times(const Inputs &inputs, const Outputs &outputs) {
     using Clock = std::chrono::steady_clock;
     std::vector<double> seconds(chosen().size());
     auto last = Clock::now();
-    run(inputs, outputs, 1, [&](size_t number, const Call &, bool) {
+    run_one(inputs, outputs, [&](size_t number, const Call &, bool) {
         const auto now = Clock::now();
         seconds[number] += std::chrono::duration<double>(now - last).count();
         last = now;

@@ -39,6 +39,16 @@ struct CallBlock {
     std::vector<Call> calls;
 };
 
+using Inputs = std::vector<const uint8_t *>;
+using Outputs = std::vector<uint8_t *>;
+
+// What one thread computes its samples in.
+struct Workspace {
+    std::unique_ptr<Block[]> arena, scratch;
+    size_t samples = 0;           // that the arena has room for
+    std::vector<uint8_t *> bases; // during a run: where each base starts for the first sample
+};
+
 class Plan {
   public:
     // Runs kernels of `isa`, or for call i the candidate named `choices[i]` where that is one.
@@ -47,17 +57,15 @@ class Plan {
     Plan(const int32_t *code, size_t code_size, const uint8_t *constants, size_t constant_bytes,
          const std::string &isa, const std::vector<std::string> &choices);
 
-    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`.
-    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
-             size_t samples);
+    // Runs `samples` samples, which lie one after the other in `inputs` and `outputs`, shared out among
+    // `threads` threads. Outputs do not depend on how many there are.
+    void run(const Inputs &inputs, const Outputs &outputs, size_t samples, size_t threads);
 
     // Runs one sample. The output of the node after each call; in a block of several turns after the last.
-    std::vector<std::string> trace(const std::vector<const uint8_t *> &inputs,
-                                   const std::vector<uint8_t *> &outputs);
+    std::vector<std::string> trace(const Inputs &inputs, const Outputs &outputs);
 
     // Runs one sample. Seconds that each call took, in all its turns.
-    std::vector<double> times(const std::vector<const uint8_t *> &inputs,
-                              const std::vector<uint8_t *> &outputs);
+    std::vector<double> times(const Inputs &inputs, const Outputs &outputs);
 
     // For each call what could run it, the usual one last, and what does.
     std::vector<std::vector<std::string>> candidates(const std::string &isa) const;
@@ -71,23 +79,22 @@ class Plan {
     bool serves(const Candidate &candidate, const Call &call) const;
     void choose(Call &call, const std::string &isa, const std::string &choice);
     void pack(Call &call);
-    void run(const Call &call, int32_t turn, int32_t samples) const;
-    template <class Watch> void run_together(int32_t samples, const Watch &watch);
-    template <class Watch>
-    void run(const std::vector<const uint8_t *> &inputs, const std::vector<uint8_t *> &outputs,
-             size_t samples, const Watch &watch);
-    void reserve(size_t samples);
+    void run(const Call &call, Workspace &space, int32_t turn, int32_t samples) const;
+    template <class Watch> void run_together(Workspace &space, int32_t samples, const Watch &watch) const;
+    template <class Watch> void run_share(Workspace &space, size_t samples, const Watch &watch) const;
+    template <class Watch> void run_one(const Inputs &inputs, const Outputs &outputs, const Watch &watch);
+    void prepare(Workspace &space, const Inputs &inputs, const Outputs &outputs, size_t first,
+                 size_t samples);
+    void reserve(Workspace &space, size_t samples) const;
     int64_t base_bytes(int32_t base) const;
     int32_t alignment_of(const Pointer &pointer) const;
     void check_range(const Pointer &pointer, int32_t turns, const std::string &where) const;
 
     std::vector<int32_t> input_bytes_, output_bytes_;
-    std::unique_ptr<Block[]> arena_, scratch_;
     std::vector<Block> constants_;
     size_t arena_size_, constant_size_, scratch_size_ = 0;
-    size_t arenas_ = 0; // samples that the memory at arena_ is for
     std::vector<CallBlock> blocks_;
-    std::vector<uint8_t *> bases_;   // during a run: where each base starts for the first sample,
-    std::vector<ptrdiff_t> strides_; // and how far it is to the next one
-    std::mutex running_;             // one arena: concurrent runs take turns
+    std::vector<ptrdiff_t> strides_;    // of each base, from one sample to the next
+    std::vector<Workspace> workspaces_; // one a thread, kept for the next run
+    std::mutex running_;                // concurrent runs take turns
 };
