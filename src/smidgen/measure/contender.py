@@ -84,7 +84,7 @@ def network_contender(name: str, graph: Graph, batch: int, threads: int = 1) -> 
     if check_schedulable(graph):
         return Contender(name, "smidgen, NumPy reference", partial(run_integer, graph, inputs[0]), graph)
     plan = native_plan(graph, threads)
-    isa = max((kernel.split()[0] for kernel in plan.chosen), key=("ref", "avx2", "avx512").index)
+    isa = max((kernel.split()[0] for kernel in plan.chosen), key=("ref", "avx2", "avx512", "amx").index)
     return Contender(name, f"smidgen {isa}", partial(plan.run, given), graph, plan)
 
 

@@ -32,6 +32,17 @@ const smg_ceilings &ceilings_of(const std::string &isa) {
     if (isa == "avx512")
         return smg_ceilings_avx512;
 #endif
+#ifdef SMIDGEN_AMX
+    if (isa == "amx") {
+        static const smg_ceilings tiles = [] {
+            smg_ceilings c = smg_ceilings_avx512;
+            c.dot = smg_amx_dot;
+            c.dot_operations = smg_amx_dot_operations;
+            return c;
+        }();
+        return tiles;
+    }
+#endif
     return smg_ceilings_ref;
 }
 
@@ -43,7 +54,7 @@ volatile uint64_t sink; // results have to be made
 
 bool has_popcount([[maybe_unused]] const std::string &isa) {
 #ifdef SMIDGEN_X86
-    return isa != "avx512" || __builtin_cpu_supports("avx512vpopcntdq");
+    return isa == "ref" || isa == "avx2" || __builtin_cpu_supports("avx512vpopcntdq");
 #else
     return true;
 #endif

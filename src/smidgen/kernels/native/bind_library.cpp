@@ -101,11 +101,11 @@ class Kernel {
     std::function<void(const void *, void *, int32_t)> run_;
 };
 
-// The kernel for an instruction set of this processor.
+// The kernel for an instruction set of this processor; sets above AVX-512 have none of their own.
 template <typename F> F choose(const std::string &isa, F ref, F avx2, F avx512) {
     for (const std::string &name : supported_isas())
         if (name == isa)
-            return isa == "avx512" ? avx512 : isa == "avx2" ? avx2 : ref;
+            return isa == "ref" ? ref : isa == "avx2" ? avx2 : avx512;
     throw std::invalid_argument("this processor has no instruction set " + isa);
 }
 

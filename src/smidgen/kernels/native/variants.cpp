@@ -3,6 +3,12 @@
 #include <algorithm>
 #include <stdexcept>
 
+#if defined(SMIDGEN_AMX) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #ifdef SMIDGEN_X86
 #define FOR_ALL_KERNELS(DO)                                                                                  \
     DO(smg_q_linear)                                                                                         \
@@ -28,6 +34,9 @@
 FOR_ALL_KERNELS(DECLARE)
 DECLARE(smg_q_conv_im2col)
 extern "C" const smg_variant smg_q_table_avx512;
+#ifdef SMIDGEN_AMX
+extern "C" const smg_variant smg_q_linear_amx, smg_q_linear16_amx;
+#endif
 #endif
 
 namespace {
@@ -45,6 +54,29 @@ struct Isa {
     std::vector<Alternative> alternatives;
 };
 
+#ifdef SMIDGEN_X86
+bool has_avx512() {
+    return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq");
+}
+#endif
+
+#ifdef SMIDGEN_AMX
+// Whether processor and system have it. Linux gives a process tiles when it asks for them.
+bool has_amx() {
+#ifdef __linux__
+    constexpr unsigned TILES_AND_INT8 = 3u << 24;
+    constexpr long REQUEST = 0x1023, TILE_DATA = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
+    unsigned eax, ebx, ecx, edx;
+    return has_avx512() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+           (edx & TILES_AND_INT8) == TILES_AND_INT8 && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+#endif
+
 // Slowest first.
 const std::vector<Isa> &isas() {
     static const std::vector<Isa> all = {
@@ -55,11 +87,12 @@ const std::vector<Isa> &isas() {
          {FOR_ALL_KERNELS(AVX2)},
          {{"im2col", &smg_q_conv_im2col_avx2}}},
         {"avx512",
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-             __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq"),
+         has_avx512(),
          {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512},
          {{"im2col", &smg_q_conv_im2col_avx512}}},
+#endif
+#ifdef SMIDGEN_AMX
+        {"amx", has_amx(), {&smg_q_linear_amx, &smg_q_linear16_amx}, {}},
 #endif
     };
     return all;

@@ -6,7 +6,7 @@
 
 #include "simd.h"
 
-// What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512".
+// What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512", "amx".
 const std::vector<std::string> &supported_isas();
 
 // One way to compute what a kernel does. Its name is the instruction set, and how it works if there is more

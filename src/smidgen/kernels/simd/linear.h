@@ -61,17 +61,9 @@ SMG_INLINE void linear_run(const smg_q_linear_args *a, const smg_job *job, const
     }
 }
 
-static void linear_run8(const void *args, const smg_job *job) {
-    linear_run(args, job, 0);
-}
-
-static void linear_run16(const void *args, const smg_job *job) {
-    linear_run(args, job, 1); /* the same fields as smg_q_linear_args */
-}
-
-const smg_variant SIMD(smg_q_linear) = {"smg_q_linear", ISA,         linear_packed,
-                                        linear_scratch, linear_pack, linear_run8};
-const smg_variant SIMD(smg_q_linear16) = {"smg_q_linear16", ISA,         linear_packed,
-                                          linear_scratch,   linear_pack, linear_run16};
+/* The two kernels of an instruction set, in a file of its own. */
+#define LINEAR_VARIANTS(packed, scratch, pack, run8, run16)                                                  \
+    const smg_variant SIMD(smg_q_linear) = {"smg_q_linear", ISA, packed, scratch, pack, run8};               \
+    const smg_variant SIMD(smg_q_linear16) = {"smg_q_linear16", ISA, packed, scratch, pack, run16};
 
 #endif
