@@ -112,6 +112,44 @@ SMG_INLINE smg_vec smg_floors(smg_real low, smg_real high, const smg_range *r) {
     return smg_plus(_mm512_inserti32x8(v, _mm512_cvt_roundpd_epi32(high, down), 1), r->zero);
 }
 
+/* a[0] * b[0] + a[1] * b[1] of the lower and upper 16 bits of each lane. */
+SMG_INLINE smg_vec smg_dot_pairs(smg_vec a, smg_vec b) {
+    return _mm512_madd_epi16(a, b);
+}
+
+/* Twice as many values of 16 bits, and what comes of them in 32: two vectors in an order that only
+ * smg_put_many knows. */
+enum { MANY = 2 * LANES };
+
+typedef struct {
+    smg_vec half[2];
+} smg_two;
+
+SMG_INLINE smg_vec smg_many(const int16_t *x) {
+    return _mm512_loadu_si512(x);
+}
+
+/* x0 * factor + x1 * factor, `factors` in the lower and upper 16 bits. */
+SMG_INLINE smg_two smg_many_sums(smg_vec x0, smg_vec x1, smg_vec factors) {
+    const smg_two v = {{smg_dot_pairs(_mm512_unpacklo_epi16(x0, x1), factors),
+                        smg_dot_pairs(_mm512_unpackhi_epi16(x0, x1), factors)}};
+    return v;
+}
+
+SMG_INLINE smg_two smg_many_products(smg_vec x0, smg_vec x1) {
+    const smg_vec low = _mm512_mullo_epi16(x0, x1), high = _mm512_mulhi_epi16(x0, x1);
+    const smg_two v = {{_mm512_unpacklo_epi16(low, high), _mm512_unpackhi_epi16(low, high)}};
+    return v;
+}
+
+/* Saturates to 16 bits, then to the bounds. */
+SMG_INLINE void smg_put_many(int16_t *y, smg_two two, int32_t lo, int32_t hi) {
+    smg_vec v = _mm512_packs_epi32(two.half[0], two.half[1]);
+    v = _mm512_max_epi16(v, _mm512_set1_epi16((int16_t)lo));
+    v = _mm512_min_epi16(v, _mm512_set1_epi16((int16_t)hi));
+    _mm512_storeu_si512(y, v);
+}
+
 /* table[i] and table[i + 1], as the lower and upper 16 bits. */
 SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
     return _mm512_i32gather_epi32(index, table, 2);

@@ -65,12 +65,39 @@ static int is_narrow(const smg_binary *b, int64_t most) {
     return b->shift <= 30 && most + ((int64_t)1 << (b->shift - 1)) <= INT32_MAX;
 }
 
+/* Both rows of `n` int16 values as far as they fill vectors of 2 * LANES; returns how many that are. */
+SMG_INLINE int32_t many_run(const smg_binary *b, const int product, int32_t n, const int16_t *x0,
+                            const int16_t *x1, int16_t *y) {
+    const smg_vec factors = smg_all((int32_t)((uint32_t)b->m_1 << 16 | (uint16_t)b->m_0));
+    const smg_vec half = smg_all(1 << (b->shift - 1));
+    int32_t i = 0;
+    for (; i + MANY <= n; i += MANY) {
+        const smg_vec v0 = smg_many(x0 + i), v1 = smg_many(x1 + i);
+        smg_two v = product ? smg_many_products(v0, v1) : smg_many_sums(v0, v1, factors);
+        for (int h = 0; h < 2; h++) {
+            if (product && b->m_0 != 1)
+                v.half[h] = smg_product(v.half[h], smg_all(b->m_0));
+            v.half[h] = smg_shifted(smg_plus(v.half[h], half), b->shift);
+        }
+        smg_put_many(y + i, v, b->lo, b->hi);
+    }
+    return i;
+}
+
+/* Whether rows are int16 values around 0 in their order, and the factors of a sum fit into 16 bits. */
+static int many_at_once(const smg_binary *b) {
+    const int plain = b->wide_0 && b->wide_1 && b->wide_y && !b->zero_0 && !b->zero_1 && !b->zero_y;
+    const int small = b->m_0 == (int16_t)b->m_0 && b->m_1 == (int16_t)b->m_1;
+    return plain && small && b->dims[3] >= MANY && b->strides_0[3] == 1 && b->strides_1[3] == 1;
+}
+
 /* The operand at element `at` + i, or at `at` where it is broadcast. */
 SMG_INLINE smg_vec operand(const void *x, int32_t wide, size_t at, int32_t stride, int32_t i, int32_t n) {
     return stride == 0 ? smg_all(smg_load(x, wide, at)) : smg_values(x, wide, at + (size_t)i, n);
 }
 
-SMG_INLINE void binary_run(const smg_binary *b, smg_pair pair, const void *x0, const void *x1, void *y) {
+SMG_INLINE void binary_run(const smg_binary *b, smg_pair pair, const int many, const void *x0, const void *x1,
+                           void *y) {
     const int32_t *d = b->dims, *s0 = b->strides_0, *s1 = b->strides_1;
     const smg_vec zero_0 = smg_all(b->zero_0), zero_1 = smg_all(b->zero_1);
     size_t at = 0;
@@ -79,7 +106,11 @@ SMG_INLINE void binary_run(const smg_binary *b, smg_pair pair, const void *x0, c
             for (int32_t k = 0; k < d[2]; k++, at += (size_t)d[3]) {
                 const size_t from0 = (size_t)i * s0[0] + (size_t)j * s0[1] + (size_t)k * s0[2];
                 const size_t from1 = (size_t)i * s1[0] + (size_t)j * s1[1] + (size_t)k * s1[2];
-                for (int32_t l = 0; l < d[3]; l += LANES) {
+                int32_t l = 0;
+                if (many)
+                    l = many_run(b, pair == narrow_product, d[3], (const int16_t *)x0 + from0,
+                                 (const int16_t *)x1 + from1, (int16_t *)y + at);
+                for (; l < d[3]; l += LANES) {
                     const int32_t n = d[3] - l < LANES ? d[3] - l : LANES;
                     const smg_vec v0 = operand(x0, b->wide_0, from0, s0[3], l, n);
                     const smg_vec v1 = operand(x1, b->wide_1, from1, s1[3], l, n);
@@ -98,11 +129,14 @@ static void sums(smg_binary *b, const smg_job *job) {
     const int64_t most = swing(b->wide_0, b->zero_0) * (b->m_0 < 0 ? -b->m_0 : b->m_0) +
                          swing(b->wide_1, b->zero_1) * (b->m_1 < 0 ? -b->m_1 : b->m_1);
     const int narrow = is_narrow(b, most);
+    const int many = narrow && many_at_once(b);
     for (int32_t s = 0; s < job->samples; s++)
-        if (narrow)
-            binary_run(b, narrow_sum, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
+        if (many)
+            binary_run(b, narrow_sum, 1, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
+        else if (narrow)
+            binary_run(b, narrow_sum, 0, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
         else
-            binary_run(b, pair_sum, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
+            binary_run(b, pair_sum, 0, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 2, s));
 }
 
 static void products(smg_binary *b, const smg_job *job) {
@@ -110,11 +144,14 @@ static void products(smg_binary *b, const smg_job *job) {
     b->shift = *(const uint8_t *)job->pointers[3];
     reduce(b);
     const int narrow = is_narrow(b, swing(b->wide_0, b->zero_0) * swing(b->wide_1, b->zero_1) * b->m_0);
+    const int many = narrow && many_at_once(b);
     for (int32_t s = 0; s < job->samples; s++)
-        if (narrow)
-            binary_run(b, narrow_product, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
+        if (many)
+            binary_run(b, narrow_product, 1, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
+        else if (narrow)
+            binary_run(b, narrow_product, 0, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
         else
-            binary_run(b, pair_product, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
+            binary_run(b, pair_product, 0, smg_at(job, 0, s), smg_at(job, 1, s), smg_at(job, 4, s));
 }
 
 /* What all four operators have. */

@@ -71,9 +71,9 @@ static void table16_run(const void *args, const smg_job *job) {
             const smg_vec u = smg_plus(smg_values(smg_at(job, 0, s), 1, (size_t)i, n), smg_all(32768));
             const smg_vec whole = smg_shifted(u, 8), part = smg_masked(u, 255);
             const smg_vec knots = smg_knots(table, whole);
-            const smg_vec first = smg_shifted(smg_left(knots, 16), 16), second = smg_shifted(knots, 16);
-            const smg_vec rise = smg_product(smg_difference(second, first), part);
-            const smg_vec v = smg_plus(first, smg_shifted(smg_plus(rise, smg_all(128)), 8));
+            /* first + ((second - first) * part + 128 >> 8): a multiple of 256 may go through the shift. */
+            const smg_vec weights = smg_plus(smg_difference(smg_left(part, 16), part), smg_all(256));
+            const smg_vec v = smg_shifted(smg_plus(smg_dot_pairs(knots, weights), smg_all(128)), 8);
             smg_put(smg_at(job, 2, s), a->wide_y, (size_t)i, n, smg_clamped(v, lo, hi));
         }
 }
