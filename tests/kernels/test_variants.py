@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from smidgen.graph import Graph
 from smidgen.run.isa import VARIABLE
 from smidgen.run.native import NativePlan, native_plan
-from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
+from tests.kernels.one_node import HI, LO, one_node, random_int8, random_integers, random_ratios
 
 seeds = st.integers(0, 2**32 - 1)
 zeros = st.sampled_from([-128, -1, 0, 3, 127])
@@ -26,6 +26,11 @@ def plan_of(graph: Graph, isa: str) -> NativePlan:
 def same_as_portable(graph: Graph, isa: str, x: np.ndarray) -> None:
     """Equal outputs, whatever the memory around the input and between samples holds."""
     np.testing.assert_array_equal(plan_of(graph, isa).run(x), plan_of(graph, "ref").run(x))
+
+
+def same_pairs(graph: Graph, isa: str, inputs: tuple[np.ndarray, ...]) -> None:
+    found, expected = (plan_of(graph, name).run(inputs) for name in (isa, "ref"))
+    np.testing.assert_array_equal(found, expected)
 
 
 def layer(rng: np.random.Generator, per_channel: bool, *shape: int) -> dict[str, np.ndarray]:
@@ -103,9 +108,52 @@ def test_element_wise_operators_of_long_rows(isa, op, seed, channels, shift, bro
     )
     attrs = {"shift": shift} if op == "q.add" else {}
     graph = one_node(op, shapes, ratio, (100, -128), lo=LO, hi=HI, **attrs)
-    inputs = tuple(random_int8(rng, 2, *shape) for shape in shapes)
-    found, expected = (plan_of(graph, name).run(inputs) for name in (isa, "ref"))
-    np.testing.assert_array_equal(found, expected)
+    same_pairs(graph, isa, tuple(random_int8(rng, 2, *shape) for shape in shapes))
+
+
+def wide_inputs(rng: np.random.Generator, channels: int) -> tuple[np.ndarray, ...]:
+    """Two operands of three samples and two rows each, the ends of 16 bits among their values."""
+    return tuple(random_integers(rng, 16, 3, 2, channels) for _ in range(2))
+
+
+def wide_pair(op: str, channels: int, params: dict[str, np.ndarray], **attrs: int) -> Graph:
+    shapes = [(2, channels), (2, channels)]
+    return one_node(op, shapes, params, (0, 0), 0, (16, 16), 16, lo=-32768, hi=31000, **attrs)
+
+
+@few
+@given(seeds, st.integers(1, 200), st.tuples(*[st.integers(-16, 16)] * 2), st.integers(0, 11), st.integers(1, 30))
+def test_wide_sums_of_long_rows(isa, seed, channels, factors, exponent, shift) -> None:
+    """Factors that are small once common powers of two are taken off, as those of gates are."""
+    rng = np.random.default_rng(seed)
+    multiplier = np.array(factors, np.int32) << exponent
+    graph = wide_pair("q.add", channels, {"multiplier": multiplier}, shift=shift)
+    same_pairs(graph, isa, wide_inputs(rng, channels))
+
+
+@few
+@given(seeds, st.integers(1, 200), st.sampled_from([1, 3, 2**15, 2**15 - 1]), st.integers(1, 31))
+def test_wide_products_of_long_rows(isa, seed, channels, multiplier, shift) -> None:
+    rng = np.random.default_rng(seed)
+    ratio = {"multiplier": np.array([multiplier], np.uint16), "shift": np.array([shift], np.uint8)}
+    same_pairs(wide_pair("q.mul", channels, ratio), isa, wide_inputs(rng, channels))
+
+
+@few
+@given(seeds, st.integers(1, 100), st.sampled_from([8, 16]))
+def test_tables_of_many_values_and_the_steepest_lines(isa, seed, count, bits) -> None:
+    rng = np.random.default_rng(seed)
+    table = random_integers(rng, bits, 257).astype(np.int16)
+    graph = one_node("q.table", [(count,)], {"table": table}, (0,), 0, (16,), bits)
+    same_as_portable(graph, isa, random_integers(rng, 16, 3, count))
+
+
+@few
+@given(seeds, st.integers(1, 5), st.integers(1, 200))
+def test_copies_of_many_runs(isa, seed, rows, run) -> None:
+    rng = np.random.default_rng(seed)
+    graph = one_node("q.concat", [(rows, run), (rows, run)], {}, (0, 0), 0, axis=1)
+    same_pairs(graph, isa, tuple(random_int8(rng, 3, rows, run) for _ in range(2)))
 
 
 def test_a_plan_says_what_runs_its_calls(isa) -> None:
