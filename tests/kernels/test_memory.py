@@ -77,7 +77,7 @@ def test_the_module_itself_refuses_arrays_with_gaps(isa: str) -> None:
     plan = native_plan(one_node("q.transpose", [(2, 3)], {}, (-5,), perm=(1, 0)))
     x, y = np.zeros((1, 2, 6), np.int8)[:, :, ::2], np.zeros((1, 3, 2), np.int8)
     with pytest.raises((BufferError, ValueError), match="contiguous"):
-        plan._plan.run([x], [y], 1)
+        plan._plan.run([x], [y], 1, 1)
 
 
 def test_the_module_itself_refuses_outputs_that_can_not_be_written(isa: str) -> None:
@@ -85,4 +85,4 @@ def test_the_module_itself_refuses_outputs_that_can_not_be_written(isa: str) -> 
     x, y = np.zeros((1, 2, 3), np.int8), np.zeros((1, 3, 2), np.int8)
     y.flags.writeable = False
     with pytest.raises((BufferError, ValueError), match=r"(?i)read-?only|writ"):
-        plan._plan.run([x], [y], 1)
+        plan._plan.run([x], [y], 1, 1)

@@ -85,7 +85,7 @@ def test_a_plan_with_any_changed_trees_runs_safely_or_is_refused(seed: int) -> N
     except BadFile:
         return
     out = np.zeros((3, 2), np.int8)
-    plan.run([random_input(graph, 3).view(np.int8)], [out], 3)
+    plan.run([random_input(graph, 3).view(np.int8)], [out], 3, 1)
     assert (out >= LO).all()
     assert (out <= HI).all()
 

@@ -131,7 +131,7 @@ def test_another_value_is_one_clear_error(plan: NativePlan, monkeypatch: pytest.
 def test_a_forced_instruction_set_is_not_left(
     cache: Path, plan: NativePlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    isa = native().supported_isas()[-1]
+    isa = [name for name in native().supported_isas() if name != "amx"][-1]  # AMX has few kernels of its own
     monkeypatch.setenv(ISA, isa)
     assert {name.split()[0] for times in kernel_times(plan.program) for name in times} <= {isa}
 

@@ -179,7 +179,7 @@ def test_corrupt_code_is_refused_or_stays_inside_its_memory(code, data) -> None:
     arrays = [np.zeros(432, np.int8)], [np.zeros(5, np.int8)]
     ports_kept = (broken[2:6] == program[2:6]).all()  # numbers of inputs and outputs, and their bytes
     with nullcontext() if ports_kept else pytest.raises(ValueError, match="does not fit the plan"):
-        plan.run(*arrays, 1)
+        plan.run(*arrays, 1, 1)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 3, 10, -1])
