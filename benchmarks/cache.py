@@ -45,7 +45,10 @@ class Traffic:
 
     @property
     def reuse_percent(self) -> float:
-        """Data Reuse Efficiency. Ref: Thakker et al. 2019 (arXiv:1904.03302): 100 * working set / bytes at the controller."""
+        """Data Reuse Efficiency: 100 * working set / bytes at the memory controller.
+
+        Ref: Thakker et al. 2019, arXiv:1904.03302.
+        """
         return 100 * self.working_set_bytes / self.nbytes
 
 
@@ -65,9 +68,9 @@ class Cache:
 
     def traffic(self, accesses: Iterable[Access]) -> Traffic:
         """What the accesses move, from an empty cache to a flushed one."""
-        sets: list[OrderedDict[int, bool]] = [  # line -> whether it was written; the next to go is first
-            OrderedDict() for _ in range(self.nbytes // (LINE_BYTES * self.ways))
-        ]
+        count = self.nbytes // (LINE_BYTES * self.ways)
+        # Line -> whether it was written; the next to go is first.
+        sets: list[OrderedDict[int, bool]] = [OrderedDict() for _ in range(count)]
         touched: set[int] = set()
         hits = misses = written = 0
         for address, nbytes, write in accesses:

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,22 +42,23 @@ LEVEL1, LEVEL2 = Cache(48 << 10, 12), Cache(2 << 20, 16)  # of this kind of proc
 KIB = 1024
 Found = dict[tuple[str, int], Traffic]  # by name and bytes of the cache
 HOW = (
-    "Simulated: set-associative cache, lines of 64 bytes, least recently used goes first, writes allocate and are "
-    "written back. DRE = 100 · working set / bytes to and from memory (Thakker et al. 2019, arXiv:1904.03302). "
-    "First an LSTM {inputs}→{hidden}, {steps} steps, int8, {weights} KiB of weights, in a cache of a quarter of "
-    "that and in one that holds everything: (a) gate by gate, (b) fused gates, (c) the input's product for τ steps "
-    "at once, (e) recurrent rows down and up in turns. *Formula*: (c) reads its input weights steps/τ times and its "
-    "recurrent weights every step, moves the sums of the input three times (fetched to be written, written back, "
-    "read), memory cells twice a step; (e) saves a cache of weights each step but one. *cachegrind* counts misses of "
-    "the same loops in C ({valgrind}). Then the calls of our plan for LSTM 28→192, 28 steps, as `lower.schedule` "
-    "orders them (devices) and as hosts run them (`run/loops.py`), in caches of 48 KiB and 2 MiB; a call counts as "
-    "one pass over its operands, samples side by side share one pass over the constants.\n\n{claims}"
+    "Simulated: set-associative cache, lines of 64 bytes, least recently used goes first, writes allocate "
+    "and are written back. DRE = 100 · working set / bytes to and from memory (Thakker et al. 2019, "
+    "arXiv:1904.03302). First an LSTM {inputs}→{hidden}, {steps} steps, int8, {weights} KiB of weights, in a "
+    "cache of a quarter of that and in one that holds everything: (a) gate by gate, (b) fused gates, (c) the "
+    "input's product for τ steps at once, (e) recurrent rows down and up in turns. *Formula*: (c) reads its "
+    "input weights steps/τ times and its recurrent weights every step, moves the sums of the input three "
+    "times (fetched to be written, written back, read), memory cells twice a step; (e) saves a cache of "
+    "weights each step but one, at most. *cachegrind* counts misses of the same loops in C ({valgrind}). "
+    "Then the calls of our plan for LSTM 28→192, 28 steps, as `lower.schedule` orders them (devices) and as "
+    "hosts run them (`run/loops.py`), in caches of 48 KiB and 2 MiB; a call counts as one pass over its operands, "
+    "samples side by side share one pass over the constants.\n\n{claims}"
 )
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """`loops`: its name in recurrence.c. `formula`: bytes that the small cache should see, where there is one."""
+    """`loops`: its name in recurrence.c. `formula`: bytes that the small cache should move, if known."""
 
     name: str
     loops: str
@@ -217,32 +218,49 @@ def plan_rows() -> tuple[list[dict[str, Any]], Found]:
     return rows, found
 
 
-def claims(found: Found, plans: Found) -> str:
-    """The statements to be shown, each with its verdict."""
-    a, b, few, c, both = (
-        found[key, SMALL.nbytes] for key in ("gates1", "fused1", "input8", "input32", "serpentine32")
-    )
+def schedule_claims(found: Found) -> list[tuple[str, bool]]:
+    names = ("gates1", "fused1", "input8", "input32", "serpentine32")
+    a, b, few, c, both = (found[name, SMALL.nbytes] for name in names)
+    rising = [traffic.reuse_percent for traffic in (a, c, both)]
+    pairs = ((few, 8), (c, LSTM.steps))
+    off = max(abs(traffic.nbytes / expected_bytes(LSTM, steps) - 1) for traffic, steps in pairs)
     fitting = [traffic for (_, nbytes), traffic in found.items() if nbytes == LARGE.nbytes]
-    off = max(
-        abs(traffic.nbytes / expected_bytes(LSTM, steps) - 1)
-        for traffic, steps in ((few, 8), (c, LSTM.steps))
-    )
-    said = {
-        f"DRE of (a) < (c) < (c + e): {a.reuse_percent:.1f} < {c.reuse_percent:.1f} < {both.reuse_percent:.1f}":
-            a.reuse_percent < c.reuse_percent < both.reuse_percent,
-        f"(b) without (c) saves little: {b.nbytes / a.nbytes:.2f} of the bytes of (a)": b.nbytes > 0.9 * a.nbytes,
-        f"traffic of (c) within 10% of the formula: at most {off:.1%} off": off <= 0.1,
-        "when everything fits, each line is fetched once, and DRE is below 100 by what is written back alone: "
-        f"{min(t.reuse_percent for t in fitting):.1f} to {max(t.reuse_percent for t in fitting):.1f}":
+    least, most = (f(traffic.reuse_percent for traffic in fitting) for f in (min, max))
+    share = b.nbytes / a.nbytes
+    return [
+        (
+            "DRE of (a) < (c) < (c + e): {:.1f} < {:.1f} < {:.1f}".format(*rising),
+            rising == sorted(set(rising)),
+        ),
+        (f"(b) without (c) saves little: {share:.2f} of the bytes of (a) remain", share > 0.9),
+        (f"traffic of (c) within 10% of the formula: at most {off:.1%} off", off <= 0.1),
+        (
+            "when everything fits each line is fetched once; DRE is below 100 only by what is written back, "
+            f"{least:.1f} to {most:.1f}",
             all(once(traffic) for traffic in fitting),
-        f"the plan of hosts, in {LEVEL2.nbytes // KIB} KiB, fetches each line once: recurrent weights stay there":
+        ),
+        ("outputs of all schedules are identical", True),  # schedule_rows() raises otherwise
+    ]
+
+
+def plan_claims(plans: Found) -> list[tuple[str, bool]]:
+    hosts, devices = (plans[order, LEVEL1.nbytes] for order in ("hosts", "devices"))
+    share = hosts.read_bytes / devices.read_bytes
+    return [
+        (
+            f"in {LEVEL2.nbytes // KIB} KiB the plan of hosts fetches each line once: recurrent weights stay",
             once(plans["hosts", LEVEL2.nbytes]),
-        f"in {LEVEL1.nbytes // KIB} KiB, a third of the recurrent weights, it fetches "
-        f"{plans['hosts', LEVEL1.nbytes].read_bytes / plans['devices', LEVEL1.nbytes].read_bytes:.2f} of what the "
-        "order of devices does": plans["hosts", LEVEL1.nbytes].read_bytes < plans["devices", LEVEL1.nbytes].read_bytes,
-        "outputs of all schedules are identical": True,  # schedule_rows() raises otherwise
-    }  # fmt: skip
-    return "\n".join(f"- {claim}: {'holds' if holds else 'DOES NOT HOLD'}." for claim, holds in said.items())
+        ),
+        (
+            f"in {LEVEL1.nbytes // KIB} KiB, a third of the recurrent weights, they do not stay: it fetches "
+            f"{share:.2f} of what the order of devices does",
+            share < 1 and not once(hosts),
+        ),
+    ]
+
+
+def verdicts(claims: Sequence[tuple[str, bool]]) -> str:
+    return "\n".join(f"- {claim}: {'holds' if holds else 'DOES NOT HOLD'}." for claim, holds in claims)
 
 
 def main() -> None:
@@ -253,7 +271,8 @@ def main() -> None:
     valgrind = "run once with valgrind's D1 of the same size" if binary else "not installed here"
     sizes = {"inputs": LSTM.inputs, "hidden": LSTM.hidden, "steps": LSTM.steps}
     weights = (LSTM.input_bytes + LSTM.hidden_bytes) // KIB
-    how = HOW.format(**sizes, weights=weights, valgrind=valgrind, claims=claims(found, plans))
+    said = verdicts([*schedule_claims(found), *plan_claims(plans)])
+    how = HOW.format(**sizes, weights=weights, valgrind=valgrind, claims=said)
     write_results("dre", "Data Reuse Efficiency of recurrences", [*rows, *of_plan], how)
 
 

@@ -29,7 +29,9 @@ def test_every_schedule_gives_the_same_outputs(steps: int, inputs: int, hidden: 
 def test_a_schedule_that_batches_the_recurrent_product_over_time_is_found_out() -> None:
     lstm = Lstm(4, 6, 5)
     events = list(gate_by_gate(lstm))
-    early = [event for event in events if event[0] != "cell"] + [event for event in events if event[0] == "cell"]
+    early = [event for event in events if event[0] != "cell"] + [
+        event for event in events if event[0] == "cell"
+    ]
     assert not np.array_equal(run(lstm, iter(early)), run(lstm, gate_by_gate(lstm)))
 
 

@@ -122,7 +122,9 @@ def wide_pair(op: str, channels: int, params: dict[str, np.ndarray], **attrs: in
 
 
 @few
-@given(seeds, st.integers(1, 200), st.tuples(*[st.integers(-16, 16)] * 2), st.integers(0, 11), st.integers(1, 30))
+@given(
+    seeds, st.integers(1, 200), st.tuples(*[st.integers(-16, 16)] * 2), st.integers(0, 11), st.integers(1, 30)
+)
 def test_wide_sums_of_long_rows(isa, seed, channels, factors, exponent, shift) -> None:
     """Factors that are small once common powers of two are taken off, as those of gates are."""
     rng = np.random.default_rng(seed)

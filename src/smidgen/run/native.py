@@ -45,9 +45,7 @@ class NativePlan:
         threads: how many share out the samples of a run, each with an arena of its own.
     """
 
-    def __init__(
-        self, graph: Graph, program: Program, choices: Sequence[str] = (), threads: int = 1
-    ) -> None:
+    def __init__(self, graph: Graph, program: Program, choices: Sequence[str] = (), threads: int = 1) -> None:
         self.graph = graph
         self.program = program
         self.threads = threads
