@@ -43,6 +43,16 @@ def test_json_holds_every_number(file: Path, cli: Cli) -> None:
     assert all(entry["repeats"] >= 20 for entry in ours["times"])
 
 
+def test_everything_gets_as_many_threads(file: Path, cli: Cli) -> None:
+    ran = cli("bench", file, "--time", "0.2", "--batch", "5", "--threads", "2", "--json")
+    assert (ran.code, json.loads(ran.out)["threads"]) == (0, 2)
+    assert (
+        "5 samples a call, 2 threads"
+        in cli("bench", file, "--time", "0.1", "--batch", "5", "--threads", "2").out
+    )
+    assert cli("bench", file, "--threads", "0").code == 2
+
+
 def test_the_roofline_names_every_layer(file: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, few in (("ROUNDS", 2000), ("REPEATS", 3), ("READ_BYTES", 1 << 20), ("DRAM_BYTES", 1 << 20)):
         monkeypatch.setattr(ceilings, name, few)

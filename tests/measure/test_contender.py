@@ -88,6 +88,15 @@ def test_the_same_network_runs_in_other_runtimes(graph: Graph, tmp_path: Path) -
     }
 
 
+def test_plans_and_runtimes_get_the_threads_asked_for(graph: Graph, tmp_path: Path) -> None:
+    (path,) = SmgEmitter().emit(graph, HOST, tmp_path).files
+    made = contender(path, 4, threads=3)
+    assert made.plan is not None
+    assert made.plan.threads == 3
+    rivals_of = dict(baselines(None, graph, 4, tmp_path, threads=2))
+    assert all(isinstance(one, Contender) for one in rivals_of.values())
+
+
 def test_a_float_network_is_its_own_baseline(tmp_path: Path) -> None:
     assert list(opened(small_cnn(), None, tmp_path)) == ["ORT fp32"]
 
