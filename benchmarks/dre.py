@@ -51,8 +51,8 @@ HOW = (
     "times (fetched to be written, written back, read), memory cells twice a step; (e) saves a cache of "
     "weights each step but one, at most. *cachegrind* counts misses of the same loops in C ({valgrind}). "
     "Then the calls of our plan for LSTM 28→192, 28 steps, as `lower.schedule` orders them (devices) and as "
-    "hosts run them (`run/loops.py`), in caches of 48 KiB and 2 MiB; a call counts as one pass over its operands, "
-    "samples side by side share one pass over the constants.\n\n{claims}"
+    "hosts run them (`run/loops.py`), in caches of 48 KiB and 2 MiB; a call counts as one pass over its "
+    "operands, samples side by side share one pass over the constants.\n\n{claims}"
 )
 
 
