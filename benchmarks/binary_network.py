@@ -60,19 +60,19 @@ LAYERS = (
     "q.binary_conv_bits",
 )
 HOW = """\
-MNIST, {rows:,} training and {validation:,} validation images. Convolutions 3×3 of 64 (stride 2), 128, 128, pool,
-128, 128 channels, pool, a linear layer of 10; {macs:.1f} million multiply-accumulates. `binary`: `binarize.xnor`,
-so that the first and the last layer are int8 and those between multiply bits with bits; `int8`: the same network
-without it. Both {epochs} epochs at one learning rate ({lr}, that of methods/binarize), then `quantize.affine`.
-Accuracy in percent of the integer artifact on the test images, mean ± standard deviation over {seeds} seeds
-(images, weights, order); bytes of the whole `.smg` file.
+MNIST, {rows:,} training and {validation:,} validation images. Convolutions 3×3 of 64 (stride 2), 128, 128,
+pool, 128, 128 channels, pool, a linear layer of 10; {macs:.1f} million multiply-accumulates. `binary`:
+`binarize.xnor`, so that the first and the last layer are int8 and those between multiply bits with bits;
+`int8`: the same network without it. Both {epochs} epochs at one learning rate ({lr}, that of
+methods/binarize), then `quantize.affine`. Accuracy in percent of the integer artifact on the test images,
+mean ± standard deviation over {seeds} seeds (images, weights, order); bytes of the whole `.smg` file.
 
-Times: median ± interquartile range of single calls, batch 1, one thread, the alternatives in turns, each timed
-call behind one that is not; for weights from a seed, as no kernel's time depends on them. ONNX Runtime and LiteRT
-run the network with ReLUs that `int8` is. `times faster` is the median ± interquartile range of the ratios to the
-binary network within a round. `nothing fused` is the binary network whose scales and BatchNorms are operators of
-int8 values and whose signs are taken and packed by themselves. Glue is all but layers and pools: shares of the
-time that single calls take (medians of {repeats}).
+Times: median ± interquartile range of single calls, batch 1, one thread, the alternatives in turns, each
+timed call behind one that is not; for weights from a seed, as no kernel's time depends on them. ONNX Runtime
+and LiteRT run the network with ReLUs that `int8` is. `times faster` is the median ± interquartile range of
+the ratios to the binary network within a round. `nothing fused` is the binary network whose scales and
+BatchNorms are operators of int8 values and whose signs are taken and packed by themselves. Glue is all but
+layers and pools: shares of the time that single calls take (medians of {repeats}).
 
 """
 Runs = dict[str, dict[str, float]]
@@ -208,7 +208,8 @@ def over(runs: Runs, kind: str, field: str) -> str:
 def verdicts(rows: list[Row]) -> Iterator[str]:
     by_name = {row["alternative"]: row for row in rows}
     speedup = by_name["ORT fp32"]["speedup"]
-    yield f"- At least {GOAL:g} times as fast as ONNX Runtime fp32: {'reached' if speedup >= GOAL else 'missed'} ({speedup:.2f})."
+    verdict = "reached" if speedup >= GOAL else "missed"
+    yield f"- At least {GOAL:g} times as fast as ONNX Runtime fp32: {verdict} ({speedup:.2f})."
     before, after = (by_name[name]["glue, % of time"] for name in (APART, OURS))
     yield f"- Time in glue: {before}% before fusion, {after}% after it."
 
@@ -240,7 +241,8 @@ def main() -> None:
     runs, timing = stored.get("runs", {}), stored.get("timing") or timed()
     report(runs, timing)
     if not only_time:
-        for runs in trained(runs):
+        for more in trained(runs):
+            runs = more
             report(runs, timing)
     report(runs, timed())
 

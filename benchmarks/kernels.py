@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.common import RESULTS, progress, write_results
 from benchmarks.kernel_cases.case import Case
-from smidgen.kernels import structured
+from smidgen.kernels import native, structured
 from smidgen.kernels.isa import chosen_isa
 
 FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary")
@@ -36,7 +36,11 @@ HOW = """\
 One thread; candidates take turns; medians of processor time with the 10th and 90th percentile, the Python
 call included. `times faster` is how many times faster than this candidate the family's kernel is (the row
 without), with its spread over rounds. `% of DRAM` compares the bytes that a kernel has to read with what a
-dense product reads a second in the best tenth of the same rounds; cold: 512 MB were read before each call."""
+dense product reads a second in the best tenth of the same rounds; cold: 512 MB were read before each call.
+`% of roof` does so for operations, of which a multiply-accumulate and a bit of a product count two each, with
+what registers alone reach in the best tenth of the same rounds: {roofs}."""
+ROOFS = {"multiply_add": "fp32 FMA", "popcount": "xor, popcount and add", "dot": "int8 dot product"}
+ROOF_ROUNDS = 20_000
 
 
 def main() -> None:
@@ -55,7 +59,13 @@ def main() -> None:
                 f"{r['case']}: {r['candidate']} {r['us']} {r['times faster']} {r['goal']}" for r in measured
             )
         )
-        write_results("kernels", "Kernels beyond int8", rows, HOW, isa=chosen_isa())
+        write_results(
+            "kernels",
+            "Kernels beyond int8",
+            rows,
+            HOW.format(roofs=", ".join(ROOFS.values())),
+            isa=chosen_isa(),
+        )
 
 
 def cases_of(family: str) -> list[Callable[[], Case]]:
@@ -70,6 +80,7 @@ def timed(case: Case) -> dict[str, list[float]]:
     disturb = _evict if case.cold else None
     if case.cold:
         candidates["DRAM"] = _reader()
+    candidates |= {roof: _arithmetic(roof) for roof in set(case.roofs.values())}
     calls = {name: 1 if case.cold else _calls(run) for name, run in candidates.items()}
     found: dict[str, list[float]] = {name: [] for name in candidates}
     start = time.perf_counter()
@@ -100,6 +111,7 @@ def rows_of(family: str, case: Case, times: Mapping[str, list[float]]) -> list[d
                 "times faster": "" if name == case.ours else _ratio(times[name], times[case.ours]),
                 "goal": _verdict(case.goals.get(name), times[name], times[case.ours]),
                 "% of DRAM": _share(case, memory, times[name]) if name == case.ours and memory else "",
+                "% of roof": _roof_share(case, name, times) if name in case.roofs else "",
                 "note": case.note if name == case.ours else "",
             }
         )
@@ -128,6 +140,14 @@ def _share(case: Case, memory: list[float], ours: list[float]) -> str:
     return f"{share:.0%} of {speed / 1000:.3g} GB/s{goal}"
 
 
+def _roof_share(case: Case, name: str, times: Mapping[str, list[float]]) -> str:
+    roof = case.roofs[name]
+    speed = roof_operations(roof) / float(np.percentile(times[roof], 10))
+    share = case.operations / statistics.median(times[name]) / speed
+    goal = f", goal {case.roof_goal:.0%}" if case.roof_goal and name == case.ours else ""
+    return f"{share:.0%} of {speed / 1e6:.3g} Tops/s {ROOFS[roof]}{goal}"
+
+
 def _microseconds(run: Callable[[], object], calls: int) -> float:
     start = time.process_time_ns()
     for _ in range(calls):
@@ -139,6 +159,17 @@ def _calls(run: Callable[[], object]) -> int:
     run()
     fastest = min(_microseconds(run, 1) for _ in range(5))
     return max(1, int(ROUND_NS / 1000 / max(fastest, 0.1)))
+
+
+def roof_operations(roof: str) -> float:
+    """How many operations one call of `_arithmetic(roof)` does."""
+    count, _ = native().ceiling_arithmetic(chosen_isa(), roof, ROOF_ROUNDS)
+    return float(count)
+
+
+def _arithmetic(roof: str) -> Callable[[], object]:
+    """Operations on registers alone."""
+    return lambda: native().ceiling_arithmetic(chosen_isa(), roof, ROOF_ROUNDS)
 
 
 READER_BYTES = 1 << 26

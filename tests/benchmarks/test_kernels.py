@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.kernel_cases.case import Case
-from benchmarks.kernels import READER_BYTES, rows_of
+from benchmarks.kernels import READER_BYTES, roof_operations, rows_of
 
 
 def nothing() -> None:
@@ -34,3 +34,12 @@ def test_the_share_of_the_memory_is_that_of_bytes_a_second() -> None:
     assert ours["% of DRAM"].startswith("50% of ")
     assert ours["% of DRAM"].endswith("goal 80%")
     assert peer["% of DRAM"] == ""
+
+
+def test_the_share_of_a_roof_is_that_of_operations_a_second() -> None:
+    operations = roof_operations("popcount") / 4
+    case = case_of(operations=operations, roofs={"ours": "popcount"}, roof_goal=0.8)
+    ours, peer = rows_of("family", case, {"ours": [10.0], "peer": [1.0], "popcount": [20.0]})
+    assert ours["% of roof"].startswith("50% of ")
+    assert ours["% of roof"].endswith("xor, popcount and add, goal 80%")
+    assert peer["% of roof"] == ""
