@@ -30,6 +30,13 @@ DECLARE(smg_q_conv_im2col)
 extern "C" const smg_variant smg_q_table_avx512;
 #endif
 
+#ifdef SMIDGEN_AMX
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+extern "C" const smg_variant smg_q_conv_amx, smg_q_binary_conv_amx, smg_q_binary_conv_bits_amx;
+#endif
+
 namespace {
 
 // Another way to compute what the instruction set's usual variant of the same kernel does.
@@ -45,6 +52,31 @@ struct Isa {
     std::vector<Alternative> alternatives;
 };
 
+#ifdef SMIDGEN_AMX
+// Whether the processor multiplies tiles of bytes and the system lets this process use them.
+bool has_tiles() {
+    constexpr unsigned tile = 1u << 24, bytes = 1u << 25;
+    constexpr long ask = 0x1023, tile_data = 18; // ARCH_REQ_XCOMP_PERM, the state component
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & tile) == 0 || (d & bytes) == 0)
+        return false;
+    return syscall(SYS_arch_prctl, ask, tile_data) == 0;
+}
+#endif
+
+#ifdef SMIDGEN_X86
+// What the usual variants of AVX-512 may be exchanged for.
+std::vector<Alternative> avx512_alternatives() {
+    std::vector<Alternative> found = {{"im2col", &smg_q_conv_im2col_avx512}};
+#ifdef SMIDGEN_AMX
+    if (has_tiles())
+        for (const smg_variant *variant : {&smg_q_conv_amx, &smg_q_binary_conv_amx, &smg_q_binary_conv_bits_amx})
+            found.push_back({"amx", variant});
+#endif
+    return found;
+}
+#endif
+
 // Slowest first.
 const std::vector<Isa> &isas() {
     static const std::vector<Isa> all = {
@@ -59,7 +91,7 @@ const std::vector<Isa> &isas() {
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
              __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq"),
          {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512},
-         {{"im2col", &smg_q_conv_im2col_avx512}}},
+         avx512_alternatives()},
 #endif
     };
     return all;

@@ -1,0 +1,133 @@
+/* Convolutions in tiles of AMX: 16 x 64 unsigned bytes by 64 x 16 signed ones, 32-bit sums.
+ *
+ * A tile's rows are neighbouring positions of the padded image, read where they lie. With a stride of 1 all
+ * positions of the image are one row after the other, those between the end of one line of outputs and the
+ * start of the next computed and dropped; otherwise each line of outputs is by itself. Weights are packed as
+ * gemm.h does, runs filled up to RUN_STEP. */
+#ifndef SMIDGEN_TILES_H
+#define SMIDGEN_TILES_H
+
+#define RUN_STEP 64 /* bytes of a tile's row */
+
+#include "conv_window.h"
+
+#undef ISA
+#define ISA "avx512 amx"
+
+enum { TILE_ROWS = 16, SPAN = 2 * TILE_ROWS, TILE_BYTES = 1024 };
+
+/* What the instruction reads: 8 tiles of 16 rows of 64 bytes. */
+typedef struct {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} smg_tile_config;
+
+/* Stores the sums [LANES] of one position, for each of `blocks` blocks from `block` on. */
+typedef void (*smg_tile_store)(const void *layer, const int32_t *sums, int32_t block, int32_t blocks,
+                               size_t position, char *y);
+
+static inline void smg_start_tiles(void) {
+    smg_tile_config config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = RUN_STEP;
+        config.rows[i] = TILE_ROWS;
+    }
+    _tile_loadconfig(&config);
+}
+
+/* Bytes of scratch for an image: rows of the last tile may lie beyond it. */
+static inline size_t smg_tiles_scratch(const smg_q_conv_args *a) {
+    const smg_image m = conv_image(a);
+    return smg_image_bytes(&m) + smg_times(SPAN, smg_times((size_t)a->stride_w, (size_t)a->in_c));
+}
+
+/* sums [SPAN][2][LANES] of the rows `x`, `x` + x_step, .. and the blocks whose weights are at `w`, `w` + size;
+ * of less rows or blocks where there are not so many. */
+SMG_INLINE void smg_tile_sums(const int many_rows, const int two_blocks, const smg_gemm *g, const smg_x *x,
+                              const smg_w *w, size_t size, int32_t *sums) {
+    const size_t step = g->x_step;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int32_t i = 0; i < g->window.outer; i++)
+        for (int32_t j = 0; j < g->window.inner; j++) {
+            const smg_x *at = x + i * g->window.outer_step + j * g->window.inner_step;
+            for (int32_t k = 0; k < g->window.run; k += RUN_STEP, at += RUN_STEP, w += TILE_BYTES) {
+                _tile_loadd(4, at, step);
+                _tile_loadd(6, w, RUN_STEP);
+                _tile_dpbusd(0, 4, 6);
+                if (two_blocks) {
+                    _tile_loadd(7, w + size, RUN_STEP);
+                    _tile_dpbusd(1, 4, 7);
+                }
+                if (many_rows) {
+                    _tile_loadd(5, at + TILE_ROWS * step, step);
+                    _tile_dpbusd(2, 5, 6);
+                }
+                if (many_rows && two_blocks)
+                    _tile_dpbusd(3, 5, 7);
+            }
+        }
+    _tile_stored(0, sums, 2 * LANES * 4);
+    _tile_stored(1, sums + LANES, 2 * LANES * 4);
+    _tile_stored(2, sums + TILE_ROWS * 2 * LANES, 2 * LANES * 4);
+    _tile_stored(3, sums + TILE_ROWS * 2 * LANES + LANES, 2 * LANES * 4);
+}
+
+/* Of `layer`, an smg_gemm: requantized. */
+SMG_INLINE void smg_store_bytes(const void *layer, const int32_t *sums, int32_t block, int32_t blocks,
+                            size_t position, char *y) {
+    const smg_gemm *g = layer;
+    for (int32_t b = 0; b < blocks; b++) {
+        const smg_channels *channels = g->channels + block + b;
+        const int32_t left = g->out - (block + b) * LANES, lanes = left < LANES ? left : LANES;
+        const smg_vec sum = _mm512_add_epi32(smg_start(channels), _mm512_load_si512(sums + b * LANES));
+        smg_finish8(sum, channels, &g->bounds, lanes, y + position * g->y_step + (block + b) * LANES);
+    }
+}
+
+/* `n` rows from `x` on, of which the first `out_w` of every `period` are outputs, the first one `position`. */
+SMG_INLINE void smg_tile_rows(const smg_gemm *g, int32_t n, int32_t period, int32_t out_w, size_t position,
+                              const smg_x *x, smg_tile_store store, const void *layer, char *y) {
+    int32_t sums[SPAN * 2 * LANES] __attribute__((aligned(64)));
+    const size_t size = smg_block_size(&g->window);
+    const int32_t all = smg_blocks(g->out);
+    for (int32_t block = 0; block < all; block += 2) {
+        const smg_w *w = g->weights + (size_t)block * size;
+        const int32_t blocks = all - block < 2 ? 1 : 2;
+        size_t to = position;
+        int32_t column = 0;
+        for (int32_t first = 0; first < n; first += SPAN) {
+            const smg_x *from = x + (size_t)first * g->x_step;
+            const int32_t rows = n - first < SPAN ? n - first : SPAN;
+            if (blocks == 1)
+                smg_tile_sums(rows > TILE_ROWS, 0, g, from, w, size, sums);
+            else if (rows > TILE_ROWS)
+                smg_tile_sums(1, 1, g, from, w, size, sums);
+            else
+                smg_tile_sums(0, 1, g, from, w, size, sums);
+            for (int32_t r = 0; r < rows; r++) {
+                if (column < out_w)
+                    store(layer, sums + r * 2 * LANES, block, blocks, to++, y);
+                column = column + 1 == period ? 0 : column + 1;
+            }
+        }
+    }
+}
+
+/* All positions of the padded image `x`. */
+SMG_INLINE void smg_tile_image(const smg_q_conv_args *a, const smg_gemm *g, const smg_x *x,
+                               smg_tile_store store, const void *layer, char *y) {
+    const int32_t w = conv_image(a).w;
+    if (a->stride_h == 1 && a->stride_w == 1) {
+        smg_tile_rows(g, (a->out_h - 1) * w + a->out_w, w, a->out_w, 0, x, store, layer, y);
+        return;
+    }
+    for (int32_t i = 0; i < a->out_h; i++)
+        smg_tile_rows(g, a->out_w, a->out_w, a->out_w, (size_t)i * a->out_w,
+                      x + (size_t)i * a->stride_h * w * a->in_c, store, layer, y);
+}
+
+#endif
