@@ -45,8 +45,8 @@ from smidgen.tasks.task import load_task
 
 NAME = "binary_network"
 SEEDS = (0, 1, 2)
-ROWS, VALIDATION, CALIBRATION = 8_000, 1_000, 200
-TRAINING = Fit(epochs=6, lr=3e-3, batch_size=64)
+ROWS, VALIDATION, CALIBRATION = 5_000, 500, 200
+TRAINING = Fit(epochs=4, lr=3e-3, batch_size=64)
 KINDS: dict[str, tuple[Step, ...]] = {"binary": (Xnor(),), "int8": ()}
 OURS, APART, INT8 = "binary, smidgen", "binary, nothing fused, smidgen", "int8, smidgen"
 GOAL = 8.0

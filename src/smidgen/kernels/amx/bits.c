@@ -1,6 +1,6 @@
-/* Layers on packed bits, smg_q_binary_conv and smg_q_binary_conv_bits: bits become bytes first, 0 and 2 around
- * the 1 of the padding, so that a sum of products with weights of +1 and -1 is too large by the sum of weights.
- * Products of bytes in tiles take less time than counting bits, bytes or not. */
+/* Layers on packed bits, smg_q_binary_conv and smg_q_binary_conv_bits: bits become bytes first, 0 and 2
+ * around the 1 of the padding, so that a sum of products with weights of +1 and -1 is too large by the sum of
+ * weights. Products of bytes in tiles take less time than counting bits, bytes or not. */
 #include "tiles.h"
 
 enum { MOST_SUM = 1 << 29, ZERO = 1 };
@@ -63,7 +63,8 @@ static int32_t pack_signs(const smg_q_conv_args *a, const uint32_t *w, int32_t l
     return sum;
 }
 
-/* y [h][w][in_c]: 2 for a 1, 0 for a 0, 1 around the image. Up to 31 bytes too many are written at the end. */
+/* y [h][w][in_c]: 2 for a 1, 0 for a 0, 1 around the image. Up to 31 bytes too many are written at the end.
+ */
 static void image_of_bits(const smg_image *m, const uint32_t *x, smg_x *y) {
     int32_t top, rows, left, cols;
     const size_t c = (size_t)m->channels, row = (size_t)m->w * c, words = SMG_WORDS(m->channels);
@@ -75,7 +76,8 @@ static void image_of_bits(const smg_image *m, const uint32_t *x, smg_x *y) {
         y = smg_fill_values(y, (size_t)left * c, ZERO);
         for (int32_t j = 0; j < cols; j++, y += c)
             for (size_t k = 0; k < words; k++)
-                _mm256_storeu_si256((void *)(y + 32 * k), _mm256_maskz_mov_epi8(*word++, _mm256_set1_epi8(2)));
+                _mm256_storeu_si256((void *)(y + 32 * k),
+                                    _mm256_maskz_mov_epi8(*word++, _mm256_set1_epi8(2)));
         y = smg_fill_values(y, (size_t)(m->w - left - cols) * c, ZERO);
     }
     smg_fill_values(y, (size_t)(m->h - top - rows) * row, ZERO);
@@ -177,5 +179,5 @@ static void bits_run(const void *args, const smg_job *job) {
 
 const smg_variant smg_q_binary_conv_amx = {"smg_q_binary_conv", ISA,        bits_packed,
                                            bits_scratch,        bytes_pack, bytes_run};
-const smg_variant smg_q_binary_conv_bits_amx = {"smg_q_binary_conv_bits", ISA,       bits_packed,
-                                                bits_scratch,             bits_pack, bits_run};
+const smg_variant smg_q_binary_conv_bits_amx = {
+    "smg_q_binary_conv_bits", ISA, bits_packed, bits_scratch, bits_pack, bits_run};

@@ -42,8 +42,8 @@ static inline size_t smg_tiles_scratch(const smg_q_conv_args *a) {
     return smg_image_bytes(&m) + smg_times(SPAN, smg_times((size_t)a->stride_w, (size_t)a->in_c));
 }
 
-/* sums [SPAN][2][LANES] of the rows `x`, `x` + x_step, .. and the blocks whose weights are at `w`, `w` + size;
- * of less rows or blocks where there are not so many. */
+/* sums [SPAN][2][LANES] of the rows `x`, `x` + x_step, .. and the blocks whose weights are at `w`, `w` +
+ * size; of less rows or blocks where there are not so many. */
 SMG_INLINE void smg_tile_sums(const int many_rows, const int two_blocks, const smg_gemm *g, const smg_x *x,
                               const smg_w *w, size_t size, int32_t *sums) {
     const size_t step = g->x_step;
@@ -78,7 +78,7 @@ SMG_INLINE void smg_tile_sums(const int many_rows, const int two_blocks, const s
 
 /* Of `layer`, an smg_gemm: requantized. */
 SMG_INLINE void smg_store_bytes(const void *layer, const int32_t *sums, int32_t block, int32_t blocks,
-                            size_t position, char *y) {
+                                size_t position, char *y) {
     const smg_gemm *g = layer;
     for (int32_t b = 0; b < blocks; b++) {
         const smg_channels *channels = g->channels + block + b;
@@ -88,7 +88,8 @@ SMG_INLINE void smg_store_bytes(const void *layer, const int32_t *sums, int32_t 
     }
 }
 
-/* `n` rows from `x` on, of which the first `out_w` of every `period` are outputs, the first one `position`. */
+/* `n` rows from `x` on, of which the first `out_w` of every `period` are outputs, the first one `position`.
+ */
 SMG_INLINE void smg_tile_rows(const smg_gemm *g, int32_t n, int32_t period, int32_t out_w, size_t position,
                               const smg_x *x, smg_tile_store store, const void *layer, char *y) {
     int32_t sums[SPAN * 2 * LANES] __attribute__((aligned(64)));

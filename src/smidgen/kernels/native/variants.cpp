@@ -70,7 +70,8 @@ std::vector<Alternative> avx512_alternatives() {
     std::vector<Alternative> found = {{"im2col", &smg_q_conv_im2col_avx512}};
 #ifdef SMIDGEN_AMX
     if (has_tiles())
-        for (const smg_variant *variant : {&smg_q_conv_amx, &smg_q_binary_conv_amx, &smg_q_binary_conv_bits_amx})
+        for (const smg_variant *variant :
+             {&smg_q_conv_amx, &smg_q_binary_conv_amx, &smg_q_binary_conv_bits_amx})
             found.push_back({"amx", variant});
 #endif
     return found;
