@@ -36,7 +36,7 @@ def same_as_reference(graph: Graph, x: np.ndarray) -> None:
 
 @st.composite
 def windows(draw):
-    """(x shape, weight shape, attributes): less than a tile of 16 rows, 64 bytes, 16 outputs up to several."""
+    """(x shape, weight shape, attributes): from less than a tile (16 rows, 64 bytes, 16 outputs) on."""
     channels, out = draw(st.sampled_from([1, 5, 32, 40, 64, 70, 128])), draw(st.integers(1, 70))
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))

@@ -127,7 +127,7 @@ static void bytes_run(const void *args, const smg_job *job) {
     smg_start_tiles();
     for (int32_t s = 0; s < job->samples; s++) {
         image_of_bits(&m, smg_at(job, 0, s), job->scratch);
-        smg_tile_image(&a, &g, job->scratch, smg_store_bytes, &g, smg_at(job, 5, s));
+        smg_tile_image(&a, &g, job->scratch, smg_store_bytes, 1, &g, smg_at(job, 5, s));
     }
     _tile_release();
 }
@@ -172,7 +172,7 @@ static void bits_run(const void *args, const smg_job *job) {
     smg_start_tiles();
     for (int32_t s = 0; s < job->samples; s++) {
         image_of_bits(&m, smg_at(job, 0, s), job->scratch);
-        smg_tile_image(&a, &g, job->scratch, store_bits, &g, smg_at(job, 3, s));
+        smg_tile_image(&a, &g, job->scratch, store_bits, 8, &g, smg_at(job, 3, s));
     }
     _tile_release();
 }

@@ -33,7 +33,7 @@ static void tiles_run(const void *args, const smg_job *job) {
     smg_start_tiles();
     for (int32_t s = 0; s < job->samples; s++) {
         smg_pad_image(&m, smg_at(job, 0, s), a->zero_x, job->scratch);
-        smg_tile_image(a, &g, job->scratch, smg_store_bytes, &g, smg_at(job, 5, s));
+        smg_tile_image(a, &g, job->scratch, smg_store_bytes, 1, &g, smg_at(job, 5, s));
     }
     _tile_release();
 }

@@ -3,7 +3,8 @@
  * A tile's rows are neighbouring positions of the padded image, read where they lie. With a stride of 1 all
  * positions of the image are one row after the other, those between the end of one line of outputs and the
  * start of the next computed and dropped; otherwise each line of outputs is by itself. Weights are packed as
- * gemm.h does, runs filled up to RUN_STEP. */
+ * gemm.h does, runs filled up to RUN_STEP. What is to be done with sums is done while the next ones are made:
+ * products in tiles leave the vector units free. */
 #ifndef SMIDGEN_TILES_H
 #define SMIDGEN_TILES_H
 
@@ -23,9 +24,25 @@ typedef struct {
     uint8_t rows[16];
 } smg_tile_config;
 
-/* Stores the sums [LANES] of one position, for each of `blocks` blocks from `block` on. */
+/* Stores the sums [blocks][LANES] of one position, for `blocks` blocks from `block` on. */
 typedef void (*smg_tile_store)(const void *layer, const int32_t *sums, int32_t block, int32_t blocks,
                                size_t position, char *y);
+
+/* Where outputs go: rows of which the first `out_w` of every `period` are stored, `least` at a time or more.
+ */
+typedef struct {
+    smg_tile_store store;
+    const void *layer;
+    int32_t least, period, out_w;
+    char *y;
+} smg_tile_sink;
+
+/* Sums [left][2][LANES] that are still to be stored. */
+typedef struct {
+    const int32_t *sums;
+    int32_t left, column, block, blocks;
+    size_t position;
+} smg_tile_rest;
 
 static inline void smg_start_tiles(void) {
     smg_tile_config config = {.palette = 1};
@@ -42,11 +59,26 @@ static inline size_t smg_tiles_scratch(const smg_q_conv_args *a) {
     return smg_image_bytes(&m) + smg_times(SPAN, smg_times((size_t)a->stride_w, (size_t)a->in_c));
 }
 
+/* Stores `rows` rows of what is left, or all if there are less; what is left then. */
+SMG_INLINE smg_tile_rest smg_store_rest(const smg_tile_sink *to, int32_t rows, smg_tile_rest rest) {
+    const smg_tile_sink sink = *to; /* in registers: outputs might overwrite it for all the compiler knows */
+    rows = rows < rest.left ? rows : rest.left;
+    rest.left -= rows;
+    for (; rows > 0; rows--, rest.sums += 2 * LANES) {
+        if (rest.column < sink.out_w)
+            sink.store(sink.layer, rest.sums, rest.block, rest.blocks, rest.position++, sink.y);
+        rest.column = rest.column + 1 == sink.period ? 0 : rest.column + 1;
+    }
+    return rest;
+}
+
 /* sums [SPAN][2][LANES] of the rows `x`, `x` + x_step, .. and the blocks whose weights are at `w`, `w` +
  * size; of less rows or blocks where there are not so many. */
 SMG_INLINE void smg_tile_sums(const int many_rows, const int two_blocks, const smg_gemm *g, const smg_x *x,
-                              const smg_w *w, size_t size, int32_t *sums) {
-    const size_t step = g->x_step;
+                              const smg_w *w, const smg_tile_sink *to, smg_tile_rest rest, int32_t *sums) {
+    const size_t step = g->x_step, size = smg_block_size(&g->window);
+    const int32_t steps = (int32_t)(size / TILE_BYTES);
+    const int32_t even = (SPAN + steps - 1) / steps, each = even < to->least ? to->least : even;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -68,6 +100,7 @@ SMG_INLINE void smg_tile_sums(const int many_rows, const int two_blocks, const s
                 }
                 if (many_rows && two_blocks)
                     _tile_dpbusd(3, 5, 7);
+                rest = smg_store_rest(to, each, rest);
             }
         }
     _tile_stored(0, sums, 2 * LANES * 4);
@@ -88,47 +121,46 @@ SMG_INLINE void smg_store_bytes(const void *layer, const int32_t *sums, int32_t 
     }
 }
 
-/* `n` rows from `x` on, of which the first `out_w` of every `period` are outputs, the first one `position`.
- */
-SMG_INLINE void smg_tile_rows(const smg_gemm *g, int32_t n, int32_t period, int32_t out_w, size_t position,
-                              const smg_x *x, smg_tile_store store, const void *layer, char *y) {
-    int32_t sums[SPAN * 2 * LANES] __attribute__((aligned(64)));
-    const size_t size = smg_block_size(&g->window);
+/* `n` rows from `x` on; the first is output `position`. */
+SMG_INLINE void smg_tile_rows(const smg_gemm *g, int32_t n, const smg_x *x, size_t position,
+                              const smg_tile_sink *to) {
+    int32_t sums[2][SPAN * 2 * LANES] __attribute__((aligned(64)));
     const int32_t all = smg_blocks(g->out);
+    smg_tile_rest rest = {0};
+    int turn = 0;
     for (int32_t block = 0; block < all; block += 2) {
-        const smg_w *w = g->weights + (size_t)block * size;
+        const smg_w *w = g->weights + (size_t)block * smg_block_size(&g->window);
         const int32_t blocks = all - block < 2 ? 1 : 2;
-        size_t to = position;
-        int32_t column = 0;
-        for (int32_t first = 0; first < n; first += SPAN) {
+        for (int32_t first = 0; first < n; first += SPAN, turn ^= 1) {
             const smg_x *from = x + (size_t)first * g->x_step;
-            const int32_t rows = n - first < SPAN ? n - first : SPAN;
+            const int32_t rows = n - first < SPAN ? n - first : SPAN, column = first % to->period;
             if (blocks == 1)
-                smg_tile_sums(rows > TILE_ROWS, 0, g, from, w, size, sums);
+                smg_tile_sums(1, 0, g, from, w, to, rest, sums[turn]);
             else if (rows > TILE_ROWS)
-                smg_tile_sums(1, 1, g, from, w, size, sums);
+                smg_tile_sums(1, 1, g, from, w, to, rest, sums[turn]);
             else
-                smg_tile_sums(0, 1, g, from, w, size, sums);
-            for (int32_t r = 0; r < rows; r++) {
-                if (column < out_w)
-                    store(layer, sums + r * 2 * LANES, block, blocks, to++, y);
-                column = column + 1 == period ? 0 : column + 1;
-            }
+                smg_tile_sums(0, 1, g, from, w, to, rest, sums[turn]);
+            const int32_t inside = column < to->out_w ? column : to->out_w;
+            rest = (smg_tile_rest){sums[turn], rows,
+                                   column,     block,
+                                   blocks,     position + (size_t)(first / to->period) * to->out_w + inside};
         }
     }
+    smg_store_rest(to, SPAN, rest);
 }
 
 /* All positions of the padded image `x`. */
 SMG_INLINE void smg_tile_image(const smg_q_conv_args *a, const smg_gemm *g, const smg_x *x,
-                               smg_tile_store store, const void *layer, char *y) {
+                               smg_tile_store store, int32_t least, const void *layer, char *y) {
     const int32_t w = conv_image(a).w;
     if (a->stride_h == 1 && a->stride_w == 1) {
-        smg_tile_rows(g, (a->out_h - 1) * w + a->out_w, w, a->out_w, 0, x, store, layer, y);
+        const smg_tile_sink to = {store, layer, least, w, a->out_w, y};
+        smg_tile_rows(g, (a->out_h - 1) * w + a->out_w, x, 0, &to);
         return;
     }
+    const smg_tile_sink to = {store, layer, least, a->out_w, a->out_w, y};
     for (int32_t i = 0; i < a->out_h; i++)
-        smg_tile_rows(g, a->out_w, a->out_w, a->out_w, (size_t)i * a->out_w,
-                      x + (size_t)i * a->stride_h * w * a->in_c, store, layer, y);
+        smg_tile_rows(g, a->out_w, x + (size_t)i * a->stride_h * w * a->in_c, (size_t)i * a->out_w, &to);
 }
 
 #endif
