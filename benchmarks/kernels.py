@@ -39,7 +39,7 @@ without), with its spread over rounds. `% of DRAM` compares the bytes that a ker
 dense product reads a second in the best tenth of the same rounds; cold: 512 MB were read before each call.
 `% of roof` does so for operations, of which a multiply-accumulate and a bit of a product count two each, with
 what registers alone reach in the best tenth of the same rounds: {roofs}."""
-ROOFS = {"multiply_add": "fp32 FMA", "popcount": "xor, popcount and add", "dot": "int8 dot product"}
+ROOFS = {"multiply_add": "fp32 FMA", "popcount": "xor, popcount and add", "tiles": "int8 tiles (AMX)"}
 ROOF_ROUNDS = 20_000
 
 
@@ -136,16 +136,18 @@ def _share(case: Case, memory: list[float], ours: list[float]) -> str:
         return ""
     speed = READER_BYTES / float(np.percentile(memory, 10))  # a ceiling: what disturbs only ever slows down
     share = case.read_bytes / statistics.median(ours) / speed
-    goal = f", goal {case.roof_goal:.0%}" if case.roof_goal else ""
-    return f"{share:.0%} of {speed / 1000:.3g} GB/s{goal}"
+    return f"{share:.0%} of {speed / 1000:.3g} GB/s{_roof_goal(case, case.ours)}"
+
+
+def _roof_goal(case: Case, name: str) -> str:
+    return f", goal {case.roof_goals[name]:.0%}" if name in case.roof_goals else ""
 
 
 def _roof_share(case: Case, name: str, times: Mapping[str, list[float]]) -> str:
     roof = case.roofs[name]
     speed = roof_operations(roof) / float(np.percentile(times[roof], 10))
     share = case.operations / statistics.median(times[name]) / speed
-    goal = f", goal {case.roof_goal:.0%}" if case.roof_goal and name == case.ours else ""
-    return f"{share:.0%} of {speed / 1e6:.3g} Tops/s {ROOFS[roof]}{goal}"
+    return f"{share:.0%} of {speed / 1e6:.3g} Tops/s {ROOFS[roof]}{_roof_goal(case, name)}"
 
 
 def _microseconds(run: Callable[[], object], calls: int) -> float:

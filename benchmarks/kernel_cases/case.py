@@ -18,8 +18,8 @@ class Case:
         cold: weights come from memory, not from a cache.
         read_bytes: what `ours` has to read from memory, where that bounds it.
         operations: of one call, two for each multiply-accumulate or bit of a product.
-        roofs: what candidates that arithmetic bounds compute with: `multiply_add`, `popcount` or `dot`.
-        roof_goal: the share of the roof, or else of the memory's speed, that `ours` has to reach.
+        roofs: what candidates that arithmetic bounds compute with: one of `kernels.ROOFS`.
+        roof_goals: for some candidates the share of their roof, or else of the memory's speed, to reach.
         note: what a reader has to know.
     """
 
@@ -31,5 +31,5 @@ class Case:
     read_bytes: int | None = None
     operations: float = 0.0
     roofs: Mapping[str, str] = field(default_factory=dict)
-    roof_goal: float | None = None
+    roof_goals: Mapping[str, float] = field(default_factory=dict)
     note: str = ""

@@ -44,7 +44,7 @@ def _case(bits: int, levels: np.ndarray, goals: dict[str, float]) -> Case:
         goals=goals,
         cold=True,
         read_bytes=SIZE * SIZE * bits // 8 + multipliers.size,
-        roof_goal=0.8,
+        roof_goals={"int8 activations": 0.8},
         note="`int8 activations` is exact (class integer), `float activations` is weight-only.",
     )
 

@@ -18,6 +18,10 @@ extern "C" const smg_ceilings smg_ceilings_ref;
 #include <emmintrin.h>
 extern "C" const smg_ceilings smg_ceilings_avx2, smg_ceilings_avx512;
 #endif
+#ifdef SMIDGEN_AMX
+extern "C" const int64_t smg_tile_operations;
+extern "C" void smg_tile_ceiling(int64_t rounds);
+#endif
 
 namespace {
 
@@ -49,10 +53,25 @@ bool has_popcount([[maybe_unused]] const std::string &isa) {
 #endif
 }
 
-// (operations, seconds) of `rounds` rounds of "multiply_add", "dot" or "popcount"; no operations where the
-// processor lacks the instruction.
+// (operations, seconds) of `rounds` rounds on tiles; no operations without them.
+std::pair<double, double> tiles([[maybe_unused]] const std::string &isa, [[maybe_unused]] int64_t rounds) {
+#ifdef SMIDGEN_AMX
+    if (isa == "avx512" && has_tiles()) {
+        const nb::gil_scoped_release released;
+        const auto start = Clock::now();
+        smg_tile_ceiling(rounds);
+        return {static_cast<double>(smg_tile_operations) * static_cast<double>(rounds), seconds_since(start)};
+    }
+#endif
+    return {0.0, 0.0};
+}
+
+// (operations, seconds) of `rounds` rounds of "multiply_add", "dot", "popcount" or "tiles"; no operations
+// where the processor lacks the instruction.
 std::pair<double, double> arithmetic(const std::string &isa, const std::string &what, int64_t rounds) {
     const smg_ceilings &c = ceilings_of(isa);
+    if (what == "tiles")
+        return tiles(isa, rounds);
     const bool real = what == "multiply_add", whole = what == "dot";
     if (!real && !whole && what != "popcount")
         throw std::invalid_argument("there is no ceiling " + what);

@@ -52,18 +52,6 @@ struct Isa {
     std::vector<Alternative> alternatives;
 };
 
-#ifdef SMIDGEN_AMX
-// Whether the processor multiplies tiles of bytes and the system lets this process use them.
-bool has_tiles() {
-    constexpr unsigned tile = 1u << 24, bytes = 1u << 25;
-    constexpr long ask = 0x1023, tile_data = 18; // ARCH_REQ_XCOMP_PERM, the state component
-    unsigned a = 0, b = 0, c = 0, d = 0;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & tile) == 0 || (d & bytes) == 0)
-        return false;
-    return syscall(SYS_arch_prctl, ask, tile_data) == 0;
-}
-#endif
-
 #ifdef SMIDGEN_X86
 // What the usual variants of AVX-512 may be exchanged for.
 std::vector<Alternative> avx512_alternatives() {
@@ -99,6 +87,19 @@ const std::vector<Isa> &isas() {
 }
 
 } // namespace
+
+bool has_tiles() {
+#ifdef SMIDGEN_AMX
+    constexpr unsigned tile = 1u << 24, bytes = 1u << 25;
+    constexpr long ask = 0x1023, tile_data = 18; // ARCH_REQ_XCOMP_PERM, the state component
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & tile) == 0 || (d & bytes) == 0)
+        return false;
+    return syscall(SYS_arch_prctl, ask, tile_data) == 0;
+#else
+    return false;
+#endif
+}
 
 const std::vector<std::string> &supported_isas() {
     static const std::vector<std::string> names = [] {

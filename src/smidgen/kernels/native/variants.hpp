@@ -9,6 +9,9 @@
 // What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512".
 const std::vector<std::string> &supported_isas();
 
+// Whether kernels may multiply tiles of bytes (AMX): asks the system for it.
+bool has_tiles();
+
 // One way to compute what a kernel does. Its name is the instruction set, and how it works if there is more
 // than one way: "avx512", "avx512 im2col". `variant` is null for the portable kernel, "ref".
 struct Candidate {
