@@ -63,6 +63,19 @@ static int32_t pack_signs(const smg_q_conv_args *a, const uint32_t *w, int32_t l
     return sum;
 }
 
+/* y [32 * words]: 2 for a 1, 0 for a 0. */
+SMG_INLINE void bytes_of_bits(const uint32_t *x, size_t words, smg_x *y) {
+    const __m512i two = _mm512_set1_epi8(2);
+    size_t i = 0;
+    for (; i + 2 <= words; i += 2) {
+        __mmask64 bits;
+        __builtin_memcpy(&bits, x + i, sizeof bits);
+        _mm512_storeu_si512(y + 32 * i, _mm512_maskz_mov_epi8(bits, two));
+    }
+    if (i < words)
+        _mm256_storeu_si256((void *)(y + 32 * i), _mm256_maskz_mov_epi8(x[i], _mm512_castsi512_si256(two)));
+}
+
 /* y [h][w][in_c]: 2 for a 1, 0 for a 0, 1 around the image. Up to 31 bytes too many are written at the end.
  */
 static void image_of_bits(const smg_image *m, const uint32_t *x, smg_x *y) {
@@ -74,10 +87,8 @@ static void image_of_bits(const smg_image *m, const uint32_t *x, smg_x *y) {
     for (int32_t i = 0; i < rows; i++, x += (size_t)m->in_w * words) {
         const uint32_t *word = x;
         y = smg_fill_values(y, (size_t)left * c, ZERO);
-        for (int32_t j = 0; j < cols; j++, y += c)
-            for (size_t k = 0; k < words; k++)
-                _mm256_storeu_si256((void *)(y + 32 * k),
-                                    _mm256_maskz_mov_epi8(*word++, _mm256_set1_epi8(2)));
+        for (int32_t j = 0; j < cols; j++, y += c, word += words)
+            bytes_of_bits(word, words, y);
         y = smg_fill_values(y, (size_t)(m->w - left - cols) * c, ZERO);
     }
     smg_fill_values(y, (size_t)(m->h - top - rows) * row, ZERO);
