@@ -38,11 +38,11 @@ One thread; candidates take turns; medians of processor time with the 10th and 9
 call included; {warm} calls that are not timed precede a timed turn, but for cold cases. `times faster` is how
 many times faster than this candidate the family's kernel is (the row without), with its spread over rounds.
 `% of DRAM` compares the bytes that a kernel has to read with what a dense product reads a second in the best
-tenth of the same rounds; cold: 512 MB were read before each call. `% of roof` does so for operations, of which
-a multiply-accumulate and a bit of a product count two each, with what registers alone reach in the best tenth
-of the same rounds: {roofs}. Counting bits can't gain more over another kernel than its roof is above that
-one's speed; where a processor multiplies tiles of int8 faster than it counts bits, plans take those, and so
-does LiteRT."""
+tenth of the same rounds; cold: 512 MB were read before each call. `% of roof` does so for operations, of
+which a multiply-accumulate and a bit of a product count two each, with what registers alone reach in the best
+tenth of the same rounds: {roofs}. Counting bits can't gain more over another kernel than its roof is above
+that one's speed; where a processor multiplies tiles of int8 faster than it counts bits, plans take those, and
+so does LiteRT."""
 ROOFS = {"multiply_add": "fp32 FMA", "popcount": "xor, popcount and add", "tiles": "int8 tiles (AMX)"}
 ROOF_ROUNDS = 20_000
 
