@@ -132,7 +132,7 @@ static void bytes_run(const void *args, const smg_job *job) {
     const smg_q_binary_conv_args *b = args;
     const smg_bit_args shape = shape_of(args);
     const smg_q_conv_args a = bytes_of(&shape);
-    const smg_image m = conv_image(&a);
+    const smg_image m = smg_conv_image(&a);
     smg_gemm g = gemm_of(&a, job->packed);
     g.bounds = smg_make_bounds(b->lo, b->hi, b->zero_y);
     smg_start_tiles();
@@ -177,7 +177,7 @@ SMG_INLINE void store_bits(const void *layer, const int32_t *sums, int32_t block
 static void bits_run(const void *args, const smg_job *job) {
     const smg_bit_args shape = shape_of(args);
     const smg_q_conv_args a = bytes_of(&shape);
-    const smg_image m = conv_image(&a);
+    const smg_image m = smg_conv_image(&a);
     smg_gemm g = gemm_of(&a, job->packed);
     g.y_step = (size_t)SMG_WORDS(a.out_c) * sizeof(uint32_t);
     smg_start_tiles();

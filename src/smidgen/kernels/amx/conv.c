@@ -21,7 +21,7 @@ static void tiles_pack(const void *args, void *const *pointers, void *packed) {
 
 static void tiles_run(const void *args, const smg_job *job) {
     const smg_q_conv_args *a = args;
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     const smg_channels *channels = job->packed;
     const smg_gemm g = {conv_window(a),
                         channels,

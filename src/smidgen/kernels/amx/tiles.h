@@ -56,7 +56,7 @@ static inline void smg_start_tiles(void) {
 
 /* Bytes of scratch for an image: rows of the last tile may lie beyond it. */
 static inline size_t smg_tiles_scratch(const smg_q_conv_args *a) {
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     return smg_image_bytes(&m) + smg_times(SPAN, smg_times((size_t)a->stride_w, (size_t)a->in_c));
 }
 
@@ -153,7 +153,7 @@ SMG_INLINE void smg_tile_rows(const smg_gemm *g, int32_t n, const smg_x *x, size
 /* All positions of the padded image `x`. */
 SMG_INLINE void smg_tile_image(const smg_q_conv_args *a, const smg_gemm *g, const smg_x *x,
                                smg_tile_store store, int32_t least, const void *layer, char *y) {
-    const int32_t w = conv_image(a).w;
+    const int32_t w = smg_conv_image(a).w;
     __asm__ volatile("" ::: "memory"); /* loads of tiles do not say that they read memory */
     if (a->stride_h == 1 && a->stride_w == 1) {
         const smg_tile_sink to = {store, layer, least, w, a->out_w, y};

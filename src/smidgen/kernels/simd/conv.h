@@ -12,7 +12,7 @@ static size_t conv_packed(const void *args) {
 }
 
 static size_t conv_scratch(const void *args) {
-    const smg_image m = conv_image(args);
+    const smg_image m = smg_conv_image(args);
     return smg_image_bytes(&m);
 }
 
@@ -47,7 +47,7 @@ static void conv_group(const smg_q_conv_args *a, const smg_gemm *g, int32_t padd
 
 static void conv_run(const void *args, const smg_job *job) {
     const smg_q_conv_args *a = args;
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     smg_x *x = job->scratch;
     const int32_t out = a->out_c / a->groups;
     smg_gemm g = {conv_window(a),

@@ -5,20 +5,9 @@
 #include "gemm.h"
 #include "image.h"
 
-static inline smg_image conv_image(const smg_q_conv_args *a) {
-    const smg_image m = {a->in_h,
-                         a->in_w,
-                         a->in_c,
-                         a->pad_top,
-                         a->pad_left,
-                         smg_reached(a->out_h, a->stride_h, a->k_h, a->dilation_h),
-                         smg_reached(a->out_w, a->stride_w, a->k_w, a->dilation_w)};
-    return m;
-}
-
 /* Of one group. A row of taps is one run if nothing lies between them. */
 static inline smg_window conv_window(const smg_q_conv_args *a) {
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     const int32_t per_group = a->in_c / a->groups;
     const int dense = a->groups == 1 && a->dilation_w == 1;
     const smg_window w = {a->k_h, dense ? 1 : a->k_w, dense ? a->k_w * per_group : per_group,

@@ -34,7 +34,7 @@ static size_t im2col_scratch(const void *args) {
     const smg_q_conv_args *a = args;
     if (!im2col_serves(a))
         return SMG_MOST_BYTES + 1;
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     return smg_rounded(smg_image_bytes(&m), 64) + (IM2COL_ROWS * im2col_row(a) + 64) * sizeof(smg_x);
 }
 
@@ -79,7 +79,7 @@ static void im2col_sample(const smg_q_conv_args *a, const smg_gemm *g, int32_t i
 
 static void im2col_run(const void *args, const smg_job *job) {
     const smg_q_conv_args *a = args;
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     const smg_channels *channels = job->packed;
     smg_x *image = job->scratch;
     smg_x *rows = (smg_x *)((char *)job->scratch + smg_rounded(smg_image_bytes(&m), 64));
