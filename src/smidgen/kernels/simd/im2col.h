@@ -4,7 +4,8 @@
 #ifndef SMIDGEN_IM2COL_H
 #define SMIDGEN_IM2COL_H
 
-#include "conv_window.h"
+#include "gemm.h"
+#include "image.h"
 
 enum { IM2COL_ROWS = 24 }; /* windows gathered at a time: whole tiles of 12, 8 or 6 rows */
 
