@@ -29,7 +29,7 @@ def write_results(name: str, title: str, rows: Sequence[dict[str, Any]], how: st
     """`results/<name>.json` and `.md`, whole or not at all. `how` says how the numbers were obtained."""
     data = {"title": title, "how": how, "cpu": cpu_name(), "rows": list(rows), **extra}
     write_whole(RESULTS / f"{name}.json", json.dumps(data, indent=1) + "\n")
-    columns = list(rows[0])
+    columns = list(dict.fromkeys(column for row in rows for column in row))
     lines = [f"# {title}", "", how, "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
     lines += ["| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
     lines += ["", f"Machine: {data['cpu']}. Script: `benchmarks/{name}.py`.", ""]

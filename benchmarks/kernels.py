@@ -25,18 +25,26 @@ import numpy as np
 
 from benchmarks.common import RESULTS, progress, write_results
 from benchmarks.kernel_cases.case import Case
-from smidgen.kernels import structured
+from smidgen.kernels import native, structured
 from smidgen.kernels.isa import chosen_isa
 
 FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary")
 SECONDS_A_CASE, FEWEST_ROUNDS, MOST_ROUNDS = 6.0, 15, 400
 ROUND_NS = 150_000  # a candidate is called this long in one turn
+WARM_CALLS = 5  # the candidate before had the caches, and weights of 64 MB are not back after one call
 COLD_BYTES = 1 << 29  # larger than any last-level cache that a machine shares with others
 HOW = """\
 One thread; candidates take turns; medians of processor time with the 10th and 90th percentile, the Python
-call included. `times faster` is how many times faster than this candidate the family's kernel is (the row
-without), with its spread over rounds. `% of DRAM` compares the bytes that a kernel has to read with what a
-dense product reads a second in the best tenth of the same rounds; cold: 512 MB were read before each call."""
+call included; {warm} calls that are not timed precede a timed turn, but for cold cases. `times faster` is how
+many times faster than this candidate the family's kernel is (the row without), with its spread over rounds.
+`% of DRAM` compares the bytes that a kernel has to read with what a dense product reads a second in the best
+tenth of the same rounds; cold: 512 MB were read before each call. `% of roof` does so for operations, of
+which a multiply-accumulate and a bit of a product count two each, with what registers alone reach in the best
+tenth of the same rounds: {roofs}. Counting bits can't gain more over another kernel than its roof is above
+that one's speed; where a processor multiplies tiles of int8 faster than it counts bits, plans take those, and
+so does LiteRT."""
+ROOFS = {"multiply_add": "fp32 FMA", "popcount": "xor, popcount and add", "tiles": "int8 tiles (AMX)"}
+ROOF_ROUNDS = 20_000
 
 
 def main() -> None:
@@ -46,6 +54,7 @@ def main() -> None:
     ]
     cases = [(family, make) for family in named for make in cases_of(family)]
     rows = [row for row in _stored() if row["family"] not in named]
+    how = HOW.format(warm=WARM_CALLS, roofs=", ".join(ROOFS.values()))
     for family, make in progress(cases, "timing kernels"):
         case = make()
         measured = rows_of(family, case, timed(case))
@@ -55,7 +64,13 @@ def main() -> None:
                 f"{r['case']}: {r['candidate']} {r['us']} {r['times faster']} {r['goal']}" for r in measured
             )
         )
-        write_results("kernels", "Kernels beyond int8", rows, HOW, isa=chosen_isa())
+        write_results(
+            "kernels",
+            "Kernels beyond int8",
+            rows,
+            how,
+            isa=chosen_isa(),
+        )
 
 
 def cases_of(family: str) -> list[Callable[[], Case]]:
@@ -70,6 +85,7 @@ def timed(case: Case) -> dict[str, list[float]]:
     disturb = _evict if case.cold else None
     if case.cold:
         candidates["DRAM"] = _reader()
+    candidates |= {roof: _arithmetic(roof) for roof in set(case.roofs.values())}
     calls = {name: 1 if case.cold else _calls(run) for name, run in candidates.items()}
     found: dict[str, list[float]] = {name: [] for name in candidates}
     start = time.perf_counter()
@@ -80,7 +96,8 @@ def timed(case: Case) -> dict[str, list[float]]:
             if disturb:
                 disturb()
             else:
-                run()  # the candidate before had the caches
+                for _ in range(WARM_CALLS):
+                    run()
             found[name].append(_microseconds(run, calls[name]))
     return found
 
@@ -100,6 +117,7 @@ def rows_of(family: str, case: Case, times: Mapping[str, list[float]]) -> list[d
                 "times faster": "" if name == case.ours else _ratio(times[name], times[case.ours]),
                 "goal": _verdict(case.goals.get(name), times[name], times[case.ours]),
                 "% of DRAM": _share(case, memory, times[name]) if name == case.ours and memory else "",
+                "% of roof": _roof_share(case, name, times) if name in case.roofs else "",
                 "note": case.note if name == case.ours else "",
             }
         )
@@ -124,8 +142,18 @@ def _share(case: Case, memory: list[float], ours: list[float]) -> str:
         return ""
     speed = READER_BYTES / float(np.percentile(memory, 10))  # a ceiling: what disturbs only ever slows down
     share = case.read_bytes / statistics.median(ours) / speed
-    goal = f", goal {case.roof_goal:.0%}" if case.roof_goal else ""
-    return f"{share:.0%} of {speed / 1000:.3g} GB/s{goal}"
+    return f"{share:.0%} of {speed / 1000:.3g} GB/s{_roof_goal(case, case.ours)}"
+
+
+def _roof_goal(case: Case, name: str) -> str:
+    return f", goal {case.roof_goals[name]:.0%}" if name in case.roof_goals else ""
+
+
+def _roof_share(case: Case, name: str, times: Mapping[str, list[float]]) -> str:
+    roof = case.roofs[name]
+    speed = roof_operations(roof) / float(np.percentile(times[roof], 10))
+    share = case.operations / statistics.median(times[name]) / speed
+    return f"{share:.0%} of {speed / 1e6:.3g} Tops/s {ROOFS[roof]}{_roof_goal(case, name)}"
 
 
 def _microseconds(run: Callable[[], object], calls: int) -> float:
@@ -139,6 +167,17 @@ def _calls(run: Callable[[], object]) -> int:
     run()
     fastest = min(_microseconds(run, 1) for _ in range(5))
     return max(1, int(ROUND_NS / 1000 / max(fastest, 0.1)))
+
+
+def roof_operations(roof: str) -> float:
+    """How many operations one call of `_arithmetic(roof)` does."""
+    count, _ = native().ceiling_arithmetic(chosen_isa(), roof, ROOF_ROUNDS)
+    return float(count)
+
+
+def _arithmetic(roof: str) -> Callable[[], object]:
+    """Operations on registers alone."""
+    return lambda: native().ceiling_arithmetic(chosen_isa(), roof, ROOF_ROUNDS)
 
 
 READER_BYTES = 1 << 26

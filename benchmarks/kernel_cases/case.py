@@ -17,7 +17,9 @@ class Case:
         goals: for each of the others how many times faster `ours` has to be.
         cold: weights come from memory, not from a cache.
         read_bytes: what `ours` has to read from memory, where that bounds it.
-        roof_goal: the share of the memory's speed that `ours` has to reach.
+        operations: of one call, two for each multiply-accumulate or bit of a product.
+        roofs: what candidates that arithmetic bounds compute with: one of `kernels.ROOFS`.
+        roof_goals: for some candidates the share of their roof, or else of the memory's speed, to reach.
         note: what a reader has to know.
     """
 
@@ -27,5 +29,7 @@ class Case:
     goals: Mapping[str, float] = field(default_factory=dict)
     cold: bool = False
     read_bytes: int | None = None
-    roof_goal: float | None = None
+    operations: float = 0.0
+    roofs: Mapping[str, str] = field(default_factory=dict)
+    roof_goals: Mapping[str, float] = field(default_factory=dict)
     note: str = ""

@@ -9,6 +9,7 @@ from benchmarks.kernel_cases.case import Case
 from smidgen.kernels import lowbit, structured
 
 SIZE, GROUP = 4096, 128
+CALL = "int8 activations, 16x128 only"
 
 
 def four_bits() -> Case:
@@ -31,11 +32,14 @@ def _case(bits: int, levels: np.ndarray, goals: dict[str, float]) -> Case:
     floats = lowbit.weight_only(codes, scales, levels, GROUP)
     integers = lowbit.integer(codes, multipliers, -int(levels[0]), bits, GROUP)
     y, y8 = np.empty(SIZE, np.float32), np.empty(SIZE, np.int32)
+    least = lowbit.integer(codes[:16, :GROUP], multipliers[:16, :1], -int(levels[0]), bits, GROUP)
+    x0, y0 = x8[:GROUP], y8[:16]
     return Case(
         f"{'int4' if bits == 4 else 'ternary, 2-bit'} product 4096x4096, batch 1, cold",
         {
             "float activations": lambda: floats(x, y),
             "int8 activations": lambda: integers(x8, y8),
+            CALL: lambda: least(x0, y0),
             "ORT fp32": onnx_peer.matmul(weight, x[None]),
             "ORT MatMulNBits": onnx_peer.matmul_few_bits(weight.shape, x[None], bits, GROUP),
             "own dense fp32": _dense(weight, x),
@@ -44,8 +48,9 @@ def _case(bits: int, levels: np.ndarray, goals: dict[str, float]) -> Case:
         goals=goals,
         cold=True,
         read_bytes=SIZE * SIZE * bits // 8 + multipliers.size,
-        roof_goal=0.8,
-        note="`int8 activations` is exact (class integer), `float activations` is weight-only.",
+        roof_goals={"int8 activations": 0.8},
+        note="`int8 activations` is exact (class integer), `float activations` is weight-only. "
+        f"`{CALL}` shows what a call takes in cold caches, whatever its size.",
     )
 
 

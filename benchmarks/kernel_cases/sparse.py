@@ -12,7 +12,7 @@ DENSITY = 0.1
 CACHED = "Unstructured sparsity (CSR) gains less than dense int4."
 FROM_FAR = (
     "Beyond the second-level cache bytes are the bound: values and indices are a 9.7th of the dense ones, so "
-    "that no kernel gains more, but for what the baseline wastes."
+    "that no kernel gains more, but for what the baseline wastes. Indices of 8 bits would save 1.5%."
 )
 
 

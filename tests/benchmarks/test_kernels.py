@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.kernel_cases.case import Case
-from benchmarks.kernels import READER_BYTES, rows_of
+from benchmarks.kernels import READER_BYTES, roof_operations, rows_of
 
 
 def nothing() -> None:
@@ -30,7 +30,16 @@ def test_ratios_are_paired_by_rounds() -> None:
 
 def test_the_share_of_the_memory_is_that_of_bytes_a_second() -> None:
     times = {"ours": [10.0], "peer": [1.0], "DRAM": [20.0]}
-    ours, peer = rows_of("family", case_of(read_bytes=READER_BYTES // 4, roof_goal=0.8), times)
+    ours, peer = rows_of("family", case_of(read_bytes=READER_BYTES // 4, roof_goals={"ours": 0.8}), times)
     assert ours["% of DRAM"].startswith("50% of ")
     assert ours["% of DRAM"].endswith("goal 80%")
     assert peer["% of DRAM"] == ""
+
+
+def test_the_share_of_a_roof_is_that_of_operations_a_second() -> None:
+    operations = roof_operations("popcount") / 4
+    case = case_of(operations=operations, roofs={"ours": "popcount"}, roof_goals={"ours": 0.8})
+    ours, peer = rows_of("family", case, {"ours": [10.0], "peer": [1.0], "popcount": [20.0]})
+    assert ours["% of roof"].startswith("50% of ")
+    assert ours["% of roof"].endswith("xor, popcount and add, goal 80%")
+    assert peer["% of roof"] == ""

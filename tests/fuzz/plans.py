@@ -73,7 +73,7 @@ def damaged(rng: Random, code: Code) -> Code:
 
 def outcome(rng: Random, code: Code) -> str:
     """What became of it: `refused`, `ran`, or `large` (ports that nobody would give it)."""
-    names = ["", "ref", "avx2", "avx512", "avx512 im2col", "\xff"]
+    names = ["", "ref", "avx2", "avx512", "avx512 im2col", "avx512 amx", "\xff"]
     choices = [rng.choice(names) for _ in range(rng.randrange(0, 40))]
     try:
         plan: Any = native().Plan(*code, rng.choice(native().supported_isas()), choices)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from smidgen.formats import Binary
+from smidgen.lower.schedule import schedule
 from smidgen.measure.ceilings import Ceilings
 from smidgen.measure.roofline import COMPUTE, LayerTime, layer_times, touched_bytes
-from smidgen.run.native import native_plan
+from smidgen.run.isa import chosen_isa
+from smidgen.run.native import NativePlan, native_plan
+from smidgen.run.plan_code import load, serialize
 from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
+from tests.kernels.test_bits import signs_to
 from tests.recurrent import integers_of_recurrent, recurrent_network
 
 OUT, IN = 20, 30
@@ -46,6 +51,24 @@ def test_slow_arithmetic_is_a_compute_bound() -> None:
     found = layer(1e6, 1e15, 1e15)
     assert found.bound == COMPUTE
     assert found.fraction == pytest.approx(found.operations / 1e6 / found.seconds)
+
+
+def test_a_layer_is_held_to_the_arithmetic_that_it_computes_with() -> None:
+    """Bits, tiles or products, whatever else the processor could do."""
+    rng = np.random.default_rng(0)
+    weight = Binary.fit(rng.normal(size=(64, 3, 3, 64)).astype(np.float32))
+    params = {"weight": weight, "bias": np.zeros(64, np.int32), **random_ratios(rng, 1)}
+    window = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    graph = signs_to((16, 16, 64), "q.binary_conv", params, False, **window, lo=LO, hi=HI)
+    program = schedule(graph)
+    rates = {"dot": 1e30, "popcount": 2e6, "tiles": 3e6}
+    slow = Ceilings("ref", rates, {"L1": 1e15, "DRAM": 1e15}, {"L1": 1})
+    names = load(program.name, *serialize(program)).candidates(chosen_isa())[1]
+    for name in names:
+        rows = layer_times(NativePlan(graph, program, ["", name]), slow, repeats=1)
+        (found,) = (row for row in rows if row.node == "n")
+        least = found.operations / rates["tiles" if "amx" in name else "popcount"]
+        assert found.fraction == pytest.approx(least / found.seconds), name
 
 
 def test_slow_memory_for_weights_is_their_level() -> None:

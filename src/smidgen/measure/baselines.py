@@ -35,7 +35,7 @@ def baselines(
         makers["ORT fp32"] = partial(_onnx, TwinOnnxEmitter(), whole, batch, folder / "fp32", threads)
     if whole is not None:
         makers["ORT int8"] = partial(_onnx, _qdq(whole), whole, batch, folder / "int8", threads)
-        makers["LiteRT int8"] = partial(_litert, whole, batch, threads)
+        makers["LiteRT int8"] = partial(litert_contender, whole, batch, threads)
     for name, make in makers.items():
         yield name, _opened(make, name)
 
@@ -60,8 +60,13 @@ def _onnx(emitter: Emitter, graph: Graph, batch: int, folder: Path, threads: int
     return made
 
 
-def _litert(graph: Graph, batch: int, threads: int, name: str) -> Contender:
-    """Integers in, integers out, as a C program would call it: without copies by Python."""
+def litert_contender(graph: Graph, batch: int, threads: int, name: str) -> Contender:
+    """An integer graph in LiteRT, as a C program would call it: without copies by Python.
+
+    Raises:
+        Unsupported: naming every node that LiteRT has no int8 operator for.
+        MissingExtra: ai-edge-litert is not installed.
+    """
     content = litert_model(graph)
     from ai_edge_litert.interpreter import Interpreter
 

@@ -20,7 +20,12 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 ASSUMED_BYTES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 8 << 20}  # where the system does not say
 DRAM_BYTES = 64 << 20
 ROUNDS, REPEATS, READ_BYTES = 50_000, 25, 32 << 20
-ARITHMETIC = {"multiply_add": "fp32 FMA", "dot": "int8 dot product", "popcount": "xor + popcount"}
+ARITHMETIC = {
+    "multiply_add": "fp32 FMA",
+    "dot": "int8 dot product",
+    "popcount": "xor + popcount",
+    "tiles": "int8 tiles",
+}
 UNITS = {"K": 10, "M": 20, "G": 30}
 Tell = Callable[[float, str], None]
 
@@ -30,7 +35,8 @@ class Ceilings:
     """Of one instruction set.
 
     Attributes:
-        operations: operations a second by kind, `multiply_add`, `dot`, `popcount`, as far as it has them.
+        operations: operations a second by kind, `multiply_add`, `dot`, `popcount`, `tiles`, as far as it has
+            them.
         bandwidth: bytes a second by level, `L1`, `L2`, `L3`, `DRAM`, in this order.
         cache_bytes: the size of each cache.
     """

@@ -84,7 +84,14 @@ def _layer(
     at_once = max(sum(p.nbytes for p in call.pointers if p and p.space != "constant") for call in calls)
     levels = (ceilings.level(touched), ceilings.level(at_once))
     loads = [n / ceilings.bandwidth[level] for n, level in zip((constant, moved), levels, strict=True)]
-    compute = operations / ceilings.operations["dot"]
+    compute = operations / ceilings.operations[_arithmetic(calls, kernels)]
     bound = COMPUTE if compute >= sum(loads) else levels[loads.index(max(loads))]
     least = max(compute, sum(loads))
     return LayerTime(node, seconds, operations, constant, moved, bound, least / seconds, kernels)
+
+
+def _arithmetic(calls: Sequence[Call], kernels: Sequence[str]) -> str:
+    """What the calls compute with."""
+    if any("amx" in kernel for kernel in kernels):
+        return "tiles"
+    return "popcount" if any("binary" in call.kernel for call in calls) else "dot"

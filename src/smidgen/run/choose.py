@@ -82,7 +82,8 @@ def _options(program: Program) -> list[list[str]]:
 
 def _worthwhile(call: Call, names: Sequence[str], forced: bool) -> list[str]:
     usual = names[-1]
-    kept = [name for name in names if not forced or name.split()[0] == usual.split()[0]]
+    asked = (usual.split()[0], chosen_isa())
+    kept = [name for name in names if not forced or name.split()[0] in asked]
     kept = [name for name in kept if name != SAME_FOR_FEW_ROWS.get(usual)]
     if sum(pointer.nbytes for pointer in call.pointers if pointer) > SMALL_BYTES and usual != "ref":
         kept = [name for name in kept if name != "ref"]

@@ -5,7 +5,7 @@
 #include "tile.h"
 
 /* Four sums, so that the latency of one product hides behind those of others. */
-uint64_t smg_amx_dot(int64_t rounds) {
+uint64_t smg_dot_of_tiles(int64_t rounds) {
     static int8_t values[TILE_BYTES];
     int32_t sums[TILE_BYTES / sizeof(int32_t)];
     memset(values, 3, sizeof values);
@@ -28,4 +28,4 @@ uint64_t smg_amx_dot(int64_t rounds) {
     return (uint64_t)sums[0];
 }
 
-const int64_t smg_amx_dot_operations = 4 * 2 * TILE_ROWS * 16 * TILE_VALUES;
+const int64_t smg_operations_of_tiles = 4 * 2 * TILE_ROWS * 16 * TILE_VALUES;

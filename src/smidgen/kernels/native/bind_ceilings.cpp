@@ -18,6 +18,10 @@ extern "C" const smg_ceilings smg_ceilings_ref;
 #include <emmintrin.h>
 extern "C" const smg_ceilings smg_ceilings_avx2, smg_ceilings_avx512;
 #endif
+#ifndef SMIDGEN_AMX
+constexpr uint64_t (*smg_dot_of_tiles)(int64_t) = nullptr;
+constexpr int64_t smg_operations_of_tiles = 0;
+#endif
 
 namespace {
 
@@ -29,19 +33,8 @@ const smg_ceilings &ceilings_of(const std::string &isa) {
 #ifdef SMIDGEN_X86
     if (isa == "avx2")
         return smg_ceilings_avx2;
-    if (isa == "avx512")
+    if (isa == "avx512" || isa == "amx")
         return smg_ceilings_avx512;
-#endif
-#ifdef SMIDGEN_AMX
-    if (isa == "amx") {
-        static const smg_ceilings tiles = [] {
-            smg_ceilings c = smg_ceilings_avx512;
-            c.dot = smg_amx_dot;
-            c.dot_operations = smg_amx_dot_operations;
-            return c;
-        }();
-        return tiles;
-    }
 #endif
     return smg_ceilings_ref;
 }
@@ -60,20 +53,36 @@ bool has_popcount([[maybe_unused]] const std::string &isa) {
 #endif
 }
 
-// (operations, seconds) of `rounds` rounds of "multiply_add", "dot" or "popcount"; no operations where the
-// processor lacks the instruction.
-std::pair<double, double> arithmetic(const std::string &isa, const std::string &what, int64_t rounds) {
+// What is repeated, and how many operations one round of it has.
+struct Arithmetic {
+    uint64_t (*run)(int64_t rounds);
+    int64_t operations;
+};
+
+// Nothing to run where the processor lacks the instruction.
+Arithmetic arithmetic_of(const std::string &isa, const std::string &what) {
     const smg_ceilings &c = ceilings_of(isa);
-    const bool real = what == "multiply_add", whole = what == "dot";
-    if (!real && !whole && what != "popcount")
-        throw std::invalid_argument("there is no ceiling " + what);
-    if (!real && !whole && !has_popcount(isa))
+    if (what == "multiply_add")
+        return {c.multiply_add, c.multiply_add_operations};
+    if (what == "dot")
+        return {c.dot, c.dot_operations};
+    if (what == "popcount")
+        return {has_popcount(isa) ? c.popcount : nullptr, c.popcount_operations};
+    if (what == "tiles")
+        return {isa == "amx" ? smg_dot_of_tiles : nullptr, smg_operations_of_tiles};
+    throw std::invalid_argument("there is no ceiling " + what);
+}
+
+// (operations, seconds) of `rounds` rounds of "multiply_add", "dot", "popcount" or "tiles"; no operations
+// where the processor lacks the instruction.
+std::pair<double, double> arithmetic(const std::string &isa, const std::string &what, int64_t rounds) {
+    const Arithmetic found = arithmetic_of(isa, what);
+    if (!found.run)
         return {0.0, 0.0};
-    const int64_t each = real ? c.multiply_add_operations : whole ? c.dot_operations : c.popcount_operations;
     const nb::gil_scoped_release released;
     const auto start = Clock::now();
-    sink = (real ? c.multiply_add : whole ? c.dot : c.popcount)(rounds);
-    return {static_cast<double>(each) * static_cast<double>(rounds), seconds_since(start)};
+    sink = found.run(rounds);
+    return {static_cast<double>(found.operations) * static_cast<double>(rounds), seconds_since(start)};
 }
 
 // Takes the bytes out of all caches; false where there is no instruction for it.

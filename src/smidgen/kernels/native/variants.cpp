@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#if defined(SMIDGEN_AMX) && defined(__linux__)
+#ifdef SMIDGEN_AMX
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -36,7 +36,8 @@ FOR_ALL_KERNELS(DECLARE)
 DECLARE(smg_q_conv_im2col)
 extern "C" const smg_variant smg_q_table_avx512;
 #ifdef SMIDGEN_AMX
-extern "C" const smg_variant smg_q_linear_amx, smg_q_linear16_amx;
+extern "C" const smg_variant smg_q_linear_amx, smg_q_linear16_amx, smg_q_conv_amx, smg_q_binary_conv_amx,
+    smg_q_binary_conv_bits_amx;
 #endif
 #endif
 
@@ -66,15 +67,11 @@ bool has_avx512() {
 #ifdef SMIDGEN_AMX
 // Whether processor and system have it. Linux gives a process tiles when it asks for them.
 bool has_amx() {
-#ifdef __linux__
     constexpr unsigned TILES_AND_INT8 = 3u << 24;
     constexpr long REQUEST = 0x1023, TILE_DATA = 18; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILE_DATA
     unsigned eax, ebx, ecx, edx;
     return has_avx512() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
            (edx & TILES_AND_INT8) == TILES_AND_INT8 && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
-#else
-    return false;
-#endif
 }
 #endif
 
@@ -93,7 +90,12 @@ const std::vector<Isa> &isas() {
          {{"im2col", &smg_q_conv_im2col_avx512}}},
 #endif
 #ifdef SMIDGEN_AMX
-        {"amx", has_amx(), {&smg_q_linear_amx, &smg_q_linear16_amx}, {}},
+        {"amx",
+         has_amx(),
+         {&smg_q_linear_amx, &smg_q_linear16_amx},
+         {{"tiles", &smg_q_conv_amx},
+          {"tiles", &smg_q_binary_conv_amx},
+          {"tiles", &smg_q_binary_conv_bits_amx}}},
 #endif
     };
     return all;
@@ -120,12 +122,14 @@ std::vector<Candidate> find_candidates(const std::string &isa, const std::string
     for (const Isa &each : isas()) {
         if (!each.supported)
             continue;
+        const auto has_usual = [&](const smg_variant *variant) { return kernel == variant->kernel; };
+        const auto usual = std::find_if(each.variants.begin(), each.variants.end(), has_usual);
         for (const Alternative &other : each.alternatives)
-            if (kernel == other.variant->kernel)
-                found.push_back({each.name + std::string(" ") + other.how, other.variant});
-        for (const smg_variant *variant : each.variants)
-            if (kernel == variant->kernel)
-                found.push_back({each.name, variant});
+            if (kernel == other.variant->kernel) // before the usual one of a lesser set, if there is none of this
+                found.insert(found.end() - (usual == each.variants.end() ? 1 : 0),
+                             {each.name + std::string(" ") + other.how, other.variant});
+        if (usual != each.variants.end())
+            found.push_back({each.name, *usual});
         if (each.name == isa)
             break;
     }

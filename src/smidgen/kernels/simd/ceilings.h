@@ -21,9 +21,10 @@ typedef struct {
     int64_t multiply_add_operations, dot_operations, popcount_operations;
 } smg_ceilings;
 
-/* What AMX adds to AVX-512: the dot product by tiles. */
-uint64_t smg_amx_dot(int64_t rounds);
-extern const int64_t smg_amx_dot_operations;
+#ifdef SMIDGEN_AMX /* what AMX adds to AVX-512: dot products by tiles of int8 */
+uint64_t smg_dot_of_tiles(int64_t rounds);
+extern const int64_t smg_operations_of_tiles;
+#endif
 
 #ifdef __cplusplus
 }

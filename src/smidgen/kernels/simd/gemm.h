@@ -4,11 +4,15 @@
  *
  * A window is `outer` x `inner` runs of neighbouring values. Packed constants of `blocks` blocks of LANES
  * outputs: smg_channels [blocks], then weights [blocks][runs][run / DEPTH][LANES][DEPTH], a run filled up to
- * whole DEPTH with zeros: x may be read up to DEPTH - 1 values beyond its end. */
+ * whole RUN_STEP with zeros: x may be read up to RUN_STEP - 1 values beyond its end. */
 #ifndef SMIDGEN_GEMM_H
 #define SMIDGEN_GEMM_H
 
 #include "vector.h"
+
+#ifndef RUN_STEP
+#define RUN_STEP DEPTH
+#endif
 
 typedef struct {
     int32_t outer, inner, run;
@@ -30,7 +34,7 @@ static inline int32_t smg_blocks(int32_t out) {
 
 /* Weights of one block. */
 static inline size_t smg_block_size(const smg_window *w) {
-    const size_t run = smg_rounded((size_t)w->run, DEPTH);
+    const size_t run = smg_rounded((size_t)w->run, RUN_STEP);
     return smg_times(smg_times((size_t)w->outer * (size_t)w->inner, run), LANES);
 }
 
@@ -53,7 +57,7 @@ static inline void smg_pack_output(const smg_window *win, const smg_layer *l, in
     const int32_t runs = win->outer * win->inner, c = l->per_channel ? o : 0, lane = smg_lane(o % LANES);
     const int8_t *w = l->w + (size_t)o * runs * win->run;
     uint32_t sum = 0;
-    for (int32_t r = 0; r < runs; r++, to += smg_rounded((size_t)win->run, DEPTH) * LANES)
+    for (int32_t r = 0; r < runs; r++, to += smg_rounded((size_t)win->run, RUN_STEP) * LANES)
         for (int32_t i = 0; i < win->run; i++, w++) {
             to[((size_t)(i / DEPTH) * LANES + lane) * DEPTH + i % DEPTH] = *w;
             sum += (uint32_t)(int32_t)*w;
