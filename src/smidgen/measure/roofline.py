@@ -17,6 +17,7 @@ from smidgen.measure.ceilings import Ceilings
 from smidgen.run.native import NativePlan
 
 COMPUTE = "compute"
+ROWS_OF_TILES = 16
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,8 @@ def _layer(
 
 
 def _arithmetic(calls: Sequence[Call], kernels: Sequence[str]) -> str:
-    """What the calls compute with."""
-    if any("amx" in kernel for kernel in kernels):
+    """What the calls compute with. Linear layers leave few rows to AVX-512."""
+    rows = max(dict(call.args).get("rows", 1) for call in calls)
+    if "amx tiles" in kernels or ("amx" in kernels and rows >= ROWS_OF_TILES):
         return "tiles"
     return "popcount" if any("binary" in call.kernel for call in calls) else "dot"
