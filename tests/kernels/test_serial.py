@@ -48,7 +48,7 @@ def levels_to(
 
 
 def returned(graph: Graph, bits: int, channels: int) -> Graph:
-    """`graph`, whose y is in planes of `bits` bits, and a layer that tells its channels apart: see `picked`."""
+    """`graph`, whose y is in planes of `bits` bits, and a layer that picks one channel each (`picked`)."""
     weights = {"pick": Binary(np.eye(channels, dtype=bool), np.ones(1, np.float32))}
     weights |= {f"pick.{role}": Integer(array) for role, array in EXACT.items()}
     weights["pick.bias"] = Integer(np.zeros(channels, np.int32))

@@ -30,7 +30,7 @@ from smidgen.graph.structured import expand_structured
 from smidgen.lower.canonical import canonical
 from smidgen.targets.target import Target
 
-FOLDED = ("batch_norm", "add_constant", "mul_constant")
+FOLDED = ("batch_norm", "shift_norm", "add_constant", "mul_constant")
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from smidgen.formats.binary import Binary, mean_sizes, signs_of
+from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, signs_of
 from smidgen.formats.scales import is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
 from smidgen.formats.twins import Twin
 
 INSIDE = 1.0  # latents further out get no gradient through the sign
+FAR, LEAK = 10.0, 0.1  # beyond, a power-scaled latent gets a tenth of the gradient
 
 
 class ScaledSigns(torch.autograd.Function):
@@ -54,6 +55,48 @@ class BinaryTwin(Twin):
         latent = self.latent.detach().cpu().numpy().copy()
         means = mean_sizes(latent.reshape(self.rows, -1))
         return signs_of(latent, means if self.fixed_scale is None else self.fixed_scale)
+
+
+class LeakingSigns(torch.autograd.Function):
+    """sign(w) * scale, scale [rows, 1]. dC/dw = dC/dy, a tenth of it where |w| > 10.
+
+    Ref: Fromm et al. 2020 (Riptide, MLSys), section 3, and its published code.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(latent)
+        return torch.where(latent >= 0, scale, -scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (latent,) = ctx.saved_tensors
+        return torch.where(latent.abs() <= FAR, grads[0], LEAK * grads[0]), None
+
+
+class PowerTwin(Twin):
+    """Latent weights whose scales are the powers of two nearest to their mean sizes, made anew at every step.
+
+    A scale that came without latents, from a file or with a factor folded in, stays what it is.
+    """
+
+    def __init__(self, fmt: Binary) -> None:
+        super().__init__()
+        self.rows = fmt.scale.size
+        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
+        self.fixed_scale = fmt.scale if fmt.float_latent is None else None
+
+    def weight(self) -> Tensor:
+        rows = self.latent.reshape(self.rows, -1)
+        scale = torch.from_numpy(self.freeze().scale).to(rows.device)[:, None]
+        signs: Tensor = LeakingSigns.apply(rows, scale)  # type: ignore[no-untyped-call]
+        return signs.reshape(self.latent.shape)
+
+    def freeze(self) -> Binary:
+        latent = self.latent.detach().cpu().numpy().copy()
+        if self.fixed_scale is not None:
+            return powers_of(latent, self.fixed_scale)
+        return powers_of(latent, power_sizes(latent.reshape(self.rows, -1)))
 
 
 class TernaryTwin(Twin):

@@ -359,6 +359,7 @@ OPS: Mapping[str, Op] = {
     "linear": Op(_linear, ("weight",), ("bias",)),
     "conv": Op(_conv, ("weight",), ("bias",), _CONV),
     "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
+    "shift_norm": Op(_channels, ("mean", "variance"), attrs=("epsilon", "extra_scale")),
     **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
     "softmax": Op(_softmax, optional=("mask",)),
     "normalize": Op(_normalize, attrs=("axes", "epsilon", "centered")),

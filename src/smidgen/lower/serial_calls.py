@@ -42,7 +42,7 @@ def _to_int8(site: CallSite) -> list[Call]:
 
 
 def _to_planes(site: CallSite) -> list[Call]:
-    planes, *space, _ = site.out.shape
+    _, *space, _ = site.out.shape
     if grid_of(site.out).zero != site.node.attrs["lo"]:
         raise site.refuse(f"zero point {grid_of(site.out).zero}", "numbers in planes start at 0")
     args = _shape(site, tuple(space)) | {"planes_y": _plane_count(site, site.out.shape)}
@@ -56,17 +56,11 @@ def _product(site: CallSite, kernel: str, args: dict[str, int]) -> list[Call]:
 
 
 def _max_pool(site: CallSite) -> list[Call]:
-    planes, *space, words = site.value().shape
+    _, *space, words = site.value().shape
     found = window(site, site.node.attrs["kernel"], space, site.out.shape[1:-1]) | {"words": words}
     args = chosen(found, POOL_FIELDS.replace("channels", "words"))
-    return [
-        site.call(
-            "q_planes_max_pool",
-            args | {"planes": _plane_count(site, site.value().shape)},
-            site.input(),
-            site.output(),
-        )
-    ]
+    args |= {"planes": _plane_count(site, site.value().shape)}
+    return [site.call("q_planes_max_pool", args, site.input(), site.output())]
 
 
 SERIAL_CALLS: Mapping[str, Callable[[CallSite], list[Call]]] = {
