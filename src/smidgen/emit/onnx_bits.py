@@ -1,4 +1,4 @@
-"""Operators on packed bits in ONNX: +1 and -1, and numbers of few bits, are carried as bytes like any int8 value."""
+"""Operators on packed bits in ONNX: signs and numbers of few bits are carried as bytes, as int8 is."""
 
 from __future__ import annotations
 

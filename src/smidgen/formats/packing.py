@@ -71,7 +71,7 @@ def plane_count(bits: int) -> int:
 
 
 def pack_planes(levels: Array, bits: int) -> npt.NDArray[np.uint32]:
-    """Numbers [n, ..., C] in 0..2^bits - 1 -> uint32 [n, bits, ..., words], the most significant plane first."""
+    """Numbers [n, ..., C] in 0..2^bits - 1 -> uint32 [n, bits, ..., words], most significant plane first."""
     places = np.arange(bits - 1, -1, -1).reshape(bits, *(1,) * (levels.ndim - 1))
     return pack_words((levels[:, None] >> places & 1).astype(bool))
 

@@ -56,6 +56,8 @@ def are_powers(scale: Array) -> bool:
 
 
 def _not_too_small(sizes: FloatArray) -> FloatArray:
-    """What a nearly dead channel loses is nothing, and its bias, counted in its own steps, would not fit int32."""
+    """What a nearly dead channel loses is nothing, and its bias, counted in its own steps, would not fit
+    int32.
+    """
     least = max(float(sizes.max(initial=0.0)) * 2.0**-10, 2.0**-20)
     return np.maximum(sizes, least)

@@ -26,7 +26,7 @@ def shift_norm(x: Tensor, mean: Tensor, variance: Tensor, epsilon: float, extra_
 
 
 def batch_statistics(x: Tensor, mean: Tensor, variance: Tensor, momentum: float) -> tuple[Tensor, Tensor]:
-    """(mean, variance) [C] of a batch [n, ..., C]; the running ones, `mean` and `variance`, move towards them."""
+    """(mean, variance) [C] of a batch [n, ..., C], towards which the running ones, given, move."""
     rows = x.reshape(-1, x.shape[-1])
     found, spread = rows.mean(0), rows.var(0, unbiased=False)
     with torch.no_grad():

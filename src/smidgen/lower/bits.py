@@ -1,10 +1,9 @@
-"""Which values are packed bits: what `binarize` or an activation of few bits makes and only layers with binary
-weights read.
+"""Which values are packed bits: signs and numbers of few bits that only layers with binary weights read.
 
 A packed value keeps 32 channels in a word: uint32 [..., words]. Bit c % 32 of word c / 32, counted from the
-least significant, is 1 for +1 and 0 for -1; bits beyond the last channel are 0. Numbers of few bits have a plane
-of such words for each bit, the most significant first: uint32 [planes, ..., words]. On the way to its readers a
-packed value may pass maximum pools, and reshapes that leave words whole.
+least significant, is 1 for +1 and 0 for -1; bits beyond the last channel are 0. Numbers of few bits have a
+plane of such words for each bit, the most significant first: uint32 [planes, ..., words]. On the way to its
+readers a packed value may pass maximum pools, and reshapes that leave words whole.
 """
 
 from __future__ import annotations

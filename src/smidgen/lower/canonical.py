@@ -21,15 +21,16 @@ from smidgen.graph.structured import expand_structured
 from smidgen.lower.bits import with_early_signs
 
 Vector = npt.NDArray[np.float32]
+FOLDED = ("batch_norm", "shift_norm", "add_constant", "mul_constant")
 LARGEST_RATIO = (
     2.0**16
 )  # of scales in one layer: a bias, counted in steps of its channel, stays within 32 bits
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same function without batch_norm, shift_norm, add_constant and mul_constant nodes and structured weights.
+    """The same function without normalizations, add_constant and mul_constant nodes and structured weights.
 
-    Signs that layers with binary weights read are taken as early as they can be.
+    Bits that layers with binary weights read are taken as early as they can be.
     """
     graph = expand_structured(graph)
     for name in [node.name for node in graph.nodes]:
@@ -37,7 +38,7 @@ def canonical(graph: Graph) -> Graph:
         if node.op == "scan":
             body = canonical(body_of(node, graph.weights))
             graph = graph.with_weights(body.weights).replace(name, with_body(node, body))
-        elif node.op in ("batch_norm", "shift_norm", "add_constant", "mul_constant"):
+        elif node.op in FOLDED:
             scale, shift = _scale_and_shift(graph, node)
             before = _foldable(graph, node, scale)
             graph = (
