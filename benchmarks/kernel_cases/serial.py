@@ -2,8 +2,8 @@
 
 A chain, as planes are worth packing where several layers hand them on: int8 goes in and out. `fused`: each
 layer compares its sums and writes the next one's planes. `unfused`: the same kernel makes int8, and a 1x1
-convolution a channel (ShiftNorm), a requantization (clip and round) and a packing of planes follow, integers all
-of them.
+convolution a channel (ShiftNorm), a requantization (clip and round) and a packing of planes follow, all of
+them integers.
 """
 
 from __future__ import annotations

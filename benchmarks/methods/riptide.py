@@ -55,20 +55,20 @@ KINDS: dict[str, tuple[Step, ...]] = {
 MOST_LOST = 1.0  # points
 HOW = f"""\
 **Accuracy.** MNIST, {ROWS:,} training and {VALIDATION:,} validation images. A network of three convolutions
-(16, 32, 32 channels) and two linear layers (64, 10), from random weights: `binarize.riptide` (nothing for the
-first row), then {TRAINING.epochs} epochs of training, the best on validation kept, then `quantize.affine` at 8 bits.
-The first and the last layer keep 8 bits everywhere. `power` scales are the method: sizes of weights and
-normalization are powers of two, without gain and offset; `exact` ones are mean sizes and a BatchNorm. Each row
-trains at the rate of {RATES} that is best on validation with another seed. Test accuracy in percent of the
-integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order); bytes of the whole
-`.smg` file.
+(16, 32, 32 channels) and two linear layers (64, 10), from random weights: `binarize.riptide` (nothing for
+the first row), then {TRAINING.epochs} epochs of training, the best on validation kept, then
+`quantize.affine` at 8 bits. The first and the last layer keep 8 bits everywhere. `power` scales are the
+method: sizes of weights and normalization are powers of two, without gain and offset; `exact` ones are mean
+sizes and a BatchNorm. Each row trains at the rate of {RATES} that is best on validation with another seed.
+Test accuracy in percent of the integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (images,
+weights, order); bytes of the whole `.smg` file.
 
-**Time.** {LAYERS} convolutions 3×3 in a chain, {CHANNELS} to {CHANNELS} channels on {SIZE}×{SIZE}, one image, from int8 to
-int8. One thread; candidates take turns; medians of processor time with the 10th and 90th percentile. `fused`:
-each layer writes the planes that the next one reads. `unfused`: the same kernel makes int8, then a 1×1
-convolution a channel (ShiftNorm), a requantization (clip, round) and a packing of planes. The other runtimes
-compute the same convolutions in their own numbers, with ReLU. `of the first` is how many times longer a row
-takes.
+**Time.** {LAYERS} convolutions 3×3 in a chain, {CHANNELS} to {CHANNELS} channels on {SIZE}×{SIZE}, one image,
+from int8 to int8. One thread; candidates take turns; medians of processor time with the 10th and 90th
+percentile. `fused`: each layer writes the planes that the next one reads. `unfused`: the same kernel makes
+int8, then a 1×1 convolution a channel (ShiftNorm), a requantization (clip, round) and a packing of planes.
+The other runtimes compute the same convolutions in their own numbers, with ReLU. `of the first` is how many
+times longer a row takes.
 
 """
 Runs = dict[str, dict[str, float]]
