@@ -77,8 +77,7 @@ def _narrowed(graph: Graph, node: Node) -> tuple[str, ...]:
     if node.op in WIDE_MOVES:
         return ()
     read = node.inputs if node.op not in WIDE_READERS else ()
-    makes = (
-        graph.producer(node.inputs[0]) if node.op in RECTIFIERS else node
-    )  # a clamp becomes part of its layer
+    # A clamp becomes part of its layer.
+    makes = graph.producer(node.inputs[0]) if node.op in RECTIFIERS else node
     made = node.outputs if makes is None or makes.op not in {*WIDE_MAKERS, *WIDE_MOVES} else ()
     return (*read, *made)
