@@ -5,7 +5,7 @@
  * Only taps inside the image are visited, so nothing is copied or padded: the rows of taps inside are the
  * same for a row of outputs, the columns for all but those at its ends. Packed constants of a layer:
  * smg_channels (to int8) or thresholds [levels][LANES] (to bits) of each block of LANES outputs, then weights
- * [blocks][k_h][k_w][words][LANES]; for planes then the weights' sums over each tap's ones, times the largest
+ * [blocks][k_h][k_w][words][LANES]; for planes then how many weights of each tap are +1, times the largest
  * number, [blocks][k_h][k_w][LANES]. */
 #ifndef SMIDGEN_BIT_LAYER_H
 #define SMIDGEN_BIT_LAYER_H
