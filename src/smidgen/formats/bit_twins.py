@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,22 +33,25 @@ class ScaledSigns(torch.autograd.Function):
         return grads[0] * (1 / latent.shape[1] + scale * (latent.abs() <= INSIDE)), None
 
 
-class BinaryTwin(Twin):
-    """Latent weights; sign and scale are made anew from them at every step.
+class LatentTwin(Twin):
+    """Latent weights; a scale that a BatchNorm was folded into (no bfloat16 number) stays what it is."""
 
-    A scale that a BatchNorm was folded into stays what it is: it is no mean of the latents.
-    """
-
-    def __init__(self, fmt: Binary) -> None:
+    def __init__(self, fmt: Binary | Ternary) -> None:
         super().__init__()
         self.rows = fmt.scale.size
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
         self.fixed_scale = None if is_bfloat16(fmt.scale) else fmt.scale
 
+
+class BinaryTwin(LatentTwin):
+    """Sign and scale are made anew at every step; a folded scale is no mean of the latents."""
+
+    signs: ClassVar[type[torch.autograd.Function]] = ScaledSigns
+
     def weight(self) -> Tensor:
         rows = self.latent.reshape(self.rows, -1)
         scale = torch.from_numpy(self.freeze().scale).to(rows.device)[:, None]
-        signs: Tensor = ScaledSigns.apply(rows, scale)  # type: ignore[no-untyped-call]
+        signs: Tensor = self.signs.apply(rows, scale)  # type: ignore[no-untyped-call]
         return signs.reshape(self.latent.shape)
 
     def freeze(self) -> Binary:
@@ -74,23 +77,16 @@ class LeakingSigns(torch.autograd.Function):
         return torch.where(latent.abs() <= FAR, grads[0], LEAK * grads[0]), None
 
 
-class PowerTwin(Twin):
-    """Latent weights whose scales are the powers of two nearest to their mean sizes, made anew at every step.
-
-    A scale that came without latents, from a file or with a factor folded in, stays what it is.
+class PowerTwin(BinaryTwin):
+    """Scales are the powers of two nearest to mean sizes; those that came without latents, from a file or with
+    a factor folded in, stay what they are.
     """
 
-    def __init__(self, fmt: Binary) -> None:
-        super().__init__()
-        self.rows = fmt.scale.size
-        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
-        self.fixed_scale = fmt.scale if fmt.float_latent is None else None
+    signs = LeakingSigns
 
-    def weight(self) -> Tensor:
-        rows = self.latent.reshape(self.rows, -1)
-        scale = torch.from_numpy(self.freeze().scale).to(rows.device)[:, None]
-        signs: Tensor = LeakingSigns.apply(rows, scale)  # type: ignore[no-untyped-call]
-        return signs.reshape(self.latent.shape)
+    def __init__(self, fmt: Binary) -> None:
+        super().__init__(fmt)
+        self.fixed_scale = fmt.scale if fmt.float_latent is None else None
 
     def freeze(self) -> Binary:
         latent = self.latent.detach().cpu().numpy().copy()
@@ -99,17 +95,8 @@ class PowerTwin(Twin):
         return powers_of(latent, power_sizes(latent.reshape(self.rows, -1)))
 
 
-class TernaryTwin(Twin):
-    """Latent weights, whose threshold and scale follow them; the gradient passes straight through.
-
-    A scale that a BatchNorm was folded into stays what it is.
-    """
-
-    def __init__(self, fmt: Ternary) -> None:
-        super().__init__()
-        self.rows = fmt.scale.size
-        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
-        self.fixed_scale = None if is_bfloat16(fmt.scale) else fmt.scale
+class TernaryTwin(LatentTwin):
+    """Threshold and scale follow the latent weights; the gradient passes straight through."""
 
     def weight(self) -> Tensor:
         made = torch.from_numpy(self.freeze().decode()).to(self.latent.device)
