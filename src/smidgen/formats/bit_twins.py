@@ -78,8 +78,8 @@ class LeakingSigns(torch.autograd.Function):
 
 
 class PowerTwin(BinaryTwin):
-    """Scales are the powers of two nearest to mean sizes; one that came without latents, from a file or with a
-    factor folded in, stays what it is.
+    """Scales are the powers of two nearest to mean sizes; one that came without latents (from a file, or with
+    a factor folded in) stays what it is.
     """
 
     signs = LeakingSigns
