@@ -59,10 +59,10 @@ def _split(low: Lowering, node: Node, out: str, rule: Rule) -> None:
     whole = f"{out}.levels"
     low.values[whole] = low.values[out]
     low.source = low.source.with_values({whole: low.source.values[out]})
-    rule(low, replace(node, name=whole), whole)
+    rule(low, node, whole)
     grid = low.grid(out)
     _pack(low, out)
-    low.emit(node, "q.planes", (whole,), out, {}, lo=grid.qmin, hi=grid.qmax)
+    low.emit(replace(node, name=f"{out}.planes"), "q.planes", (whole,), out, {}, lo=grid.qmin, hi=grid.qmax)
 
 
 def max_pool(low: Lowering, node: Node, out: str) -> None:

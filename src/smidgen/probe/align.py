@@ -98,7 +98,10 @@ def _by_layer(node: Node | None) -> str | None:
 
 def _inserted(b: Layout, name: str, layer: str) -> bool:
     """What lowering puts between layers: rounding onto another grid, the borders of float islands."""
-    return name.endswith((".requantized", ".real", ".float", ".inside")) or b.ops.get(layer) in INSERTED
+    return (
+        name.endswith((".requantized", ".real", ".float", ".inside", ".levels"))
+        or b.ops.get(layer) in INSERTED
+    )
 
 
 def _fused(a: Graph, node: Node, b: Layout) -> bool:
