@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -42,7 +42,8 @@ def conv_256() -> Case:
         for name, graph in ((f"{bits} bits, fused", fused), (f"{bits} bits, unfused", unfused(fused))):
             candidates[name] = _ready(graph)
     candidates |= _others(weights)
-    return Case(f"{LAYERS} × conv 3×3, {CHANNELS}→{CHANNELS} @{SIZE}²", candidates, f"{BITS[0]} bits, fused")
+    name = f"{LAYERS} × conv 3×3, {CHANNELS}→{CHANNELS} @{SIZE}²"
+    return Case(name, candidates, f"{BITS[0]} bits, fused", note="The same sizes, each in its own numbers.")
 
 
 def chain(weights: list[np.ndarray], bits: int) -> Graph:
@@ -117,7 +118,8 @@ def _others(weights: list[np.ndarray]) -> dict[str, Callable[[], object]]:
     graph = b.graph(h)
     noise = Dataset(RNG.normal(size=(8, SIZE, SIZE, CHANNELS)).astype(np.float32), np.zeros(8, np.int64))
     whole = lower(AffineQuantization().apply(graph, Context(Splits(noise, noise, noise, ("0", "1")), graph)))
-    opened = baselines(graph, whole, 1, Path(mkdtemp()))
+    with TemporaryDirectory() as folder:
+        opened = list(baselines(graph, whole, 1, Path(folder)))
     return {name: made.call for name, made in opened if not isinstance(made, SmidgenError)}
 
 
