@@ -77,6 +77,29 @@ def binary_cnn(seed: int = 0, classes: int = 10) -> Graph:
     return b.graph(b.linear(h, rng.normal(size=(classes, 20)), rng.normal(size=classes)))
 
 
+def few_bits_cnn(seed: int = 0, classes: int = 10) -> Graph:
+    """Planes of one to four bits and signs, handed on in all ways; channels do not fill words."""
+    rng = np.random.default_rng(seed)
+    b = GraphBuilder("few_bits_cnn")
+    h = b.conv(b.input("x", (8, 8, 1)), rng.normal(size=(40, 3, 3, 1)) * 0.4, np.zeros(40), padding=1)
+    h = b.op("unipolar2", [b.pool("max", batch_norm(b, h, rng), 2)])
+    h = b.conv(h, Binary.fit_powers(_normal(rng, 35, 3, 3, 40)), padding=1)
+    h = b.op("unipolar3", [shift_norm(b, h, rng)])
+    h = batch_norm(b, b.conv(h, Binary.fit(_normal(rng, 64, 2, 2, 35)), padding=1), rng)
+    h = b.op("unipolar4", [b.flatten(b.pool("max", h, 2))])
+    h = b.op("binarize", [b.linear(h, Binary.fit(_normal(rng, 33, 256)), rng.normal(size=33))])
+    h = b.op("unipolar1", [b.linear(h, Binary.fit(_normal(rng, 20, 33)), rng.normal(size=20))])
+    h = b.op("unipolar2", [b.linear(h, Binary.fit(_normal(rng, 24, 20)))])
+    return b.graph(b.linear(h, rng.normal(size=(classes, 24)), rng.normal(size=classes)))
+
+
+def shift_norm(b: GraphBuilder, x: str, rng: np.random.Generator) -> str:
+    """Statistics as of sums whose steps are 1/8."""
+    channels = b.shape(x)[-1]
+    params = {"mean": rng.normal(size=channels), "variance": rng.uniform(1, 20, channels)}
+    return b.op("shift_norm", [x], params, epsilon=1e-5, extra_scale=1.0)
+
+
 def _normal(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return rng.normal(size=shape).astype(np.float32)
 

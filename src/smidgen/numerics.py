@@ -66,6 +66,11 @@ def requantize(acc: npt.ArrayLike, multiplier: npt.ArrayLike, shift: npt.ArrayLi
     return y
 
 
+def power_of_two(x: npt.ArrayLike) -> FloatArray:
+    """AP2(x) = 2^round(log2 x), half up, for x > 0: the power of two nearest on a logarithmic scale."""
+    return np.exp2(round_half_up(np.log2(np.asarray(x, dtype=np.float64))))
+
+
 def bfloat16_up(x: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """The smallest bfloat16 values >= x, held in float32, for x >= 0.
 

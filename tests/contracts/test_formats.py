@@ -63,6 +63,8 @@ EXAMPLES: dict[str, list[Format]] = {
         Binary.fit(W),
         Binary.fit(W, "tensor"),
         Binary.fit(np.zeros_like(W)),
+        Binary.fit_powers(W),
+        Binary.fit_powers(W, "tensor").scaled(np.array([0.5, 2, 1, -4, 1, 8], np.float32)),
         Binary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
     ],
     "Ternary": [

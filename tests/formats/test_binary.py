@@ -67,12 +67,48 @@ def test_a_folded_factor_keeps_its_sign_and_its_exact_size() -> None:
     assert np.allclose(found.decode(), Binary.fit(W).decode() * factor.reshape(4, 1, 1, 1), rtol=1e-6, atol=0)
 
 
+def test_power_scales_are_nearest_to_the_mean_size_on_a_logarithmic_scale() -> None:
+    for row in W.reshape(4, -1):
+        mean, scale = np.abs(row).mean(), float(Binary.fit_powers(row[None]).scale[0])
+        assert np.log2(scale).is_integer()
+        assert abs(np.log2(scale / mean)) <= 0.5
+
+
+def test_the_gradient_of_power_scales_is_the_identity_with_a_leak() -> None:
+    twin = Binary.fit_powers(np.array([[0.5, -9.9, 10.1, -20.0]], np.float32)).twin()
+    seen = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    (twin.weight() * seen).sum().backward()
+    assert np.allclose(twin.latent.grad.numpy(), [[1.0, 2.0, 0.3, 0.4]])
+
+
+def test_power_scales_follow_their_latents_in_training() -> None:
+    twin = Binary.fit_powers(W).twin()
+    with torch.no_grad():
+        twin.latent.mul_(-4)
+    assert np.array_equal(twin.freeze().decode(), -4 * Binary.fit_powers(W).decode())
+
+
+def test_power_scales_without_latents_stay() -> None:
+    folded = Binary.fit_powers(W).scaled(np.array([-0.5, 2, 1, 4], np.float32))
+    assert folded.powers
+    twin = folded.twin()
+    with torch.no_grad():
+        twin.latent.mul_(3)
+    assert np.array_equal(twin.freeze().decode(), folded.decode())
+
+
+def test_a_factor_that_is_no_power_of_two_ends_them() -> None:
+    assert not Binary.fit_powers(W).scaled(np.array([3, 1, 1, 1], np.float32)).powers
+
+
 def test_damaged_descriptions_are_refused() -> None:
     meta, leaves = to_parts(Binary.fit(W))
     good = {leaf.name: leaf.symbols for leaf in leaves}
     for broken in ({**meta, "scales": 3}, {**meta, "shape": []}, {**meta, "shape": [4, 3, 3, 6]}):
         with pytest.raises(BadFile):
             from_parts(broken, good)
+    with pytest.raises(BadFile, match="a scale that is no power of two"):
+        from_parts({**meta, "powers": True}, good)
     with pytest.raises(BadFile, match="a bit is 0 or 1"):
         from_parts(meta, {**good, "symbols": good["symbols"] * 2})
 

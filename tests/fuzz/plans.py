@@ -22,7 +22,7 @@ from smidgen.methods.step import Context
 from smidgen.run.native import native_plan
 from smidgen.run.plan_code import serialize
 from tests.fuzz.harness import seeded
-from tests.networks import kitchen_sink, noise_like, small_cnn
+from tests.networks import few_bits_cnn, kitchen_sink, noise_like, small_cnn
 from tests.random_trees import integer_trees, random_trees
 from tests.recurrent import integers_of_recurrent, recurrent_network
 
@@ -37,9 +37,10 @@ def lowered(graph: Graph, bits: int) -> Graph:
 
 
 def sound_plans() -> list[Code]:
-    """Kernels of every kind: windows, decoders, tables, loops, 16 bits, trees."""
+    """Kernels of every kind: windows, planes of bits, decoders, tables, loops, 16 bits, trees."""
     graphs = [
         lowered(small_cnn(), 8),
+        lowered(few_bits_cnn(), 8),
         expand_weights(lowered(kitchen_sink(), 4)),
         integers_of_recurrent(recurrent_network("lstm")),
         integers_of_recurrent(recurrent_network("gru_before", streaming=True)),

@@ -22,7 +22,7 @@ from smidgen.probe.layers import LayerComparison, LayerMatch, Matches
 from smidgen.probe.trace import GraphTrace, runnable
 from smidgen.run.reference import run_integer
 from tests import planted
-from tests.networks import binary_cnn, kitchen_sink, noise_like, small_cnn, small_gru
+from tests.networks import binary_cnn, few_bits_cnn, kitchen_sink, noise_like, small_cnn, small_gru
 
 
 def silent(fraction: float, message: str) -> None:
@@ -151,6 +151,13 @@ def test_packed_bits_are_compared_as_signs() -> None:
     assert len(bits) >= 5
     assert all(match.sqnr_db > 3 for match in bits)
     assert all(match.largest_error in (0.0, 2.0) for match in bits)
+
+
+def test_planes_are_compared_as_the_numbers_they_hold() -> None:
+    layers = by_layer(compared(few_bits_cnn(), made(few_bits_cnn(), AffineQuantization())))
+    planes = [match for match in layers.values() if "planes" in match.op]
+    assert len(planes) >= 5
+    assert all(match.sqnr_db > 3 for match in planes)
 
 
 def test_bits_that_differ_are_found_in_their_word() -> None:

@@ -27,10 +27,8 @@ from smidgen.formats import Dense
 from smidgen.graph import Graph, Node
 from smidgen.graph.scan import body_of, states_of
 from smidgen.graph.structured import expand_structured
-from smidgen.lower.canonical import canonical
+from smidgen.lower.canonical import FOLDED, canonical
 from smidgen.targets.target import Target
-
-FOLDED = ("batch_norm", "add_constant", "mul_constant")
 
 
 @dataclass(frozen=True)

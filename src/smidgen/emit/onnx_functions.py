@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from smidgen.emit.onnx_writer import OnnxWriter
+from smidgen.graph.activations import UNIPOLAR
 
 Write = Callable[[OnnxWriter, str, str], str]
 """(writer, ONNX name of x, name wanted for the result) -> ONNX name of the result."""
@@ -70,6 +71,18 @@ def _binarize(w: OnnxWriter, x: str, out: str) -> str:
     return w.op("Where", [above, _number(w, 1.0), _number(w, -1.0)], out)
 
 
+def _unipolar(bits: int) -> Write:
+    most = float(2**bits - 1)
+
+    def write(w: OnnxWriter, x: str, out: str) -> str:
+        inside = clipped(w, x, 0.0, 1.0, f"{out}.inside")
+        steps = w.op("Mul", [inside, _number(w, most)], f"{out}.steps")
+        whole = w.op("Floor", [w.op("Add", [steps, _number(w, 0.5)], f"{out}.half")], f"{out}.whole")
+        return w.op("Div", [whole, _number(w, most)], out)
+
+    return write
+
+
 _SAME_NAME = (
     *(
         "Relu",
@@ -99,5 +112,6 @@ FUNCTIONS: Mapping[str, Write] = {
     "mish": _mish,
     "rsqrt": _rsqrt,
     "binarize": _binarize,
+    **{name: _unipolar(bits) for name, bits in UNIPOLAR.items()},
     "step": _step,
 }

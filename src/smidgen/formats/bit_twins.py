@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from smidgen.formats.binary import Binary, mean_sizes, signs_of
+from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, signs_of
 from smidgen.formats.scales import is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
 from smidgen.formats.twins import Twin
 
 INSIDE = 1.0  # latents further out get no gradient through the sign
+FAR, LEAK = 10.0, 0.1  # beyond, a power-scaled latent gets a tenth of the gradient
 
 
 class ScaledSigns(torch.autograd.Function):
@@ -45,16 +46,53 @@ class LatentTwin(Twin):
 class BinaryTwin(LatentTwin):
     """Sign and scale are made anew at every step; a folded scale is no mean of the latents."""
 
+    signs: ClassVar[type[torch.autograd.Function]] = ScaledSigns
+
     def weight(self) -> Tensor:
         rows = self.latent.reshape(self.rows, -1)
         scale = torch.from_numpy(self.freeze().scale).to(rows.device)[:, None]
-        signs: Tensor = ScaledSigns.apply(rows, scale)  # type: ignore[no-untyped-call]
+        signs: Tensor = self.signs.apply(rows, scale)  # type: ignore[no-untyped-call]
         return signs.reshape(self.latent.shape)
 
     def freeze(self) -> Binary:
         latent = self.latent.detach().cpu().numpy().copy()
         means = mean_sizes(latent.reshape(self.rows, -1))
         return signs_of(latent, means if self.fixed_scale is None else self.fixed_scale)
+
+
+class LeakingSigns(torch.autograd.Function):
+    """sign(w) * scale, scale [rows, 1]. dC/dw = dC/dy, a tenth of it where |w| > 10.
+
+    Ref: Fromm et al. 2020 (Riptide, MLSys), section 3, and its published code.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, latent: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(latent)
+        return torch.where(latent >= 0, scale, -scale)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        (latent,) = ctx.saved_tensors
+        return torch.where(latent.abs() <= FAR, grads[0], LEAK * grads[0]), None
+
+
+class PowerTwin(BinaryTwin):
+    """Scales are the powers of two nearest to mean sizes; one that came without latents (from a file, or with
+    a factor folded in) stays what it is.
+    """
+
+    signs = LeakingSigns
+
+    def __init__(self, fmt: Binary) -> None:
+        super().__init__(fmt)
+        self.fixed_scale = fmt.scale if fmt.float_latent is None else None
+
+    def freeze(self) -> Binary:
+        latent = self.latent.detach().cpu().numpy().copy()
+        if self.fixed_scale is not None:
+            return powers_of(latent, self.fixed_scale)
+        return powers_of(latent, power_sizes(latent.reshape(self.rows, -1)))
 
 
 class TernaryTwin(LatentTwin):

@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from smidgen.errors import BadFile
 from smidgen.formats.base import Leaf
-from smidgen.numerics import IntArray
+from smidgen.numerics import Array, IntArray
 
 WORD_BITS = 32
+MOST_PLANES = 4  # bits of numbers that are kept in planes
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -62,6 +63,24 @@ def unpack_words(words: npt.NDArray[np.uint32], channels: int) -> npt.NDArray[np
     """Inverse of `pack_words`: bool [..., channels]."""
     raw = np.ascontiguousarray(words.astype("<u4")).view(np.uint8)
     return np.unpackbits(raw, axis=-1, count=channels, bitorder="little").astype(bool)
+
+
+def plane_count(bits: int) -> int:
+    """Planes of a packed value whose grid has so many bits: 0 for signs, which have those of int8."""
+    return bits if bits <= MOST_PLANES else 0
+
+
+def pack_planes(levels: Array, bits: int) -> npt.NDArray[np.uint32]:
+    """Numbers [n, ..., C] in 0..2^bits - 1 -> uint32 [n, bits, ..., words], most significant plane first."""
+    places = np.arange(bits - 1, -1, -1).reshape(bits, *(1,) * (levels.ndim - 1))
+    return pack_words((levels[:, None] >> places & 1).astype(bool))
+
+
+def unpack_planes(words: npt.NDArray[np.uint32], channels: int) -> IntArray:
+    """Inverse of `pack_planes`: int64 [n, ..., channels]."""
+    planes = unpack_words(words, channels).astype(np.int64)
+    places = 1 << np.arange(planes.shape[1] - 1, -1, -1, dtype=np.int64)
+    return np.tensordot(planes, places, axes=(1, 0))
 
 
 def symbol_range(bits: int, signed: bool) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from smidgen.errors import BadFile
 from smidgen.formats.base import Leaf
 from smidgen.formats.dense import leaf_of
-from smidgen.numerics import Array, FloatArray, bfloat16_up
+from smidgen.numerics import Array, FloatArray, bfloat16_up, power_of_two
 
 
 def is_bfloat16(scale: npt.NDArray[np.float32]) -> bool:
@@ -41,9 +41,23 @@ def scales_of(
 
 
 def floored(sizes: FloatArray) -> npt.NDArray[np.float32]:
-    """Stored scales [rows] for the `sizes` wanted, at least 2^-20 and 2^-10 of the largest.
+    """Stored scales [rows] for the `sizes` wanted, at least 2^-20 and 2^-10 of the largest."""
+    return bfloat16_up(_not_too_small(sizes))
 
-    What a nearly dead channel loses is nothing, and its bias, counted in its own steps, would not fit int32.
+
+def floored_powers(sizes: FloatArray) -> npt.NDArray[np.float32]:
+    """The same as the nearest powers of two, which are bfloat16 values."""
+    return power_of_two(_not_too_small(sizes)).astype(np.float32)
+
+
+def are_powers(scale: Array) -> bool:
+    """True if every entry is a power of two, or the negative of one."""
+    return bool(np.all(np.abs(np.frexp(scale)[0]) == 0.5))
+
+
+def _not_too_small(sizes: FloatArray) -> FloatArray:
+    """What a nearly dead channel loses is nothing, and its bias, counted in its own steps, would not fit
+    int32.
     """
     least = max(float(sizes.max(initial=0.0)) * 2.0**-10, 2.0**-20)
-    return bfloat16_up(np.maximum(sizes, least))
+    return np.maximum(sizes, least)

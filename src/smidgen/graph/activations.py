@@ -105,9 +105,22 @@ STEEP: Mapping[str, Real] = {
 }
 """With jumps, poles or vertical tangents: their tables have an entry for each of 8 bits."""
 
+UNIPOLAR: Mapping[str, int] = {f"unipolar{bits}": bits for bits in (1, 2, 3, 4)}
+"""The activation of so many bits: clipped to [0, 1] and rounded to one of 2^bits evenly spaced values.
+
+Ref: Fromm et al. 2020 (Riptide, MLSys), section 3.
+"""
+
+
+def _unipolar(bits: int) -> Real:
+    most = 2**bits - 1
+    return _real(lambda x: np.floor(np.clip(x, 0, 1) * most + 0.5) / most)
+
+
 ACTIVATION_FUNCTIONS: Mapping[str, Real] = {
     "relu": lambda x: np.maximum(x, 0),
     "relu6": lambda x: np.clip(x, 0, 6),
+    **{name: _unipolar(bits) for name, bits in UNIPOLAR.items()},
     **SMOOTH,
     **STEEP,
 }

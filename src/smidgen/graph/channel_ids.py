@@ -114,7 +114,7 @@ def _pass(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
 
 
 def _per_channel(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
-    """batch_norm and constants: their vectors lie along the last axis."""
+    """batch_norm, shift_norm and constants: their vectors lie along the last axis."""
     if inputs[0].axis == -1:
         walk.register_vectors(node, inputs[0].ids)
     return inputs[0]
@@ -344,7 +344,7 @@ def _reshape(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
 
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys((*ACTIVATIONS, "quantize", "dequantize"), _pass),
-    **dict.fromkeys(("batch_norm", "add_constant", "mul_constant"), _per_channel),
+    **dict.fromkeys(("batch_norm", "shift_norm", "add_constant", "mul_constant"), _per_channel),
     "softmax": _softmax,
     "normalize": _reduced,
     "constant": _constant,

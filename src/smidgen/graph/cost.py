@@ -12,7 +12,8 @@ from smidgen.graph.trees import depths
 MOVES_NOTHING = ("reshape", "q.reshape")
 PRODUCTS = ("matmul", "q.matmul")  # of two computed tensors
 BINARY = ("q.binary_linear", "q.binary_conv", "q.binary_linear_bits", "q.binary_conv_bits")
-MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *BINARY, *PRODUCTS)
+SERIAL = ("q.serial_linear", "q.serial_conv", "q.serial_linear_planes", "q.serial_conv_planes")
+MULTIPLIES = ("linear", "conv", "q.linear", "q.conv", *BINARY, *SERIAL, *PRODUCTS)
 
 
 def macs(graph: Graph) -> dict[str, int]:
@@ -48,7 +49,14 @@ def _node_macs(graph: Graph, node: Node) -> int:
         positions = out // stored.shape[0]
         return positions * (math.prod(stored.left.shape) + math.prod(stored.right.shape))
     shape = stored.shape if stored else graph.values[node.inputs[1]].shape
+    if graph.values[node.output].dtype == "uint32":
+        out = _packed_positions(graph.values[node.output].shape, node) * shape[0]
     return out * math.prod(shape[1:])
+
+
+def _packed_positions(shape: tuple[int, ...], node: Node) -> int:
+    """How many positions have a word, or a word in each plane."""
+    return math.prod(shape[1:-1] if node.op in SERIAL else shape[:-1])
 
 
 def _node_elements(graph: Graph, node: Node) -> int:

@@ -307,6 +307,35 @@ def _binary_conv(
     return _conv(attrs, _unpacked(inputs, params), params)
 
 
+def _of_planes(infer: Infer) -> Infer:
+    """`infer` on the shape that the planes of an input have together."""
+
+    def shapes(
+        attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+    ) -> tuple[Shape, ...]:
+        return infer(attrs, [inputs[0][1:]], params)
+
+    return shapes
+
+
+def _planes(infer: Infer) -> Infer:
+    """The shape that `infer` finds, in planes for the bits that numbers from `lo` to `hi` take."""
+
+    def shapes(
+        attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+    ) -> tuple[Shape, ...]:
+        ((*outer, channels),) = infer(attrs, inputs, params)
+        return (((attrs["hi"] - attrs["lo"]).bit_length(), *outer, word_count(channels)),)
+
+    return shapes
+
+
+def _planes_pool(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    return ((inputs[0][0], *_pool(attrs, [inputs[0][1:]], params)[0]),)
+
+
 def _packed(infer: Infer) -> Infer:
     """The shape that `infer` finds, with its channels packed."""
 
@@ -330,6 +359,7 @@ OPS: Mapping[str, Op] = {
     "linear": Op(_linear, ("weight",), ("bias",)),
     "conv": Op(_conv, ("weight",), ("bias",), _CONV),
     "batch_norm": Op(_channels, ("gamma", "beta", "mean", "variance"), attrs=("epsilon",)),
+    "shift_norm": Op(_channels, ("mean", "variance"), attrs=("epsilon", "extra_scale")),
     **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
     "softmax": Op(_softmax, optional=("mask",)),
     "normalize": Op(_normalize, attrs=("axes", "epsilon", "centered")),
@@ -374,6 +404,17 @@ OPS: Mapping[str, Op] = {
     "q.binary_linear_bits": Op(_packed(_binary_linear), ("weight", "threshold")),
     "q.binary_conv_bits": Op(_packed(_binary_conv), ("weight", "threshold"), attrs=_CONV),
     "q.binary_max_pool": Op(_pool, attrs=_POOL),
+    # On numbers of a few bits, a plane of packed bits for each. `planes`: so is what they make.
+    "q.planes": Op(_planes(_same), attrs=_BOUNDS),
+    "q.serial_linear": Op(_of_planes(_binary_linear), ("weight", "bias", *_REQUANTIZE), attrs=_BOUNDS),
+    "q.serial_conv": Op(_of_planes(_binary_conv), ("weight", "bias", *_REQUANTIZE), attrs=(*_CONV, *_BOUNDS)),
+    "q.serial_linear_planes": Op(
+        _planes(_of_planes(_binary_linear)), ("weight", "bias", *_REQUANTIZE), attrs=_BOUNDS
+    ),
+    "q.serial_conv_planes": Op(
+        _planes(_of_planes(_binary_conv)), ("weight", "bias", *_REQUANTIZE), attrs=(*_CONV, *_BOUNDS)
+    ),
+    "q.planes_max_pool": Op(_planes_pool, attrs=_POOL),
     "q.max_pool": Op(_pool, attrs=_POOL),
     "q.avg_pool": Op(_pool, _REQUANTIZE, attrs=(*_POOL, "count_padding", *_BOUNDS)),
     "q.mean": Op(_mean, _REQUANTIZE, attrs=("axes", "keepdims", *_BOUNDS)),

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from smidgen.formats.twins import round_half_up_ste
 from smidgen.graph import Node
+from smidgen.graph.activations import UNIPOLAR
 from smidgen.graph.core import Value
 
 Weights = Mapping[str, Tensor]
@@ -177,6 +179,12 @@ class Binarize(torch.autograd.Function):
         return grads[0] * (x.abs() <= 1)
 
 
+def _unipolar(bits: int) -> Callable[[Tensor], Tensor]:
+    """Rounded to 2^bits values in [0, 1]; the gradient passes inside."""
+    most = 2**bits - 1
+    return lambda x: round_half_up_ste(torch.clamp(x, 0.0, 1.0) * most) / most
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -186,6 +194,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "binarize": Binarize.apply,
+    **{name: _unipolar(bits) for name, bits in UNIPOLAR.items()},
     "step": lambda x: (x > 0).to(x.dtype),
 }
 

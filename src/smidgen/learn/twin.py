@@ -21,13 +21,14 @@ from smidgen.graph.structured import expand_structured, right_factors
 from smidgen.learn.fused_cells import fused_cell
 from smidgen.learn.grid_twin import GridTwin
 from smidgen.learn.scan import run_scan
+from smidgen.learn.shift_norm import batch_statistics, shift_norm
 from smidgen.learn.torch_ops import TORCH_FUNCTIONS, per_sample
 from smidgen.lower.grids import KEEPS_GRID, declared_grids, grid_owners, trainable_grids, with_grids
 
 STATISTICS = ("mean", "variance")
 BATCH_NORM_MOMENTUM = 0.1
 NARROW_BITS = 8  # wider grids are not imitated in training (learn/scan.py)
-TRAINABLE = frozenset({*TORCH_FUNCTIONS, "batch_norm", "scan"})
+TRAINABLE = frozenset({*TORCH_FUNCTIONS, "batch_norm", "shift_norm", "scan"})
 
 
 class GraphTwin(nn.Module):
@@ -104,6 +105,8 @@ class GraphTwin(nn.Module):
         params = {role: self._param(memo, role, name) for role, name in node.params.items()}
         if node.op == "batch_norm":
             return [self._batch_norm(node, x[0], params)]
+        if node.op == "shift_norm":
+            return [self._shift_norm(node, x[0], params)]
         return [TORCH_FUNCTIONS[node.op](node, x, params, values[node.output])]
 
     def _on_grid(self, name: str, x: Tensor) -> Tensor:
@@ -133,6 +136,12 @@ class GraphTwin(nn.Module):
             node.attrs["epsilon"],
         )
         return y.movedim(1, -1) if x.dim() > 2 else y
+
+    def _shift_norm(self, node: Node, x: Tensor, w: dict[str, Tensor]) -> Tensor:
+        statistics = (w["mean"], w["variance"])
+        if self.training:
+            statistics = batch_statistics(x, *statistics, BATCH_NORM_MOMENTUM)
+        return shift_norm(x, *statistics, node.attrs["epsilon"], node.attrs["extra_scale"])
 
 
 def _params(graph: Graph) -> Iterator[tuple[str, str]]:

@@ -33,7 +33,7 @@ def _one_a_channel(site: CallSite, role: str, dtype: type[np.generic], channels:
     return site.constants.pointer(f"{name}[{channels}]", np.broadcast_to(stored, (channels,)))
 
 
-def _weight(site: CallSite) -> Pointer:
+def packed_weight(site: CallSite) -> Pointer:
     """The signs in words, a tap after the other."""
     name = site.node.params["weight"]
     stored = site.graph.weights[name]
@@ -50,23 +50,29 @@ def _shape(site: CallSite) -> dict[str, int]:
     if kernel:
         window = spatial(site, kernel) | {"in_c": channels, "out_c": out}
         return chosen(window, FIELDS)
-    rows = math.prod(site.value().shape[:-1])
+    return chosen(one_row(math.prod(site.value().shape[:-1])) | {"in_c": channels, "out_c": out}, FIELDS)
+
+
+def one_row(rows: int) -> dict[str, int]:
+    """The window of a linear layer over `rows` vectors."""
     ones = dict.fromkeys(FIELDS.split(), 1)
-    return ones | {"in_w": rows, "out_w": rows, "in_c": channels, "out_c": out, "pad_top": 0, "pad_left": 0}
+    return ones | {"in_w": rows, "out_w": rows, "pad_top": 0, "pad_left": 0}
 
 
 def _to_int8(site: CallSite) -> list[Call]:
     out = site.out.shape[-1]
     multiplier, shift, per_channel = site.ratio(out)
     args = _shape(site) | site.finish() | {"per_channel": per_channel}
-    pointers = (site.input(), _weight(site), site.bias(out), multiplier, shift, site.output())
+    pointers = (site.input(), packed_weight(site), site.bias(out), multiplier, shift, site.output())
     return [site.call("q_binary_conv", args, *pointers)]
 
 
 def _to_bits(site: CallSite) -> list[Call]:
     args = _shape(site)
     threshold = _one_a_channel(site, "threshold", np.int32, args["out_c"])
-    return [site.call("q_binary_conv_bits", args, site.input(), _weight(site), threshold, site.output())]
+    return [
+        site.call("q_binary_conv_bits", args, site.input(), packed_weight(site), threshold, site.output())
+    ]
 
 
 def _max_pool(site: CallSite) -> list[Call]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from smidgen.formats.packing import word_count
 from smidgen.graph import Node
-from smidgen.lower.bits import is_packed, reads_bits, scales_channels
-from smidgen.lower.rules import RULES, Lowering, Rule, affine_terms, table, weighted
+from smidgen.graph.activations import UNIPOLAR
+from smidgen.lower.bits import is_packed, packed_by, read_bits, scales_channels
+from smidgen.lower.rules import RULES, Lowering, Rule, affine_terms, clamp, table, weighted
 from smidgen.numerics import Array, FloatArray
 
 INT8_END = 128  # as a threshold: no int8 value reaches it
@@ -27,21 +28,51 @@ def binarize(low: Lowering, node: Node, out: str) -> None:
 
 def layer(low: Lowering, node: Node, out: str) -> None:
     """linear and conv: on bits, to bits, or on int8 as any other."""
-    bits_out = is_packed(low.source, out)
-    if bits_out and scales_channels(low.source, node):
+    read, made = read_bits(low.source, node), packed_by(low.source, out)
+    op = {"": f"q.{node.op}", "binarize": f"q.binary_{node.op}"}.get(read, f"q.serial_{node.op}")
+    if made in UNIPOLAR:
+        _to_planes(low, node, out, op)
+    elif made and scales_channels(low.source, node):
         _compare(low, node, out, *_channel_thresholds(low, node))
-    elif reads_bits(low.source, node):
-        _to_bits(low, node, out) if bits_out else weighted(low, node, out, f"q.binary_{node.op}")
+    elif made:
+        _to_bits(low, node, out)
     else:
-        weighted(low, node, out)
+        weighted(low, node, out, op)
+
+
+def _to_planes(low: Lowering, node: Node, out: str, op: str) -> None:
+    """At once where the layer reads planes, too; by way of int8 behind any other."""
+    if not op.startswith("q.serial"):
+        _split(low, node, out, lambda low, node, out: weighted(low, node, out, op))
+        return
+    weighted(low, node, out, f"{op}_planes")
+    _pack(low, out)
+
+
+def unipolar(low: Lowering, node: Node, out: str) -> None:
+    """An activation of few bits that no layer could absorb."""
+    _split(low, node, out, clamp) if is_packed(low.source, out) else clamp(low, node, out)
+
+
+def _split(low: Lowering, node: Node, out: str, rule: Rule) -> None:
+    """The numbers that `rule` makes as int8, then their planes."""
+    whole = f"{out}.levels"
+    low.values[whole] = low.values[out]
+    low.source = low.source.with_values({whole: low.source.values[out]})
+    rule(low, node, whole)
+    grid = low.grid(out)
+    _pack(low, out)
+    low.emit(replace(node, name=f"{out}.planes"), "q.planes", (whole,), out, {}, lo=grid.qmin, hi=grid.qmax)
 
 
 def max_pool(low: Lowering, node: Node, out: str) -> None:
-    if not is_packed(low.source, out):
+    made = packed_by(low.source, out)
+    if not made:
         RULES["max_pool"](low, node, out)
         return
     _pack(low, out)
-    low.emit(node, "q.binary_max_pool", node.inputs, out, {}, **node.attrs)
+    op = "q.planes_max_pool" if made in UNIPOLAR else "q.binary_max_pool"
+    low.emit(node, op, node.inputs, out, {}, **node.attrs)
 
 
 def reshape(low: Lowering, node: Node, out: str) -> None:
@@ -92,14 +123,15 @@ def _compare(low: Lowering, node: Node, out: str, threshold: Array, flip: Array)
 
 
 def _pack(low: Lowering, out: str) -> None:
-    """`out` in words."""
-    value = low.source.values[out]
-    shape = (*value.shape[:-1], word_count(value.shape[-1]))
+    """`out` in words, a plane for each bit of a number."""
+    value, bits = low.source.values[out], UNIPOLAR.get(packed_by(low.source, out))
+    shape = (*(() if bits is None else (bits,)), *value.shape[:-1], word_count(value.shape[-1]))
     low.values[out] = replace(value, shape=shape, dtype="uint32")
 
 
 BIT_RULES: Mapping[str, Rule] = {
     "binarize": binarize,
+    **dict.fromkeys(UNIPOLAR, unipolar),
     "linear": layer,
     "conv": layer,
     "max_pool": max_pool,

@@ -1,8 +1,9 @@
-"""Which values are packed bits: those that `binarize` makes and only layers with binary weights read.
+"""Which values are packed bits: signs and numbers of few bits that only layers with binary weights read.
 
 A packed value keeps 32 channels in a word: uint32 [..., words]. Bit c % 32 of word c / 32, counted from the
-least significant, is 1 for +1 and 0 for -1; bits beyond the last channel are 0. On the way to its readers it
-may pass maximum pools, and reshapes that leave words whole.
+least significant, is 1 for +1 and 0 for -1; bits beyond the last channel are 0. Numbers of few bits have a
+plane of such words for each bit, the most significant first: uint32 [planes, ..., words]. On the way to its
+readers a packed value may pass maximum pools, and reshapes that leave words whole.
 """
 
 from __future__ import annotations
@@ -12,27 +13,36 @@ from dataclasses import replace
 from smidgen.formats import Binary
 from smidgen.formats.packing import WORD_BITS
 from smidgen.graph import Graph, Node
+from smidgen.graph.activations import UNIPOLAR
+
+PACKABLE = ("binarize", *UNIPOLAR)
 
 
-def reads_bits(graph: Graph, node: Node) -> bool:
-    """True for a layer with binary weights whose input is packed."""
-    return _has_signs(graph, node) and is_packed(graph, node.inputs[0])
+def read_bits(graph: Graph, node: Node) -> str:
+    """For a layer with binary weights on a packed input what has made that (`packed_by`), else nothing."""
+    return packed_by(graph, node.inputs[0]) if _has_signs(graph, node) else ""
 
 
 def is_packed(graph: Graph, value: str) -> bool:
-    """True for a value of +1 and -1 that, pooled or reshaped, only layers with binary weights read."""
+    """True for a value of few bits that, pooled or reshaped, only layers with binary weights read."""
+    return bool(packed_by(graph, value))
+
+
+def packed_by(graph: Graph, value: str) -> str:
+    """The operator that has made a packed value, `binarize` or one of UNIPOLAR; nothing for other values."""
     maker = graph.producer(value)
     while maker and _moves_words(graph, maker):
         value = maker.inputs[0]
         maker = graph.producer(value)
-    return maker is not None and maker.op == "binarize" and _ends_in_layers(graph, value)
+    made = maker is not None and maker.op in PACKABLE and _ends_in_layers(graph, value)
+    return maker.op if maker and made else ""
 
 
 def makes_bits(graph: Graph, node: Node, reader: Node) -> bool:
     """True where `node`'s sums become packed bits by one comparison a channel, in the place of `reader`."""
     if reader.op != "binarize" or not is_packed(graph, reader.output):
         return False
-    return reads_bits(graph, node) or scales_channels(graph, node)
+    return read_bits(graph, node) == "binarize" or scales_channels(graph, node)
 
 
 def scales_channels(graph: Graph, node: Node) -> bool:
@@ -45,15 +55,15 @@ def scales_channels(graph: Graph, node: Node) -> bool:
 
 
 def with_early_signs(graph: Graph) -> Graph:
-    """The same function, signs taken before what only moves words: a layer's sums can then become bits."""
-    for name in [node.name for node in graph.nodes if node.op == "binarize"]:
+    """The same function, bits made before what only moves words: a layer's sums can then become bits."""
+    for name in [node.name for node in graph.nodes if node.op in PACKABLE]:
         while mover := _mover_before(graph, graph.node(name)):
             graph = _swapped(graph, mover, graph.node(name))
     return graph
 
 
 def _mover_before(graph: Graph, node: Node) -> Node | None:
-    """What makes the input of a `binarize`, if that can come later."""
+    """What makes the input of an operator that makes bits, if that can come later."""
     maker = graph.producer(node.inputs[0])
     if maker is None or not _moves_words(graph, maker) or not is_packed(graph, node.output):
         return None

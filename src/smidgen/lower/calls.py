@@ -41,10 +41,15 @@ def _pair(site: CallSite, values: Sequence[int], lead: int) -> tuple[int, int]:
 
 def spatial(site: CallSite, kernel: Sequence[int]) -> dict[str, int]:
     """Arguments that all sliding windows share, by name."""
+    return window(site, kernel, site.value().shape[:-1], site.out.shape[:-1])
+
+
+def window(site: CallSite, kernel: Sequence[int], space: Sequence[int], out: Sequence[int]) -> dict[str, int]:
+    """The same for an input and an output of the spatial sizes `space` and `out`."""
     attrs = site.node.attrs
     found = {
-        "in": _pair(site, site.value().shape[:-1], 1),
-        "out": _pair(site, site.out.shape[:-1], 1),
+        "in": _pair(site, space, 1),
+        "out": _pair(site, out, 1),
         "k": _pair(site, kernel, 1),
         "stride": _pair(site, attrs["stride"], 1),
         "pad": _pair(site, [before for before, _ in attrs["padding"]], 0),

@@ -1,6 +1,7 @@
 """Float rewrites that leave the function unchanged and the graph ready for integers.
 
-BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps).
+BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps);
+so does ShiftNorm, whose g is a power of two.
 What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1
 convolution, as do per-channel constants. Structured weights are expanded first.
 """
@@ -15,19 +16,21 @@ import numpy.typing as npt
 from smidgen.formats import Binary, Dense, Format, Ternary
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
+from smidgen.graph.shift_norm import shift_factor
 from smidgen.graph.structured import expand_structured
 from smidgen.lower.bits import with_early_signs
 
 Vector = npt.NDArray[np.float32]
+FOLDED = ("batch_norm", "shift_norm", "add_constant", "mul_constant")
 LARGEST_RATIO = (
     2.0**16
 )  # of scales in one layer: a bias, counted in steps of its channel, stays within 32 bits
 
 
 def canonical(graph: Graph) -> Graph:
-    """The same function without batch_norm, add_constant and mul_constant nodes and structured weights.
+    """The same function without normalizations, add_constant and mul_constant nodes and structured weights.
 
-    Signs that layers with binary weights read are taken as early as they can be.
+    Bits that layers with binary weights read are taken as early as they can be.
     """
     graph = expand_structured(graph)
     for name in [node.name for node in graph.nodes]:
@@ -35,7 +38,7 @@ def canonical(graph: Graph) -> Graph:
         if node.op == "scan":
             body = canonical(body_of(node, graph.weights))
             graph = graph.with_weights(body.weights).replace(name, with_body(node, body))
-        elif node.op in ("batch_norm", "add_constant", "mul_constant"):
+        elif node.op in FOLDED:
             scale, shift = _scale_and_shift(graph, node)
             before = _foldable(graph, node, scale)
             graph = (
@@ -50,6 +53,9 @@ def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
     if node.op == "batch_norm":
         scale = w["gamma"] / np.sqrt(w["variance"] + node.attrs["epsilon"])
         shift = w["beta"] - w["mean"] * scale
+    elif node.op == "shift_norm":
+        scale = shift_factor(w["variance"], node.attrs["epsilon"], node.attrs["extra_scale"])
+        shift = -w["mean"] * scale
     elif node.op == "mul_constant":
         scale, shift = w["constant"], np.zeros_like(w["constant"])
     else:

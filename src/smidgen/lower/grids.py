@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
+from smidgen.graph.activations import UNIPOLAR
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.bits import makes_bits
 from smidgen.lower.widths import CLAMPS, state_parts, wide_in_body, wide_in_stream
@@ -25,6 +26,7 @@ FIXED: Mapping[str, Grid] = {
     "step": Grid(1.0, 0),  # 0 and 1 are exact, as factors and as terms
     "sign": Grid(1.0, 0),
     "binarize": Grid(1.0, 0),
+    **{name: Grid.from_range(0.0, 1.0, bits) for name, bits in UNIPOLAR.items()},
 }
 GATES = frozenset({"sigmoid", "tanh", "hardsigmoid"})
 PARTS = frozenset({"slice", "reshape", "transpose"})

@@ -177,7 +177,7 @@ def mul(low: Lowering, node: Node, out: str) -> None:
 
 
 def clamp(low: Lowering, node: Node, out: str) -> None:
-    """relu and relu6 that nothing could absorb."""
+    """relu, relu6 and activations of few bits that nothing could absorb."""
     ratio = requantization(low.grid(node.inputs[0]).scale / low.grid(out).scale)
     low.emit(node, "q.requantize", node.inputs, out, dict(ratio), **bounds(low, node, out))
 
@@ -304,8 +304,7 @@ RULES: Mapping[str, Rule] = {
     "add": add,
     "sub": add,
     "mul": mul,
-    "relu": clamp,
-    "relu6": clamp,
+    **dict.fromkeys(CLAMPS, clamp),
     **dict.fromkeys((*SMOOTH, *STEEP), table),
     "softmax": softmax,
     "constant": constant,

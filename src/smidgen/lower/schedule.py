@@ -21,6 +21,7 @@ from smidgen.lower.decode import decode_calls, worth_expanding
 from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
+from smidgen.lower.serial_calls import SERIAL_CALLS
 from smidgen.lower.site import CallSite, Constants, pointers_of
 from smidgen.lower.stored_calls import IN_PLACE, reads_stored
 
@@ -29,6 +30,7 @@ ALL_RULES: Mapping[str, Rule] = {
     **RULES,
     **PRODUCT_CALLS,
     **BIT_CALLS,
+    **SERIAL_CALLS,
     "q.decode": decode_calls,
     "q.scan": lambda site: scan_calls(site, node_calls),
 }
@@ -38,8 +40,12 @@ BOTH_INT16 = MOVES_INT16 | {"q.add", "q.mul", "q.requantize", "q.table", "q.scan
 READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
 MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
 BITS = "uint32"  # packed
-READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
-MAKE_BITS = frozenset({"q.binarize", "q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"})
+PACKS = frozenset({"q.binarize", "q.planes"})
+READ_BITS = frozenset({*BIT_CALLS, *SERIAL_CALLS}) - PACKS
+MAKE_BITS = PACKS | {
+    *("q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"),
+    *("q.planes_max_pool", "q.serial_linear_planes", "q.serial_conv_planes"),
+}
 
 
 def nowhere(fmt: Format) -> bool:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.graph import Graph, Node
-from smidgen.graph.activations import SMOOTH, STEEP
+from smidgen.graph.activations import SMOOTH, STEEP, UNIPOLAR
 from smidgen.graph.scan import body_of, sequences_of
 
-CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
-WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *CLAMPS, *SMOOTH})
+RECTIFIERS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
+# What becomes part of the saturation of the layer before it. Those of few bits have a grid of their own.
+CLAMPS: Mapping[str, tuple[float, float]] = {**RECTIFIERS, **dict.fromkeys(UNIPOLAR, (0.0, 1.0))}
+WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *RECTIFIERS, *SMOOTH})
 WIDE_READERS = WIDE_MAKERS - {"linear"}
 WIDE_MOVES = frozenset({"slice", "gather", "reshape", "transpose", "concat"})  # bytes, however many each
 _TABLES = frozenset({*SMOOTH, *STEEP}) - CLAMPS.keys()
@@ -75,6 +77,7 @@ def _narrowed(graph: Graph, node: Node) -> tuple[str, ...]:
     if node.op in WIDE_MOVES:
         return ()
     read = node.inputs if node.op not in WIDE_READERS else ()
-    makes = graph.producer(node.inputs[0]) if node.op in CLAMPS else node  # a clamp becomes part of its layer
+    # A clamp becomes part of its layer.
+    makes = graph.producer(node.inputs[0]) if node.op in RECTIFIERS else node
     made = node.outputs if makes is None or makes.op not in {*WIDE_MAKERS, *WIDE_MOVES} else ()
     return (*read, *made)

@@ -35,7 +35,7 @@ from pydantic import BaseModel, ConfigDict
 from smidgen.formats import Binary, Format
 from smidgen.formats.packing import WORD_BITS, pack_words
 from smidgen.graph import Graph, Node
-from smidgen.graph.cost import BINARY, MOVES_NOTHING, element_operations, macs
+from smidgen.graph.cost import BINARY, MOVES_NOTHING, SERIAL, element_operations, macs
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.decode import stream_bytes, worth_expanding
 from smidgen.lower.schedule import expand_weights, nowhere
@@ -140,8 +140,9 @@ def work_of(graph: Graph, in_place: Callable[[Format], bool] = nowhere) -> Work:
     """Operations and bytes of one sample, for the graph as it is executed (see `schedule`)."""
     multiplies, adds = Counter[str](), Counter[str]()
     for name, count in macs(graph).items():
-        if graph.node(name).op in BINARY:
-            adds["int32"] += -(-count // WORD_BITS) * _WORD_STEPS
+        if (node := graph.node(name)).op in (*BINARY, *SERIAL):
+            planes = graph.values[node.inputs[0]].shape[0] if node.op in SERIAL else 1
+            adds["int32"] += -(-count // WORD_BITS) * _WORD_STEPS * planes
             continue
         multiply, add = _ARITHMETIC.get(_input_dtype(graph, graph.node(name)), _REAL)
         multiplies[multiply] += count
@@ -186,7 +187,7 @@ def _requantizations(graph: Graph, node: Node) -> int:
 def _read_bytes(graph: Graph, node: Node, name: str, in_place: Callable[[Format], bool]) -> int:
     """Bytes a kernel reads of one weight: packed leaves where it reads those."""
     fmt = graph.weights[name]
-    if node.op in BINARY and isinstance(fmt, Binary):
+    if node.op in (*BINARY, *SERIAL) and isinstance(fmt, Binary):
         return int(pack_words(fmt.bits).nbytes)
     packed = node.op == "q.decode" or (node.op in IN_PLACE and in_place(fmt))
     return stream_bytes(fmt) if packed else int(executable(fmt).nbytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smidgen.formats.packing import word_count
+from smidgen.formats.packing import plane_count, word_count
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
 
@@ -88,7 +88,8 @@ def _same_shape(a: Value, b: Value) -> bool:
         return a.shape == b.shape
     bits, other = (a, b) if a.dtype == "uint32" else (b, a)
     packed = (*other.shape[:-1], word_count(other.shape[-1])) if other.shape else ()
-    return bits.dtype == "uint32" and bits.shape == packed
+    planes = plane_count(bits.grid.bits) if bits.grid else 0
+    return bits.dtype == "uint32" and bits.shape == ((planes, *packed) if planes else packed)
 
 
 def _by_layer(node: Node | None) -> str | None:
@@ -97,7 +98,10 @@ def _by_layer(node: Node | None) -> str | None:
 
 def _inserted(b: Layout, name: str, layer: str) -> bool:
     """What lowering puts between layers: rounding onto another grid, the borders of float islands."""
-    return name.endswith((".requantized", ".real", ".float", ".inside")) or b.ops.get(layer) in INSERTED
+    return (
+        name.endswith((".requantized", ".real", ".float", ".inside", ".levels"))
+        or b.ops.get(layer) in INSERTED
+    )
 
 
 def _fused(a: Graph, node: Node, b: Layout) -> bool:

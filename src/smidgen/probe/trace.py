@@ -11,7 +11,14 @@ import numpy as np
 
 from smidgen.errors import BadInput
 from smidgen.formats import Integer
-from smidgen.formats.packing import WORD_BITS, pack_words, unpack_words
+from smidgen.formats.packing import (
+    WORD_BITS,
+    pack_planes,
+    pack_words,
+    plane_count,
+    unpack_planes,
+    unpack_words,
+)
 from smidgen.graph import Graph, Node, Value
 from smidgen.lower import lower
 from smidgen.numerics import Array
@@ -121,6 +128,8 @@ def runnable(graph: Graph) -> Graph:
 
 def stored(x: Array, value: Value) -> Array:
     """Real numbers as `value` holds them."""
+    if value.dtype == "uint32" and value.grid is not None and (planes := plane_count(value.grid.bits)):
+        return pack_planes(value.grid.quantize(x) - value.grid.qmin, planes)
     if value.dtype == "uint32":
         return pack_words(np.asarray(x) >= 0)
     if value.grid is None or value.dtype == "float32":
@@ -136,6 +145,8 @@ def real(x: Array, value: Value, like: Value | None = None) -> Array:
     if value.dtype == "uint32":
         words = value.shape[-1] * WORD_BITS
         channels = words if like is None or like.dtype == "uint32" else like.shape[-1]
+        if value.grid is not None and plane_count(value.grid.bits):
+            return value.grid.dequantize(unpack_planes(x, channels) + value.grid.qmin)
         return np.where(unpack_words(x, channels), np.float32(1), np.float32(-1))
     if value.grid is None or value.dtype == "float32":
         return np.asarray(x, dtype=np.float32)

@@ -10,6 +10,7 @@ from smidgen.errors import IllegalGraph
 from smidgen.formats import Integer
 from smidgen.graph import Graph
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.shift_norm import shift_factor
 from smidgen.graph.structured import expand_structured
 from smidgen.graph.trees import problem_of, reached_leaves, summed
 from smidgen.numerics import Array
@@ -64,6 +65,11 @@ def _batch_norm(site: Site, x: Sequence[Array]) -> Array:
     w = site.weights
     gain: Array = w["gamma"] / np.sqrt(w["variance"] + site.attrs["epsilon"])
     return (x[0] - w["mean"]) * gain + w["beta"]
+
+
+def _shift_norm(site: Site, x: Sequence[Array]) -> Array:
+    factor = shift_factor(site.weights["variance"], site.attrs["epsilon"], site.attrs["extra_scale"])
+    return np.asarray((x[0] - site.weights["mean"]) * factor.astype(np.float32))
 
 
 def _pool_windows(site: Site, x: Array, fill: float) -> tuple[Array, tuple[int, ...]]:
@@ -192,6 +198,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "linear": _linear,
     "conv": _conv,
     "batch_norm": _batch_norm,
+    "shift_norm": _shift_norm,
     **{name: _elementwise(function) for name, function in ACTIVATION_FUNCTIONS.items()},
     "softmax": _softmax,
     "normalize": _normalize,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from smidgen.formats import Grid
-from smidgen.formats.packing import pack_words, unpack_words
+from smidgen.formats.packing import WORD_BITS, pack_planes, pack_words, unpack_planes, unpack_words
 from smidgen.numerics import Array, IntArray, requantize, saturate
 from smidgen.run.float_ops import (
     align,
@@ -44,9 +44,13 @@ def _out(site: Site, y: Array) -> Array:
 
 
 def _finish(site: Site, acc: Array) -> Array:
+    return _out(site, _saturated(site, acc))
+
+
+def _saturated(site: Site, acc: Array) -> IntArray:
     """Requantize by the node's (M, s), add the output's zero point, saturate to [lo, hi]."""
     y = requantize(acc, site.weights["multiplier"], site.weights["shift"]) + _grid(site.outputs[0].grid).zero
-    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+    return saturate(y, site.attrs["lo"], site.attrs["hi"])
 
 
 def _weight(site: Site, x: Sequence[Array]) -> Array:
@@ -103,6 +107,37 @@ def _compared(site: Site, acc: Array) -> Array:
     if "threshold" in site.weights:
         return pack_words(acc >= site.weights["threshold"])
     return _finish(site, acc + site.weights["bias"])
+
+
+def _planes(site: Site, x: Sequence[Array]) -> Array:
+    return pack_planes(_centered(site, x), site.outputs[0].shape[0])
+
+
+def _serial_linear(site: Site, x: Sequence[Array]) -> Array:
+    w = site.weights["weight"].astype(np.float64)
+    acc = unpack_planes(x[0], w.shape[-1]).astype(np.float64) @ w.T
+    return _finish_levels(site, acc.astype(np.int64) + site.weights["bias"])
+
+
+def _serial_conv(site: Site, x: Sequence[Array]) -> Array:
+    a, w = site.attrs, site.weights["weight"].astype(np.float64)
+    levels = unpack_planes(x[0], w.shape[-1]).astype(np.float64)
+    acc = convolve(levels, w, a["stride"], a["padding"], a["dilation"], 1)
+    return _finish_levels(site, acc.astype(np.int64) + site.weights["bias"])
+
+
+def _finish_levels(site: Site, acc: Array) -> Array:
+    """As `_finish`, in planes where the output is."""
+    y = _saturated(site, acc)
+    out = site.outputs[0]
+    return pack_planes(y - site.attrs["lo"], out.shape[0]) if out.dtype == "uint32" else _out(site, y)
+
+
+def _planes_max_pool(site: Site, x: Sequence[Array]) -> Array:
+    a, channels = site.attrs, x[0].shape[-1] * WORD_BITS
+    rank = len(a["kernel"])
+    view = windows(unpack_planes(x[0], channels), a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
+    return pack_planes(view.max(axis=tuple(range(rank + 1, 2 * rank + 1))), x[0].shape[1])
 
 
 def _max_pool(site: Site, x: Sequence[Array]) -> Array:
@@ -192,6 +227,10 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     **dict.fromkeys(("q.binary_linear", "q.binary_linear_bits"), _binary_linear),
     **dict.fromkeys(("q.binary_conv", "q.binary_conv_bits"), _binary_conv),
     "q.binary_max_pool": _binary_max_pool,
+    "q.planes": _planes,
+    **dict.fromkeys(("q.serial_linear", "q.serial_linear_planes"), _serial_linear),
+    **dict.fromkeys(("q.serial_conv", "q.serial_conv_planes"), _serial_conv),
+    "q.planes_max_pool": _planes_max_pool,
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,

@@ -24,6 +24,18 @@ SMG_INLINE smg_vec smg_repeat32(int32_t v) {
     return _mm256_set1_epi32(v);
 }
 
+SMG_INLINE smg_vec smg_load32(const int32_t *v) {
+    return _mm256_loadu_si256((const __m256i *)v);
+}
+
+SMG_INLINE smg_vec smg_add32(smg_vec a, smg_vec b) {
+    return _mm256_add_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_sub32(smg_vec a, smg_vec b) {
+    return _mm256_sub_epi32(a, b);
+}
+
 SMG_INLINE smg_vec smg_load_words(const uint32_t *w) {
     return _mm256_load_si256((const __m256i *)w);
 }
@@ -53,6 +65,11 @@ SMG_INLINE void smg_settle(smg_counts *count) {
     count->bytes = _mm256_setzero_si256();
 }
 
+SMG_INLINE void smg_double(smg_counts *count) {
+    smg_settle(count);
+    count->words = _mm256_slli_epi32(count->words, 1);
+}
+
 SMG_INLINE smg_vec smg_counted(const smg_counts *count) {
     return _mm256_add_epi32(count->words, smg_widened(count->bytes));
 }
@@ -63,15 +80,31 @@ SMG_INLINE smg_vec smg_limit(int32_t n, const int32_t *thresholds) {
     return _mm256_srai_epi32(_mm256_sub_epi32(_mm256_set1_epi32(n), t), 1);
 }
 
-SMG_INLINE void smg_store_bits(smg_vec unequal, smg_vec limit, void *y) {
+/* A bit for each lane that is at most its limit. */
+SMG_INLINE uint32_t smg_at_most(smg_vec unequal, smg_vec limit) {
     const __m256i missed = _mm256_cmpgt_epi32(unequal, limit);
-    *(uint8_t *)y = (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(missed));
+    return (uint8_t)~_mm256_movemask_ps(_mm256_castsi256_ps(missed));
+}
+
+SMG_INLINE void smg_store_bits(smg_vec unequal, smg_vec limit, void *y) {
+    *(uint8_t *)y = (uint8_t)smg_at_most(unequal, limit);
 }
 
 /* bias + n - 2 unequal */
 SMG_INLINE smg_vec smg_sum_of(const smg_channels *c, int32_t n, smg_vec unequal) {
     const __m256i bias = _mm256_loadu_si256((const __m256i *)c->bias);
     return _mm256_sub_epi32(_mm256_add_epi32(bias, _mm256_set1_epi32(n)), _mm256_slli_epi32(unequal, 1));
+}
+
+/* `n` bytes (1..32) with the zero point taken off, then zeros. */
+SMG_INLINE __m256i smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
+    int8_t whole[32];
+    if (n < 32) {
+        __builtin_memset(whole, zero, sizeof whole);
+        __builtin_memcpy(whole, x, (size_t)n);
+        x = whole;
+    }
+    return _mm256_sub_epi8(_mm256_loadu_si256((const __m256i *)x), _mm256_set1_epi8((char)zero));
 }
 
 /* Which of 16 values lie below their thresholds: a byte of ones for each. */

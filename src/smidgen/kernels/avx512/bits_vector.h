@@ -18,6 +18,18 @@ SMG_INLINE smg_vec smg_repeat32(int32_t v) {
     return _mm512_set1_epi32(v);
 }
 
+SMG_INLINE smg_vec smg_load32(const int32_t *v) {
+    return _mm512_loadu_si512(v);
+}
+
+SMG_INLINE smg_vec smg_add32(smg_vec a, smg_vec b) {
+    return _mm512_add_epi32(a, b);
+}
+
+SMG_INLINE smg_vec smg_sub32(smg_vec a, smg_vec b) {
+    return _mm512_sub_epi32(a, b);
+}
+
 SMG_INLINE smg_vec smg_load_words(const uint32_t *w) {
     return _mm512_load_si512(w);
 }
@@ -34,6 +46,10 @@ SMG_INLINE void smg_settle(smg_counts *count) {
     (void)count;
 }
 
+SMG_INLINE void smg_double(smg_counts *count) {
+    *count = _mm512_slli_epi32(*count, 1);
+}
+
 SMG_INLINE smg_vec smg_counted(const smg_counts *count) {
     return *count;
 }
@@ -43,8 +59,13 @@ SMG_INLINE smg_vec smg_limit(int32_t n, const int32_t *thresholds) {
     return _mm512_srai_epi32(_mm512_sub_epi32(_mm512_set1_epi32(n), _mm512_loadu_si512(thresholds)), 1);
 }
 
+/* A bit for each lane that is at most its limit. */
+SMG_INLINE uint32_t smg_at_most(smg_vec unequal, smg_vec limit) {
+    return _mm512_cmple_epi32_mask(unequal, limit);
+}
+
 SMG_INLINE void smg_store_bits(smg_vec unequal, smg_vec limit, void *y) {
-    const __mmask16 reached = _mm512_cmple_epi32_mask(unequal, limit);
+    const __mmask16 reached = (__mmask16)smg_at_most(unequal, limit);
     __builtin_memcpy(y, &reached, 2);
 }
 
@@ -52,6 +73,12 @@ SMG_INLINE void smg_store_bits(smg_vec unequal, smg_vec limit, void *y) {
 SMG_INLINE smg_vec smg_sum_of(const smg_channels *c, int32_t n, smg_vec unequal) {
     const smg_vec start = _mm512_add_epi32(_mm512_loadu_si512(c->bias), _mm512_set1_epi32(n));
     return _mm512_sub_epi32(start, _mm512_slli_epi32(unequal, 1));
+}
+
+/* `n` bytes (1..32) with the zero point taken off, then zeros. */
+SMG_INLINE __m256i smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
+    const __mmask32 some = n < 32 ? (1u << n) - 1 : ~0u;
+    return _mm256_maskz_sub_epi8(some, _mm256_maskz_loadu_epi8(some, x), _mm256_set1_epi8((char)zero));
 }
 
 /* Which of `n` values (1..32) are at least their thresholds, of which there are 32. */

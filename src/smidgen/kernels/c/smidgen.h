@@ -170,6 +170,64 @@ static inline int32_t smg_bit_sum(const smg_bit_window *v, const uint32_t *x, co
     return (rows.last - rows.first) * (cols.last - cols.first) * v->in_c - 2 * unequal;
 }
 
+/* Numbers of 1..SMG_PLANES bits, 0 .. 2^planes - 1, a plane of packed bits for each: [planes][rows][words],
+ * the most significant first; bits beyond the last channel are 0. x [rows][channels], x - zero_x in 0 ..
+ * 2^planes - 1 (of others the lowest bits are taken). */
+#define SMG_PLANES 4
+typedef struct {
+    int32_t rows, channels, planes, zero_x;
+} smg_q_planes_args;
+void smg_q_planes(const smg_q_planes_args *a, const int8_t *x, uint32_t *y);
+
+/* acc = sum of w * x over the window's positions inside the input, w +1 or -1, x the numbers in planes;
+ * y = sat(requantize(bias[o] + acc) + zero_y) as int8 [out_h][out_w][out_c].
+ * x [planes][in_h][in_w][words of in_c], w [out_c][k_h][k_w][words of in_c]. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, planes, zero_y, lo, hi, per_channel;
+} smg_q_serial_conv_args;
+void smg_q_serial_conv(const smg_q_serial_conv_args *a, const uint32_t *x, const uint32_t *w,
+                       const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift, int8_t *y);
+
+/* The same sum, requantize(bias[o] + acc) inside 0 .. 2^planes_y - 1 as planes
+ * y [planes_y][out_h][out_w][words of out_c]. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, planes, planes_y, per_channel;
+} smg_q_serial_conv_planes_args;
+void smg_q_serial_conv_planes(const smg_q_serial_conv_planes_args *a, const uint32_t *x, const uint32_t *w,
+                              const int32_t *bias, const uint16_t *multiplier, const uint8_t *shift,
+                              uint32_t *y);
+
+/* The largest number of each channel over the window's positions inside the input; 0 where there is none.
+ * x [planes][in_h][in_w][words], y [planes][out_h][out_w][words]. */
+typedef struct {
+    int32_t in_h, in_w, words, out_h, out_w, k_h, k_w, stride_h, stride_w, pad_top, pad_left, planes;
+} smg_q_planes_max_pool_args;
+void smg_q_planes_max_pool(const smg_q_planes_max_pool_args *a, const uint32_t *x, uint32_t *y);
+
+/* sum_n 2^n (popcount(w and x_n) - popcount(not w and x_n)) over all taps inside, x_n the plane of weight
+ * 2^n. */
+static inline int32_t smg_serial_sum(const smg_bit_window *v, int32_t planes, const uint32_t *x,
+                                     const uint32_t *w, int32_t top, int32_t left) {
+    const int32_t words = SMG_WORDS(v->in_c);
+    const smg_taps rows = smg_inside(top, v->k_h, v->dilation_h, v->in_h);
+    const smg_taps cols = smg_inside(left, v->k_w, v->dilation_w, v->in_w);
+    int32_t sum = 0;
+    for (int32_t p = 0; p < planes; p++, x += (size_t)v->in_h * v->in_w * words) {
+        sum *= 2;
+        for (int32_t kh = rows.first; kh < rows.last; kh++)
+            for (int32_t kw = cols.first; kw < cols.last; kw++) {
+                const size_t at =
+                    (size_t)(top + kh * v->dilation_h) * v->in_w + (size_t)(left + kw * v->dilation_w);
+                const uint32_t *xs = x + at * words, *ws = w + (size_t)(kh * v->k_w + kw) * words;
+                for (int32_t i = 0; i < words; i++)
+                    sum += smg_popcount(ws[i] & xs[i]) - smg_popcount(~ws[i] & xs[i]);
+            }
+    }
+    return sum;
+}
+
 /* Maximum over the window's positions inside the input; -128 where there is none.
  * x [in_h][in_w][channels], y [out_h][out_w][channels]. */
 typedef struct {

@@ -140,6 +140,39 @@ bool fits(const smg_q_binarize_args &a, const Span *p) {
            holds(p[3], 4 * product({a.rows, words}));
 }
 
+// Sums of `planes` planes: twice as many for each, all of it in int32.
+template <class Conv> bool serial_conv_fits(const Conv &a, const Span *p) {
+    const int64_t words = SMG_WORDS(int64_t{a.in_c});
+    return all_in(1, SMG_PLANES, {a.planes}) && bit_conv_fits(a, p) &&
+           product({a.k_h, a.k_w, 32 * words, int64_t{1} << a.planes}) <= LIMIT / 2 &&
+           holds(p[0], 4 * product({a.planes, a.in_h, a.in_w, words})) &&
+           ratios(p[3], p[4], a.per_channel ? a.out_c : 1);
+}
+
+bool fits(const smg_q_serial_conv_args &a, const Span *p) {
+    return serial_conv_fits(a, p) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds(p[5], product({a.out_h, a.out_w, a.out_c}));
+}
+
+bool fits(const smg_q_serial_conv_planes_args &a, const Span *p) {
+    return serial_conv_fits(a, p) && all_in(1, SMG_PLANES, {a.planes_y}) &&
+           holds(p[5], 4 * product({a.planes_y, a.out_h, a.out_w, SMG_WORDS(int64_t{a.out_c})}));
+}
+
+bool fits(const smg_q_planes_args &a, const Span *p) {
+    return all_in(1, LIMIT, {a.rows, a.channels}) && all_in(1, SMG_PLANES, {a.planes}) &&
+           all_in(-128, 127, {a.zero_x}) && holds(p[0], product({a.rows, a.channels})) &&
+           holds(p[1], 4 * product({a.planes, a.rows, SMG_WORDS(int64_t{a.channels})}));
+}
+
+bool fits(const smg_q_planes_max_pool_args &a, const Span *p) {
+    return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
+           axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, 1) && all_in(1, LIMIT, {a.words}) &&
+           all_in(1, SMG_PLANES, {a.planes}) &&
+           holds(p[0], 4 * product({a.planes, a.in_h, a.in_w, a.words})) &&
+           holds(p[1], 4 * product({a.planes, a.out_h, a.out_w, a.words}));
+}
+
 bool fits(const smg_q_depthwise_args &a, const Span *p) {
     const int64_t taps = product({a.k_h, a.k_w});
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) &&
@@ -434,6 +467,10 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_binary_max_pool),
     KERNEL(smg_q_binary_conv),
     KERNEL(smg_q_binary_conv_bits),
+    KERNEL(smg_q_planes),
+    KERNEL(smg_q_planes_max_pool),
+    KERNEL(smg_q_serial_conv),
+    KERNEL(smg_q_serial_conv_planes),
     KERNEL(smg_q_max_pool),
     KERNEL(smg_q_avg_pool),
     KERNEL(smg_q_mean),

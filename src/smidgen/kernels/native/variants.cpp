@@ -17,6 +17,9 @@
     DO(smg_q_binarize)                                                                                       \
     DO(smg_q_binary_conv)                                                                                    \
     DO(smg_q_binary_conv_bits)                                                                               \
+    DO(smg_q_planes)                                                                                         \
+    DO(smg_q_serial_conv)                                                                                    \
+    DO(smg_q_serial_conv_planes)                                                                             \
     DO(smg_q_depthwise)                                                                                      \
     DO(smg_q_max_pool)                                                                                       \
     DO(smg_q_avg_pool)                                                                                       \

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,6 +14,11 @@ from smidgen.methods.post_training import WEIGHTED
 
 NORM_EPSILON = 1e-5
 RECTIFIERS = ("relu", "relu6")
+# Normalizations: the numbers that leave what they get as it is, by role.
+ROLES: Mapping[str, Mapping[str, int]] = {
+    "batch_norm": {"gamma": 1, "beta": 0, "mean": 0, "variance": 1},
+    "shift_norm": {"mean": 0, "variance": 1},
+}
 SIGN_KEEPING = ("max_pool", "reshape")  # the sign of what they make is what they make of the signs
 
 
@@ -31,18 +38,43 @@ def with_binary_input(graph: Graph, layer: str) -> Graph:
     A BatchNorm that is there already, behind a ReLU that nothing else reads, is the one; after others a new
     one is put in, whose statistics training finds: what a ReLU made has no sign.
     """
+    return _with_input(graph, layer, "binarize", f"{layer}.signs", "batch_norm")
+
+
+def with_unipolar_input(graph: Graph, layer: str, bits: int) -> Graph:
+    """The graph in which `layer` reads numbers of `bits` bits: the same with an activation of so many."""
+    return _with_input(graph, layer, f"unipolar{bits}", f"{layer}.levels", "batch_norm")
+
+
+def with_shifted_input(graph: Graph, layer: str, bits: int, extra_scale: float) -> Graph:
+    """The same behind a ShiftNorm, which takes the place of a BatchNorm that nothing else reads."""
+    graph = _without_rectifier(graph, graph.node(layer).inputs[0])
+    norm, attrs = _norm_of(graph, graph.node(layer).inputs[0]), {"extra_scale": extra_scale}
+    if norm and norm.op == "batch_norm" and _is_read_once(graph, norm.output):
+        params = {role: norm.params[role] for role in ROLES["shift_norm"]}
+        shift = replace(norm, op="shift_norm", params=params, attrs={**norm.attrs, **attrs})
+        graph = graph.replace(norm.name, shift).pruned()
+    return _with_input(graph, layer, f"unipolar{bits}", f"{layer}.levels", "shift_norm", attrs)
+
+
+def _with_input(
+    graph: Graph,
+    layer: str,
+    activation: str,
+    name: str,
+    norm: str,
+    attrs: Mapping[str, float] = MappingProxyType({}),
+) -> Graph:
+    """`layer` reads the `activation`, called `name`, of what a `norm` (with `attrs`, if it is new) makes."""
     graph = _without_rectifier(graph, graph.node(layer).inputs[0])
     source = graph.node(layer).inputs[0]
-    nodes = []
-    if not _is_normalized(graph, source):
-        graph, norm = _batch_norm(graph, source, f"{layer}.norm")
-        nodes.append(norm)
-    signs = f"{layer}.signs"
-    graph = graph.with_values({signs: Value(graph.values[source].shape)})
-    nodes.append(Node(signs, "binarize", (nodes[-1].output if nodes else source,), (signs,)))
-    node = graph.node(layer)
-    reading = Node(node.name, node.op, (signs,), node.outputs, node.params, node.attrs)
-    return graph.replace(layer, *nodes, reading)
+    nodes, found = list[Node](), _norm_of(graph, source)
+    if found is None or found.op != norm:
+        graph, made = _norm(graph, source, f"{layer}.norm", norm, attrs)
+        nodes.append(made)
+    graph = graph.with_values({name: Value(graph.values[source].shape)})
+    nodes.append(Node(name, activation, (nodes[-1].output if nodes else source,), (name,)))
+    return graph.replace(layer, *nodes, replace(graph.node(layer), inputs=(name,)))
 
 
 def _without_rectifier(graph: Graph, value: str) -> Graph:
@@ -59,19 +91,18 @@ def _is_read_once(graph: Graph, value: str) -> bool:
     return len(graph.consumers(value)) == 1 and value not in graph.outputs
 
 
-def _is_normalized(graph: Graph, value: str) -> bool:
+def _norm_of(graph: Graph, value: str) -> Node | None:
+    """The normalization that makes `value`, past pools and reshapes."""
     maker = graph.producer(value)
     while maker and maker.op in SIGN_KEEPING:
         maker = graph.producer(maker.inputs[0])
-    return maker is not None and maker.op == "batch_norm"
+    return maker if maker and maker.op in ROLES else None
 
 
-def _batch_norm(graph: Graph, source: str, name: str) -> tuple[Graph, Node]:
-    """A BatchNorm that changes nothing yet."""
-    shape = graph.values[source].shape
-    ones, zeros = np.ones(shape[-1], np.float32), np.zeros(shape[-1], np.float32)
-    roles = {"gamma": ones, "beta": zeros, "mean": zeros, "variance": ones}
-    graph = graph.with_weights({f"{name}.{role}": Dense(array) for role, array in roles.items()})
-    params = {role: f"{name}.{role}" for role in roles}
-    node = Node(name, "batch_norm", (source,), (name,), params, {"epsilon": NORM_EPSILON})
+def _norm(graph: Graph, source: str, name: str, op: str, attrs: Mapping[str, float]) -> tuple[Graph, Node]:
+    """A normalization of `source` that changes nothing yet."""
+    shape, params = graph.values[source].shape, {role: f"{name}.{role}" for role in ROLES[op]}
+    arrays = {params[role]: np.full(shape[-1], number, np.float32) for role, number in ROLES[op].items()}
+    graph = graph.with_weights({param: Dense(array) for param, array in arrays.items()})
+    node = Node(name, op, (source,), (name,), params, {"epsilon": NORM_EPSILON, **attrs})
     return graph.with_values({name: Value(shape)}), node
