@@ -2,7 +2,8 @@
 
 Candidates compute the same bytes, so a choice changes nothing but time. A plan with calls that were never
 timed here is run a few times with every candidate, on one sample; the times are kept in the user's cache
-folder by kernel, sizes, instruction set, processor and version. The file may be deleted at any time.
+folder by kernel, sizes, bytes of packed weights, instruction set, processor and version. The file may be
+deleted at any time.
 `SMIDGEN_CHOOSE=off` takes the usual kernel everywhere and touches no file.
 """
 
@@ -22,6 +23,7 @@ from smidgen.run.kernel_cache import read_times, remember
 from smidgen.run.plan_code import load, serialize
 
 VARIABLE = "SMIDGEN_CHOOSE"
+Options = Mapping[str, int]  # bytes of constants that a candidate packs, the usual one last
 Times = Mapping[str, float]  # seconds by candidate, the usual one last
 GAIN = 0.95  # the usual kernel stays unless another one needs less than this share of its time
 BUDGET_S, LEAST_ROUNDS, MOST_ROUNDS = 0.2, 3, 40
@@ -39,7 +41,7 @@ def kernel_times(program: Program) -> list[Times]:
     if not _wanted():
         return [{} for _ in program.calls]
     options = _options(program)
-    keys = [_key(call) for call in program.calls]
+    keys = [_key(call, packed) for call, packed in zip(program.calls, options, strict=True)]
     known = read_times()
     several = [i for i, names in enumerate(options) if len(names) > 1]
     new = [i for i in several if set(known.get(keys[i], ())) != set(options[i])]
@@ -72,28 +74,29 @@ def _all(program: Program) -> range:
     return range(len(program.calls))
 
 
-def _options(program: Program) -> list[list[str]]:
+def _options(program: Program) -> list[Options]:
     """The candidates of each call that are worth timing. A forced instruction set is not left."""
     forced = ISA_VARIABLE in os.environ
-    found: list[list[str]] = load(program.name, *serialize(program)).candidates(chosen_isa())
-    return [_worthwhile(call, names, forced) for call, names in zip(program.calls, found, strict=True)]
+    found = load(program.name, *serialize(program)).candidates(chosen_isa())
+    return [_worthwhile(call, dict(pairs), forced) for call, pairs in zip(program.calls, found, strict=True)]
 
 
-def _worthwhile(call: Call, names: Sequence[str], forced: bool) -> list[str]:
-    usual = names[-1]
-    kept = [name for name in names if not forced or name.split()[0] == usual.split()[0]]
+def _worthwhile(call: Call, packed: Options, forced: bool) -> Options:
+    usual = list(packed)[-1]
+    kept = [name for name in packed if not forced or name.split()[0] == usual.split()[0]]
     if sum(pointer.nbytes for pointer in call.pointers if pointer) > SMALL_BYTES and usual != "ref":
         kept = [name for name in kept if name != "ref"]
-    return kept
+    return {name: packed[name] for name in kept}
 
 
-def _key(call: Call) -> str:
+def _key(call: Call, packed: Options) -> str:
+    """What the times depend on: sizes, and how much candidates pack, which values of weights decide too."""
     sizes = ",".join(f"{name}={value}" for name, value in call.args if not name.startswith(NO_MATTER))
-    return f"{call.kernel} {sizes} {chosen_isa()}"
+    return f"{call.kernel} {sizes} {chosen_isa()} {','.join(map(str, packed.values()))}"
 
 
 def _measured(
-    program: Program, options: Sequence[Sequence[str]], calls: Sequence[int]
+    program: Program, options: Sequence[Options], calls: Sequence[int]
 ) -> dict[int, dict[str, float]]:
     """The least seconds of `calls` by candidate: whole plans take turns, so that caches are as in use."""
     code = serialize(program)

@@ -27,6 +27,14 @@
 #define AVX512(name) &name##_avx512,
 FOR_ALL_KERNELS(DECLARE)
 DECLARE(smg_q_conv_im2col)
+#define FOR_ALL_LINEAR(DO)                                                                                   \
+    DO("4 bits", bits4)                                                                                      \
+    DO("2 bits", bits2)                                                                                      \
+    DO("blocks", blocks)
+#define DECLARE_LINEAR(how, name) DECLARE(smg_q_linear_##name) DECLARE(smg_q_linear16_##name)
+FOR_ALL_LINEAR(DECLARE_LINEAR)
+#define LINEAR_AVX2(how, name) {how, &smg_q_linear_##name##_avx2}, {how, &smg_q_linear16_##name##_avx2},
+#define LINEAR_AVX512(how, name) {how, &smg_q_linear_##name##_avx512}, {how, &smg_q_linear16_##name##_avx512},
 extern "C" const smg_variant smg_q_table_avx512;
 #endif
 
@@ -53,13 +61,13 @@ const std::vector<Isa> &isas() {
         {"avx2",
          __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"),
          {FOR_ALL_KERNELS(AVX2)},
-         {{"im2col", &smg_q_conv_im2col_avx2}}},
+         {FOR_ALL_LINEAR(LINEAR_AVX2){"im2col", &smg_q_conv_im2col_avx2}}},
         {"avx512",
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
              __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq"),
          {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512},
-         {{"im2col", &smg_q_conv_im2col_avx512}}},
+         {FOR_ALL_LINEAR(LINEAR_AVX512){"im2col", &smg_q_conv_im2col_avx512}}},
 #endif
     };
     return all;

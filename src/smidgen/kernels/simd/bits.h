@@ -249,7 +249,8 @@ static smg_bit_layer smg_bit_layer_of(const smg_q_binary_conv_bits_args *a, cons
 
 /* To bits */
 
-static size_t bits_packed(const void *args) {
+static size_t bits_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     return smg_bit_bytes(args, 1);
 }
 
@@ -276,7 +277,8 @@ static smg_q_binary_conv_bits_args shape_of(const smg_q_binary_conv_args *a) {
     return shape;
 }
 
-static size_t bytes_packed(const void *args) {
+static size_t bytes_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_binary_conv_bits_args shape = shape_of(args);
     return smg_bit_bytes(&shape, 0);
 }
@@ -306,7 +308,8 @@ static void bytes_run(const void *args, const smg_job *job) {
 
 /* Thresholds of int8 values: filled up to whole words with ones that nothing reaches. */
 
-static size_t binarize_packed(const void *args) {
+static size_t binarize_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_binarize_args *a = args;
     return (size_t)SMG_WORDS(a->channels) * 32 * sizeof(int16_t);
 }

@@ -27,7 +27,8 @@ static smg_window conv_window(const smg_q_conv_args *a) {
     return w;
 }
 
-static size_t conv_packed(const void *args) {
+static size_t conv_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_conv_args *a = args;
     const smg_window w = conv_window(a);
     return smg_times((size_t)a->groups, smg_gemm_bytes(&w, a->out_c / a->groups));
