@@ -38,7 +38,7 @@ def kernel_times(program: Program) -> list[Times]:
         BadInput: SMIDGEN_CHOOSE or SMIDGEN_ISA has a value that does not exist.
         Unsupported: the program is too large for a plan.
     """
-    if not _wanted():
+    if not choosing():
         return [{} for _ in program.calls]
     options = _options(program)
     keys = [_key(call, packed) for call, packed in zip(program.calls, options, strict=True)]
@@ -63,7 +63,8 @@ def quickest(times: Times) -> str:
     return best if times[best] < GAIN * times[usual] else usual
 
 
-def _wanted() -> bool:
+def choosing() -> bool:
+    """Whether kernels are chosen by time. Raises BadInput for another value of SMIDGEN_CHOOSE."""
     asked = os.environ.get(VARIABLE, "on")
     if asked not in ("on", "off"):
         raise BadInput(VARIABLE, repr(asked), "it is on or off", "Set one of them or none")

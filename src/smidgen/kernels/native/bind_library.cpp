@@ -275,17 +275,32 @@ void check_image(int32_t height, int32_t width, int32_t in, int32_t out, int32_t
 }
 
 Kernel convolution(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t out,
-                   int32_t kernel_h, int32_t kernel_w, int32_t pad_h, int32_t pad_w, In<float> weight) {
-    check_image(height, width, in, out, kernel_h, kernel_w, pad_h, pad_w);
-    const size_t channels = static_cast<size_t>(in), outputs = static_cast<size_t>(out);
-    const size_t pixels = static_cast<size_t>(height + 2 * pad_h - kernel_h + 1) *
-                          static_cast<size_t>(width + 2 * pad_w - kernel_w + 1);
+                   int32_t kernel_h, int32_t kernel_w, int32_t pad_top, int32_t pad_left, int32_t out_h,
+                   int32_t out_w, int32_t stride_h, int32_t stride_w, In<float> weight) {
+    demand(height > 0 && width > 0 && in > 0 && out > 0 && kernel_h > 0 && kernel_w > 0 && out_h > 0 &&
+               out_w > 0 && stride_h > 0 && stride_w > 0 && pad_top >= 0 && pad_left >= 0,
+           "positive sizes and paddings from 0 on are needed");
+    const int64_t rows = int64_t{out_h - 1} * stride_h + kernel_h;
+    const int64_t columns = int64_t{out_w - 1} * stride_w + kernel_w;
+    demand(rows <= INT32_MAX / columns && rows * columns <= INT32_MAX / in, "the padded image is too large");
     const size_t taps = static_cast<size_t>(kernel_h) * static_cast<size_t>(kernel_w);
+    const size_t channels = static_cast<size_t>(in), outputs = static_cast<size_t>(out);
     Kernel k;
-    const smg_convolution_args args = {
-        height, width, in, out, kernel_h, kernel_w, pad_h, pad_w, k.keep(weight, taps * channels * outputs)};
+    const smg_convolution_args args = {height,
+                                       width,
+                                       in,
+                                       out,
+                                       kernel_h,
+                                       kernel_w,
+                                       pad_top,
+                                       pad_left,
+                                       out_h,
+                                       out_w,
+                                       stride_h,
+                                       stride_w,
+                                       k.keep(weight, taps * channels * outputs)};
     k.set(CHOOSE(isa, convolution), args, static_cast<size_t>(height) * static_cast<size_t>(width) * channels,
-          pixels * outputs, smg_convolution_scratch(&args));
+          static_cast<size_t>(out_h) * static_cast<size_t>(out_w) * outputs, smg_convolution_scratch(&args));
     return k;
 }
 
