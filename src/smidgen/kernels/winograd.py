@@ -1,18 +1,17 @@
 """Convolutions with fewer multiplications: F(2x2, 3x3), F(4x4, 3x3); on one axis F(2, 3), F(4, 3), F(2, 7).
 
-float32, channels last, stride 1 (`strided` is the direct sum with any). Transforms round: results differ from
+float32, channels last, stride 1. Transforms round: results differ from
 the direct sum by about 1e-6 of the largest output for tiles of 2, 1e-5 for tiles of 4.
 Ref: Maji et al. 2019 (EMC^2), "Efficient Winograd or Cook-Toom Convolution Kernel Implementation".
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from smidgen.errors import BadInput
 from smidgen.kernels.call import Array, Kernel, floats, quickest
+from smidgen.kernels.convolution import convolution
 from smidgen.kernels.cook_toom import Matrix, cook_toom
 
 FORMS = ((2, 3), (4, 3), (2, 7))  # outputs and taps along an axis
@@ -42,7 +41,7 @@ def winograd(weight: Array, size: tuple[int, int], padding: tuple[int, int], til
         raise BadInput(
             "winograd", f"tiles of {tile}", f"{kernel_h}x{kernel_w}: {tiles(kernel_h, kernel_w)} exist"
         )
-    results = _results("winograd", weight, size, [2 * pad for pad in padding], min(padding))
+    results = _results("winograd", weight, size, padding)
     made = cook_toom(tile, max(kernel_h, kernel_w))
     transforms = [np.ones((1, 1)) if n == 1 else _array(made.filter) for n in (kernel_h, kernel_w)]
     points = np.einsum("ah,oihw,bw->abio", transforms[0], weight.astype(np.float64), transforms[1])
@@ -57,34 +56,7 @@ def direct(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Ke
     Raises:
         BadInput: an image smaller than the kernel.
     """
-    around = tuple((pad, pad) for pad in padding)
-    return strided(weight, size, around, (1, 1))
-
-
-def strided(
-    weight: Array, size: Sequence[int], padding: Sequence[tuple[int, int]], stride: Sequence[int]
-) -> Kernel:
-    """A convolution of any kernel [out, in, kernel_h, kernel_w] with any stride, in float32.
-
-    Args:
-        weight: [out, in, kernel_h, kernel_w].
-        size: height and width of the input.
-        padding: zeros (above, below), (left, right).
-        stride: from one window to the next, down and right.
-
-    Raises:
-        BadInput: an image smaller than the kernel.
-    """
-    if weight.ndim != 4 or not weight.size or min(stride) < 1:
-        raise BadInput("direct", f"a weight {list(weight.shape)}", "[out, in, kernel_h, kernel_w] is needed")
-    out, channels, *kernel = weight.shape
-    around = [before + after for before, after in padding]
-    last = _results("direct", weight, size, around, np.min(padding))
-    results = [(n - 1) // step + 1 for n, step in zip(last, stride, strict=True)]
-    (taps,) = floats("direct", weight.transpose(2, 3, 1, 0))
-    starts = [before for before, _ in padding]
-    sizes = (*size, channels, out, *kernel, *starts, *results, *stride)
-    return Kernel("convolution", ((*size, channels), "f4"), ((*results, out), "f4"), *sizes, taps)
+    return convolution(weight, size, [(pad, pad) for pad in padding], (1, 1))
 
 
 def fastest(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Kernel:
@@ -107,12 +79,10 @@ def tiles(kernel_h: int, kernel_w: int) -> tuple[int, ...]:
     return tuple(outputs for outputs, taps in FORMS if taps == long)
 
 
-def _results(
-    where: str, weight: Array, size: Sequence[int], around: Sequence[int], least: int
-) -> tuple[int, ...]:
-    """Height and width of the output with stride 1. `around`: all zeros on an axis, `least`: on a side."""
-    results = tuple(n + p - k + 1 for n, p, k in zip(size, around, weight.shape[2:], strict=True))
-    if min(size) < 1 or min(results) < 1 or least < 0:
+def _results(where: str, weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> tuple[int, ...]:
+    """Height and width of the output."""
+    results = tuple(n + 2 * p - k + 1 for n, p, k in zip(size, padding, weight.shape[2:], strict=True))
+    if min(size) < 1 or min(results) < 1 or min(padding) < 0:
         raise BadInput(where, f"an input of {size[0]}x{size[1]}", "the kernel must fit into it")
     return results
 

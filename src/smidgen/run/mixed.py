@@ -22,7 +22,7 @@ from smidgen.graph.structured import expand_structured
 from smidgen.lower.schedule import check_schedulable
 from smidgen.numerics import Array
 from smidgen.run.choose import choosing
-from smidgen.run.float_pieces import REAL, Run, Way, ways_of
+from smidgen.run.float_pieces import REAL, Run, Way, fused_clamp, ways_of
 from smidgen.run.interpreter import CHUNK, check_inputs
 from smidgen.run.native import native_plan
 from smidgen.run.rest import with_rest
@@ -124,12 +124,17 @@ class MixedPlan:
 
 
 def _parts(graph: Graph) -> Iterator[list[Node]]:
-    """The nodes in order: maximal runs of integer operators, and all others one by one."""
+    """The nodes in order: maximal runs of integer operators, layers with their ReLU, others one by one."""
+    fused: set[str] = set()
     for whole, nodes in groupby(graph.nodes, lambda node: node.op.startswith("q.")):
         if whole:
             yield list(nodes)
-        else:
-            yield from ([node] for node in nodes)
+            continue
+        for node in nodes:
+            clamp = fused_clamp(graph, node)
+            fused |= {clamp.name} if clamp else set()
+            if node.name not in fused:
+                yield [node, clamp] if clamp else [node]
 
 
 def _pieces(graph: Graph, nodes: Sequence[Node]) -> list[Piece]:
@@ -138,7 +143,8 @@ def _pieces(graph: Graph, nodes: Sequence[Node]) -> list[Piece]:
         part = _as_graph(graph, nodes)
         if not check_schedulable(part):
             return [_native(part)]
-    return [_chosen(graph, node) for node in nodes]
+        return [_chosen(graph, node) for node in nodes]
+    return [_chosen(graph, *nodes)]
 
 
 def _as_graph(graph: Graph, nodes: Sequence[Node]) -> Graph:
@@ -167,14 +173,15 @@ def _native(part: Graph) -> Piece:
     return Piece(name, ops, "native plan", part.inputs, part.outputs, run)
 
 
-def _chosen(graph: Graph, node: Node) -> Piece:
-    ways = ways_of(graph, node)
+def _chosen(graph: Graph, node: Node, clamp: Node | None = None) -> Piece:
+    ways = ways_of(graph, node, clamp)
     seconds: dict[str, float] = {}
     if len(ways) > 1 and choosing():
         x = [_sample(graph.values[name].shape) for name in node.inputs]
         seconds = {way.name: _least_seconds(way, x) for way in ways}
     best = min(ways, key=lambda way: seconds.get(way.name, math.inf))
-    return Piece(node.name, node.op, best.name, node.inputs, node.outputs, best.run, seconds)
+    ops = f"{node.op}, {clamp.op}" if clamp else node.op
+    return Piece(node.name, ops, best.name, node.inputs, (clamp or node).outputs, best.run, seconds)
 
 
 def _sample(shape: tuple[int, ...]) -> Array:

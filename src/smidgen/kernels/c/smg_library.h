@@ -92,7 +92,17 @@ typedef struct {
     const float *weight;
 } smg_convolution_args;
 
-/* The same with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
+/* Each channel alone, in = out: weight [kernel_h][kernel_w][in]. */
+typedef smg_convolution_args smg_depthwise_args;
+
+/* y = min(max(x + bias, lo), hi), x [channels]; NaN stays NaN. */
+typedef struct {
+    int32_t channels;
+    float lo, hi;
+    const float *bias;
+} smg_clamp_args;
+
+/* A convolution with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
  * F(tile, kernel) along each axis whose kernel is longer than 1. points_h = kernel_h + tile - 1, or 1.
  * filters [points_h * points_w][in][out]: transformed. input [n][n], output [tile][n] with n = kernel + tile
  * - 1: the transforms; both axes share them. */
@@ -120,6 +130,8 @@ typedef struct {
     DO(hmd, float, float)                                                                                    \
     DO(hadamard, float, float)                                                                               \
     DO(convolution, float, float)                                                                            \
+    DO(depthwise, float, float)                                                                              \
+    DO(clamp, float, float)                                                                                  \
     DO(winograd, float, float)                                                                               \
     DO(hamming, uint64_t, int32_t)
 
