@@ -28,7 +28,7 @@ from benchmarks.kernel_cases.case import Case
 from smidgen.kernels import structured
 from smidgen.kernels.isa import chosen_isa
 
-FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary")
+FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary", "plans")
 SECONDS_A_CASE, FEWEST_ROUNDS, MOST_ROUNDS = 6.0, 15, 400
 ROUND_NS = 150_000  # a candidate is called this long in one turn
 COLD_BYTES = 1 << 29  # larger than any last-level cache that a machine shares with others
