@@ -111,6 +111,7 @@ void bind_plan(nb::module_ &m) {
              })
         .def("candidates", &Plan::candidates)
         .def("chosen", &Plan::chosen)
+        .def("packed", &Plan::packed)
         .def("run", &run)
         .def("trace", &trace)
         .def("times", &times);

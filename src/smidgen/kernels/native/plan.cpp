@@ -250,6 +250,14 @@ std::vector<std::string> Plan::chosen() const {
     return names;
 }
 
+std::vector<size_t> Plan::packed() const {
+    std::vector<size_t> bytes;
+    for (const CallBlock &block : blocks_)
+        for (const Call &call : block.calls)
+            bytes.push_back(packed_bytes(call.chosen, call));
+    return bytes;
+}
+
 // Memory for as many samples side by side as pay, at most `samples`.
 void Plan::reserve(size_t samples) {
     size_t each = arena_size_ + 1;

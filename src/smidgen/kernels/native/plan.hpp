@@ -64,6 +64,8 @@ class Plan {
     // what does run it.
     std::vector<std::vector<std::pair<std::string, size_t>>> candidates(const std::string &isa) const;
     std::vector<std::string> chosen() const;
+    // For each call the bytes of constants that the chosen candidate packed.
+    std::vector<size_t> packed() const;
 
     const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
     const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
