@@ -57,8 +57,9 @@ def test_packed_weights_count_as_they_are_read(how: str, share: float) -> None:
     plan = NativePlan(graph, native_plan(graph).program, [f"{isa} {how}"])
     (found,) = layer_times(plan, ceilings(1e9, 1e9, 1e9), repeats=3)
     assert found.kernels == (f"{isa} {how}",)
-    assert found.constant_bytes == pytest.approx(size * size * share * bits / 8, rel=0.3)
-    assert found.operations == pytest.approx(2 * size * size * share, rel=0.3)
+    least = size * size * share * bits / 8
+    assert least < found.constant_bytes < 3 * least  # AVX2 multiplies 16 bits; and there are bias and scales
+    assert found.operations == 2 * size * size * share
 
 
 def test_slow_arithmetic_is_a_compute_bound() -> None:

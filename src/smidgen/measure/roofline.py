@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from smidgen.graph.cost import macs
+from smidgen.kernels.call import in_blocks
 from smidgen.lower.program import Call, Program
 from smidgen.measure.agreement import random_inputs
 from smidgen.measure.ceilings import Ceilings
@@ -57,7 +60,8 @@ def layer_times(plan: NativePlan, ceilings: Ceilings, repeats: int = 200) -> lis
         calls = [plan.program.calls[i] for i in numbers]
         kernels = tuple(dict.fromkeys(plan.chosen[i] for i in numbers))
         constant = sum(calls[j].turns * reads[i] for j, i in enumerate(numbers))
-        operations = round(2 * counts.get(node, 0) * _share_computed(plan, numbers))
+        share = float(np.mean([_share_computed(plan, i) for i in numbers]))
+        operations = round(2 * counts.get(node, 0) * share)
         found.append(_layer(node, took, operations, constant, calls, kernels, touched, ceilings))
     return found
 
@@ -74,12 +78,15 @@ def _stored(program: Program) -> list[int]:
     return [sum(p.nbytes for p in call.pointers if p and p.space == "constant") for call in program.calls]
 
 
-def _share_computed(plan: NativePlan, numbers: Sequence[int]) -> float:
-    """Of the products of some calls: a kernel that skips empty blocks computes what it packed."""
-    stored, reads = _stored(plan.program), constant_reads(plan)
-    whole = sum(stored[i] for i in numbers)
-    computed = sum(reads[i] if plan.chosen[i].endswith("blocks") else stored[i] for i in numbers)
-    return computed / whole if whole else 1.0
+def _share_computed(plan: NativePlan, number: int) -> float:
+    """Of a call's products: a kernel for blocks skips those of 16 outputs with an input that are empty."""
+    call = plan.program.calls[number]
+    if not plan.chosen[number].endswith("blocks"):
+        return 1.0
+    weight = call.pointers[1]
+    assert weight is not None, "linear layers have one"
+    dense = plan.program.constants[weight.index].array.reshape(dict(call.args)["out"], -1)
+    return float(in_blocks(dense).any(axis=2).mean())
 
 
 def touched_bytes(program: Program) -> int:
