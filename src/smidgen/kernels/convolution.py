@@ -34,6 +34,9 @@ def convolution(weight: Array, size: Sizes, padding: Padding, stride: Sizes) -> 
     windows, results = _windows("direct", kernel, size, padding, stride)
     (taps,) = floats("direct", weight.transpose(2, 3, 1, 0))
     shapes = ((*size, channels), "f4"), ((*results, out), "f4")
+    if windows[:4] == (1, 1, 0, 0) and results == tuple(size):  # a product: pixels need no rows
+        size = (1, size[0] * size[1])
+        windows, _ = _windows("direct", kernel, size, padding, stride)
     return Kernel("convolution", *shapes, *size, channels, out, *windows, taps)
 
 

@@ -7,6 +7,7 @@
 
 /* Where fewer blocks than this share are empty, skipping them costs more than it saves. */
 enum { LEAST_EMPTY_PERCENT = 60, MOST_COLUMNS = 1 << 16 };
+enum { AHEAD = 64 }; /* steps: further than hardware looks past the end of a page */
 
 /* The constants, in this order. Step s multiplies the inputs columns[s][DEPTH] with weights[s][LANES][DEPTH];
  * those of block b are first[b] .. first[b + 1] - 1. */
@@ -108,8 +109,11 @@ SMG_INLINE smg_vec block_sum(const smg_channels *channels, const smg_w *w, const
                              int32_t steps, const smg_x *x, smg_x *gathered) {
     const smg_x zeros[DEPTH] = {0};
     smg_vec even = smg_start(channels), odd = smg_repeat(zeros);
-    for (int32_t i = 0; i < steps * DEPTH; i++)
-        gathered[i] = x[columns[i]];
+    for (int32_t s = 0; s < steps; s++) {
+        __builtin_prefetch(w + (s + AHEAD) * LANES * DEPTH);
+        for (int32_t i = s * DEPTH; i < (s + 1) * DEPTH; i++)
+            gathered[i] = x[columns[i]];
+    }
     for (; steps >= 2; steps -= 2, w += 2 * LANES * DEPTH, gathered += 2 * DEPTH) {
         even = smg_multiply_add(even, smg_repeat(gathered), smg_weights(w));
         odd = smg_multiply_add(odd, smg_repeat(gathered + DEPTH), smg_weights(w + LANES * DEPTH));
