@@ -28,7 +28,7 @@ from benchmarks.kernel_cases.case import Case
 from smidgen.kernels import native, structured
 from smidgen.kernels.isa import chosen_isa
 
-FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary")
+FAMILIES = ("lowbit", "sparse", "structured", "winograd", "hamming", "binary", "plans")
 SECONDS_A_CASE, FEWEST_ROUNDS, MOST_ROUNDS = 6.0, 15, 400
 ROUND_NS = 150_000  # a candidate is called this long in one turn
 WARM_CALLS = 5  # the candidate before had the caches, and weights of 64 MB are not back after one call

@@ -123,14 +123,17 @@ def test_no_rows_in_no_rows_out(done: Compressed) -> None:
     assert done.open().predict(np.zeros((0, 1, 8, 8))).shape == (0,)
 
 
-def test_a_network_without_kernels_runs_in_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_without_kernels_runs_in_pieces_and_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     graph = integer_network("int4")
     x = np.random.default_rng(0).normal(size=(9, *graph.values[graph.inputs[0]].shape)).astype(np.float32)
     native = network(graph)
-    monkeypatch.setattr("smidgen.lower.schedule.check_schedulable", lambda graph: ["a: no kernel"])
-    reference = network(graph)
-    assert (native.backend, reference.backend) == ("native", "reference")
-    np.testing.assert_array_equal(native.outputs(x), reference.outputs(x))
+    for module in ("plans", "mixed"):
+        monkeypatch.setattr(f"smidgen.run.{module}.check_schedulable", lambda graph: ["a: no kernel"])
+    mixed = network(graph)
+    assert (native.backend, mixed.backend) == ("native", "mixed")
+    np.testing.assert_array_equal(native.outputs(x), mixed.outputs(x))
 
 
 # What is judged before any work

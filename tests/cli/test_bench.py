@@ -10,7 +10,10 @@ import pytest
 from smidgen.codec.container import read_smg
 from smidgen.emit.onnx_float import FloatOnnxEmitter
 from smidgen.emit.smg import SmgEmitter
+from smidgen.lower import lower
 from smidgen.measure import ceilings
+from smidgen.methods.quantize.weights import WeightQuantization
+from smidgen.methods.step import Context
 from smidgen.run import choose
 from smidgen.targets import load_target
 from tests.cli.conftest import Cli
@@ -72,6 +75,31 @@ def test_a_float_network_gets_int8_rivals(cli: Cli, tmp_path: Path) -> None:
     ran = cli("bench", path, "--time", "0.2")
     assert ran.code == 0
     assert "ORT int8" in ran.out
+
+
+@pytest.fixture(scope="module")
+def real_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of 4 bits, real activations."""
+    network = small_cnn()
+    graph = lower(WeightQuantization(bits=4).apply(network, Context(None, network)))
+    (path,) = SmgEmitter().emit(graph, HOST, tmp_path_factory.mktemp("smg")).files
+    return path
+
+
+def test_a_network_of_packed_weights_and_real_activations_is_timed(real_file: Path, cli: Cli) -> None:
+    found = json.loads(cli("bench", real_file, "--time", "0.2", "--json").out)
+    assert found["rows"][0]["runtime"].endswith("in pieces")
+    assert set(found["rows"][0]["speedup_over"]) == {"ORT fp32", "ORT int8", "LiteRT int8"}
+
+
+def test_pieces_show_what_runs_them_and_their_time(
+    real_file: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(choose.VARIABLE, "on")
+    ran = cli("inspect", real_file, "--plan")
+    assert ran.code == 0
+    for word in ("conv, relu", "lowbit", "NumPy", "winograd 4", "pieces", "µs"):
+        assert word in ran.out
 
 
 def test_files_of_one_name_are_told_apart(file: Path, cli: Cli) -> None:

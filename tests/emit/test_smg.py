@@ -34,11 +34,11 @@ def test_the_reloaded_file_computes_what_the_reference_does(tmp_path: Path) -> N
     assert np.array_equal(artifact.run(samples()), run_integer(integer_network(), samples()))
 
 
-def test_a_network_without_kernels_runs_in_the_reference(tmp_path: Path) -> None:
+def test_a_network_of_real_numbers_runs_in_pieces(tmp_path: Path) -> None:
     artifact = SmgEmitter().emit(float_network(), HOST, tmp_path)
     x = np.random.default_rng(0).normal(size=(4, 12)).astype(np.float32)
     assert not artifact.runs_natively
-    assert np.array_equal(artifact.run(x), run_integer(float_network(), x))
+    np.testing.assert_allclose(artifact.run(x), run_integer(float_network(), x), rtol=1e-4)
 
 
 def test_everything_that_cannot_be_stored_is_listed_at_once() -> None:

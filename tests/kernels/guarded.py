@@ -61,6 +61,9 @@ def graphs(rng: np.random.Generator) -> Iterator[Graph]:
     yield one_node("q.linear", [(c,)], layer(rng, o, c), (3,), **bounds)
     yield one_node("q.linear", [(h, c)], layer(rng, o, c), (3,), out_bits=16, **bounds)
     yield one_node("q.linear", [(h + 15, c)], layer(rng, o, c), (3,), **bounds)
+    whole = layer(rng, o, c)
+    for packed in (whole["weight"] // 16, whole["weight"] // 64, whole["weight"] * (np.arange(c) % 3 == 0)):
+        yield one_node("q.linear", [(h, c)], {**whole, "weight": packed}, (3,), **bounds)
     yield one_node("q.conv", [space], layer(rng, o, k, k, c), (3,), groups=1, **windows, **bounds)
     yield one_node("q.conv", [space], layer(rng, c, k, k, 1), (3,), groups=c, **windows, **bounds)
     pool = {"kernel": (k, k), "stride": (1, 2), "padding": ((0, 0), (0, 0))}
@@ -94,7 +97,7 @@ def run_guarded(graph: Graph, rng: np.random.Generator) -> int:
     values = [graph.values[name] for name in graph.inputs]
     x = [random_integers(rng, int(v.dtype[3:]), samples, *v.shape) for v in values]
     expected = usual.run(x)
-    for name in {name for names in load("one", *code).candidates(chosen_isa()) for name in names}:
+    for name in {name for pairs in load("one", *code).candidates(chosen_isa()) for name, _ in pairs}:
         plan = NativePlan(graph, usual.program, [name] * len(usual.program.calls))
         for at_end in (True, False):
             given = [guarded_like(array, at_end) for array in x]

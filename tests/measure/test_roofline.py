@@ -12,6 +12,7 @@ from smidgen.measure.roofline import COMPUTE, LayerTime, layer_times, touched_by
 from smidgen.run.isa import chosen_isa
 from smidgen.run.native import NativePlan, native_plan
 from smidgen.run.plan_code import load, serialize
+from tests.conftest import require
 from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
 from tests.kernels.test_bits import signs_to
 from tests.recurrent import integers_of_recurrent, recurrent_network
@@ -45,6 +46,24 @@ def test_operations_and_bytes_are_counted() -> None:
     assert found.constant_bytes == OUT * IN + 4 * OUT + 2 * OUT + OUT  # weight, bias, multiplier, shift
     assert found.moved_bytes == IN + OUT
     assert found.kernels == tuple(linear().chosen)
+
+
+@pytest.mark.parametrize(("how", "share"), [("4 bits", 1), ("2 bits", 1), ("blocks", 0.1)])
+def test_packed_weights_count_as_they_are_read(how: str, share: float) -> None:
+    isa = chosen_isa()
+    require(isa != "ref", "a vector unit")
+    rng, size = np.random.default_rng(0), 640
+    bits = {"4 bits": 4, "2 bits": 2}.get(how, 8)
+    weight = rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), (size, size)).astype(np.int8)
+    weight *= (np.arange(size) % round(1 / share) == 0).astype(np.int8)
+    params = {"weight": weight, "bias": np.zeros(size, np.int32), **random_ratios(rng, size)}
+    graph = one_node("q.linear", [(size,)], params, (3,), lo=LO, hi=HI)
+    plan = NativePlan(graph, native_plan(graph).program, [f"{isa} {how}"])
+    (found,) = layer_times(plan, ceilings(1e9, 1e9, 1e9), repeats=3)
+    assert found.kernels == (f"{isa} {how}",)
+    least = size * size * share * bits / 8
+    assert least < found.constant_bytes < 3 * least  # AVX2 multiplies 16 bits; and there are bias and scales
+    assert found.operations == 2 * size * size * share
 
 
 def test_slow_arithmetic_is_a_compute_bound() -> None:

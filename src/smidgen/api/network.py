@@ -17,7 +17,11 @@ from smidgen.numerics import Array
 
 @dataclass(frozen=True)
 class Network:
-    """An opened artifact. Runs its integers natively, or in the exact reference if it must."""
+    """An opened artifact.
+
+    Attributes:
+        backend: `native` (one plan of integer kernels) or `mixed` (in pieces, some of them on real numbers).
+    """
 
     graph: Graph
     run_quantized: Callable[[Array], Array]
@@ -64,17 +68,14 @@ def open(path: str | Path) -> Network:
 
 
 def network(graph: Graph) -> Network:
-    """A runnable network: native where every node has a kernel, else the reference interpreter (said so)."""
-    from smidgen.lower.schedule import check_schedulable
-    from smidgen.run.native import native_plan
-    from smidgen.run.reference import run_integer
+    """A runnable network: native where every node has a kernel, else in pieces (said so)."""
+    from smidgen.run.native import NativePlan
+    from smidgen.run.plans import plan_of
 
-    if check_schedulable(graph):
-        return Network(graph, lambda x: run_integer(graph, x), "reference")
-    plan = native_plan(graph)
+    plan = plan_of(graph)
 
     def run(x: Array) -> Array:
         y = plan.run(x)
         return y if isinstance(y, np.ndarray) else np.asarray(y[0])
 
-    return Network(graph, run, "native")
+    return Network(graph, run, "native" if isinstance(plan, NativePlan) else "mixed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from smidgen.codec.inspect import FileReport
     from smidgen.graph import Graph
+    from smidgen.run.mixed import MixedPlan
 
 
 def inspect(
@@ -105,24 +106,52 @@ def _print_coverage(graph: Graph, title: str, console: Console) -> None:
 def _print_plan(graph: Graph, title: str, console: Console) -> None:
     from smidgen.cli.tables import table
     from smidgen.run.choose import kernel_times
-    from smidgen.run.native import native_plan
+    from smidgen.run.mixed import MixedPlan
+    from smidgen.run.plans import plan_of
     from smidgen.units import format_bytes
 
-    plan = native_plan(graph)
+    plan = plan_of(graph)
+    if isinstance(plan, MixedPlan):
+        _print_pieces(plan, title, console)
+        return
     measured = kernel_times(plan.program)
     made = table(
         f"{title}, {len(plan.program.calls)} calls", "layer", "kernel", "runs on", "measured here, µs"
     )
     for call, chosen, times in zip(plan.program.calls, plan.chosen, measured, strict=True):
-        listed = ", ".join(f"{name} {1e6 * seconds:.2f}" for name, seconds in times.items())
         turns = f" ({call.turns} turns)" if call.turns > 1 else ""
-        made.add_row(call.node, f"{call.kernel.removeprefix('smg_')}{turns}", chosen, listed or "–")
+        made.add_row(call.node, f"{call.kernel.removeprefix('smg_')}{turns}", chosen, _listed(times))
     console.print(made)
     constants = sum(constant.array.nbytes for constant in plan.program.constants)
     sizes = (
         f"{format_bytes(constants)} of constants, {format_bytes(plan.program.arena_bytes)} of working memory"
     )
     console.print(sizes, highlight=False)
+
+
+def _print_pieces(plan: MixedPlan, title: str, console: Console) -> None:
+    from smidgen.cli.tables import table
+    from smidgen.measure.agreement import random_inputs
+
+    spent = plan.piece_seconds([random_inputs(plan.graph, 1, name=name) for name in plan.graph.inputs])
+    made = table(
+        f"{title}, {len(plan.pieces)} pieces, {1e6 * sum(spent):.1f} µs",
+        "layer",
+        "operators",
+        "runs on",
+        "µs",
+        "measured here, µs",
+        right=("µs",),
+    )
+    for piece, seconds in zip(plan.pieces, spent, strict=True):
+        choice = _listed(piece.seconds)
+        made.add_row(piece.name, piece.ops, piece.runs_on, f"{1e6 * seconds:.2f}", choice)
+    console.print(made)
+
+
+def _listed(times: Mapping[str, float]) -> str:
+    """Microseconds of each candidate."""
+    return ", ".join(f"{name} {1e6 * seconds:.2f}" for name, seconds in times.items()) or "–"
 
 
 def _weight_text(graph: Graph, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -61,23 +61,19 @@ class SmgArtifact(Artifact):
 
     @property
     def runs_natively(self) -> bool:
-        """True if the native plan has every kernel; otherwise the exact reference runs the network."""
+        """True if one native plan is the whole network; otherwise it runs in pieces (`run/mixed.py`)."""
         return not check_schedulable(self.graph)
 
     def run(self, x: Array) -> Array:
-        """The network's first output for integer inputs [n, ...]."""
+        """The network's first output for inputs [n, ...] of its own type."""
         outputs = self._runner(x)
         return outputs if isinstance(outputs, np.ndarray) else outputs[0]
 
     @cached_property
     def _runner(self) -> Callable[[Array], Any]:
-        if self.runs_natively:
-            from smidgen.run.native import native_plan
+        from smidgen.run.plans import plan_of
 
-            return native_plan(self.graph).run
-        from smidgen.run.reference import run_integer
-
-        return partial(run_integer, self.graph)
+        return plan_of(self.graph).run
 
 
 def _node_problems(node: Node) -> list[Problem]:

@@ -20,24 +20,30 @@ def float_product(weight: Format) -> Kernel:
     codes, factors one after the other; of sparse weights the kernel is taken that is fastest here. All
     others run dense.
     """
+    kernels = float_products(weight)
+    return kernels[0] if len(kernels) == 1 else quickest(kernels)
+
+
+def float_products(weight: Format) -> list[Kernel]:
+    """The kernels that `float_product` chooses from."""
     out = weight.shape[0]
     if isinstance(weight, Affine) and _has_few_bits(weight):
         half, group = 1 << (_stored_bits(weight) - 1), _group(weight)
         scales = weight.scale[:, None] * _multiples(weight)
-        return lowbit.weight_only(_codes(weight), scales, np.arange(-half, half), group)
+        return [lowbit.weight_only(_codes(weight), scales, np.arange(-half, half), group)]
     if isinstance(weight, Codebook) and len(weight.centroids) <= FEW_CENTROIDS:
         levels = np.zeros(4 if len(weight.centroids) <= 4 else FEW_CENTROIDS)
         levels[: len(weight.centroids)] = weight.centroids
         codes = weight.indices.reshape(out, -1)
         scales = np.repeat(weight.scale[:, None], out, axis=0)
-        return lowbit.weight_only(codes, scales, levels, _whole(codes.shape[1]))
+        return [lowbit.weight_only(codes, scales, levels, _whole(codes.shape[1]))]
     if isinstance(weight, LowRank):
-        return structured.low_rank(weight.left.decode().reshape(out, -1), _rows(weight.right))
+        return [structured.low_rank(weight.left.decode().reshape(out, -1), _rows(weight.right))]
+    rows = _rows(weight)
     if isinstance(weight, Sparse):
-        rows = _rows(weight)
         kinds = (structured.dense, sparse.block_columns, sparse.block_rows, sparse.csr)
-        return quickest([kind(rows) for kind in kinds])
-    return structured.dense(_rows(weight))
+        return [kind(rows) for kind in kinds]
+    return [structured.dense(rows)]
 
 
 def integer_product(weight: Affine) -> Kernel:

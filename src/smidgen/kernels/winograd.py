@@ -1,7 +1,7 @@
 """Convolutions with fewer multiplications: F(2x2, 3x3), F(4x4, 3x3); on one axis F(2, 3), F(4, 3), F(2, 7).
 
-float32, stride 1, channels last. Transforms round: results differ from the direct sum by about 1e-6 of the
-largest output for tiles of 2, 1e-5 for tiles of 4.
+float32, channels last, stride 1. Transforms round: results differ from
+the direct sum by about 1e-6 of the largest output for tiles of 2, 1e-5 for tiles of 4.
 Ref: Maji et al. 2019 (EMC^2), "Efficient Winograd or Cook-Toom Convolution Kernel Implementation".
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.errors import BadInput
 from smidgen.kernels.call import Array, Kernel, floats, quickest
+from smidgen.kernels.convolution import convolution
 from smidgen.kernels.cook_toom import Matrix, cook_toom
 
 FORMS = ((2, 3), (4, 3), (2, 7))  # outputs and taps along an axis
@@ -55,13 +56,7 @@ def direct(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Ke
     Raises:
         BadInput: an image smaller than the kernel.
     """
-    if weight.ndim != 4 or not weight.size:
-        raise BadInput("direct", f"a weight {list(weight.shape)}", "[out, in, kernel_h, kernel_w] is needed")
-    out, channels, *kernel = weight.shape
-    results = _results("direct", weight, size, padding)
-    taps = floats("direct", weight.transpose(2, 3, 1, 0))
-    sizes = (*size, channels, out, *kernel, *padding)
-    return Kernel("convolution", ((*size, channels), "f4"), ((*results, out), "f4"), *sizes, *taps)
+    return convolution(weight, size, [(pad, pad) for pad in padding], (1, 1))
 
 
 def fastest(weight: Array, size: tuple[int, int], padding: tuple[int, int]) -> Kernel:

@@ -95,10 +95,14 @@ def mismatch_rate(graph: Graph, x: Array) -> float:
 
 
 def random_inputs(graph: Graph, n: int, seed: int = 0, name: str = "") -> Array:
-    """Integers [n, ...], uniform over the grid of the input `name`, by default the first one."""
-    value = graph.values[name or graph.inputs[0]]
+    """Integers [n, ...], uniform over the grid of the input `name`, by default the first one; normal numbers
+    where the input is real.
+    """
+    value, rng = graph.values[name or graph.inputs[0]], np.random.default_rng(seed)
+    if value.dtype == "float32":
+        return rng.standard_normal((n, *value.shape)).astype(value.dtype)
     lo, hi = (-128, 127) if value.grid is None else (value.grid.qmin, value.grid.qmax)
-    return np.random.default_rng(seed).integers(lo, hi + 1, (n, *value.shape)).astype(value.dtype)
+    return rng.integers(lo, hi + 1, (n, *value.shape)).astype(value.dtype)
 
 
 def golden_layers(file: Path, graph: Graph) -> int:

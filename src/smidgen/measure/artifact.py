@@ -9,16 +9,17 @@ from pathlib import Path
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs as golden_inputs
 from smidgen.graph import Graph
-from smidgen.lower.schedule import check_schedulable, expand_weights
+from smidgen.lower.schedule import expand_weights
 from smidgen.measure.agreement import random_inputs
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.device import measure_device
 from smidgen.measure.energy import modelled_energy
-from smidgen.measure.memory import host_ram
+from smidgen.measure.memory import host_ram, reference_ram
 from smidgen.measure.size import file_size
 from smidgen.measure.timing import latency, throughput
 from smidgen.measurement import Measurement
-from smidgen.run.native import native_plan
+from smidgen.run.native import NativePlan
+from smidgen.run.plans import plan_of
 from smidgen.targets.cores import can_emulate
 from smidgen.targets.cross import measure_cross
 from smidgen.targets.latency import modelled_latency
@@ -39,12 +40,11 @@ def measurements_of(graph: Graph, file: Path, target: Target) -> list[Measuremen
 def _measured(graph: Graph, target: Target) -> list[Measurement]:
     if target.kind != "host":
         return _on_device(graph, target)
-    if check_schedulable(graph):
-        return []
-    plan = native_plan(graph)
+    plan = plan_of(graph)
     x = random_inputs(graph, max(BATCHES))
     times = latency(partial(plan.run, x[:1]))
-    return [host_ram(plan.program), *times, throughput(lambda n: plan.run(x[:n]), BATCHES)]
+    ram = host_ram(plan.program) if isinstance(plan, NativePlan) else reference_ram(graph)
+    return [ram, *times, throughput(lambda n: plan.run(x[:n]), BATCHES)]
 
 
 def _on_device(graph: Graph, target: Target) -> list[Measurement]:

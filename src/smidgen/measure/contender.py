@@ -16,12 +16,12 @@ from smidgen.codec.container import read_smg
 from smidgen.emit.onnx_artifact import OnnxArtifact
 from smidgen.errors import BadFile, BadInput
 from smidgen.graph import Graph
-from smidgen.lower.schedule import check_schedulable
 from smidgen.measure.agreement import random_inputs
 from smidgen.numerics import Array
-from smidgen.run.float_ops import run_float
-from smidgen.run.native import NativePlan, native_plan
-from smidgen.run.reference import run_integer
+from smidgen.run.isa import chosen_isa
+from smidgen.run.mixed import MixedPlan
+from smidgen.run.native import NativePlan
+from smidgen.run.plans import plan_of
 from smidgen.targets.host import HostRunner
 from smidgen.targets.project import MANIFEST, Tensor
 
@@ -74,16 +74,12 @@ def contender(path: Path, batch: int, threads: int = 1) -> Contender:
 
 
 def network_contender(name: str, graph: Graph, batch: int, threads: int = 1) -> Contender:
-    """The network in smidgen's own runtime: the native plan, or NumPy where that has no kernel (said so)."""
-    if not graph.is_integer:
-        shape = graph.values[graph.inputs[0]].shape
-        x = np.random.default_rng(0).standard_normal((batch, *shape)).astype(np.float32)
-        return Contender(name, "smidgen, NumPy float", partial(run_float, graph, x), graph)
+    """The network in smidgen's own runtime: the native plan, or one in pieces where that has no kernel."""
     inputs = [random_inputs(graph, batch, name=port) for port in graph.inputs]
     given = inputs[0] if len(inputs) == 1 else inputs
-    if check_schedulable(graph):
-        return Contender(name, "smidgen, NumPy reference", partial(run_integer, graph, inputs[0]), graph)
-    plan = native_plan(graph, threads)
+    plan = plan_of(graph, threads)
+    if isinstance(plan, MixedPlan):
+        return Contender(name, f"smidgen {chosen_isa()}, in pieces", partial(plan.run, given), graph)
     isa = max((kernel.split()[0] for kernel in plan.chosen), key=("ref", "avx2", "avx512", "amx").index)
     return Contender(name, f"smidgen {isa}", partial(plan.run, given), graph, plan)
 

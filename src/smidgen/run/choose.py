@@ -2,7 +2,8 @@
 
 Candidates compute the same bytes, so a choice changes nothing but time. A plan with calls that were never
 timed here is run a few times with every candidate, on one sample; the times are kept in the user's cache
-folder by kernel, sizes, instruction set, processor and version. The file may be deleted at any time.
+folder by kernel, sizes, bytes of packed weights, instruction set, processor and version. The file may be
+deleted at any time.
 `SMIDGEN_CHOOSE=off` takes the usual kernel everywhere and touches no file.
 """
 
@@ -22,6 +23,7 @@ from smidgen.run.kernel_cache import read_times, remember
 from smidgen.run.plan_code import load, serialize
 
 VARIABLE = "SMIDGEN_CHOOSE"
+Options = Mapping[str, int]  # bytes of constants that a candidate packs, the usual one last
 Times = Mapping[str, float]  # seconds by candidate, the usual one last
 GAIN = 0.95  # the usual kernel stays unless another one needs less than this share of its time
 BUDGET_S, LEAST_ROUNDS, MOST_ROUNDS = 0.2, 3, 40
@@ -37,10 +39,10 @@ def kernel_times(program: Program) -> list[Times]:
         BadInput: SMIDGEN_CHOOSE or SMIDGEN_ISA has a value that does not exist.
         Unsupported: the program is too large for a plan.
     """
-    if not _wanted():
+    if not choosing():
         return [{} for _ in program.calls]
     options = _options(program)
-    keys = [_key(call) for call in program.calls]
+    keys = [_key(call, packed) for call, packed in zip(program.calls, options, strict=True)]
     known = read_times()
     several = [i for i, names in enumerate(options) if len(names) > 1]
     new = [i for i in several if set(known.get(keys[i], ())) != set(options[i])]
@@ -62,7 +64,8 @@ def quickest(times: Times) -> str:
     return best if times[best] < GAIN * times[usual] else usual
 
 
-def _wanted() -> bool:
+def choosing() -> bool:
+    """Whether kernels are chosen by time. Raises BadInput for another value of SMIDGEN_CHOOSE."""
     asked = os.environ.get(VARIABLE, "on")
     if asked not in ("on", "off"):
         raise BadInput(VARIABLE, repr(asked), "it is on or off", "Set one of them or none")
@@ -73,30 +76,31 @@ def _all(program: Program) -> range:
     return range(len(program.calls))
 
 
-def _options(program: Program) -> list[list[str]]:
+def _options(program: Program) -> list[Options]:
     """The candidates of each call that are worth timing. A forced instruction set is not left."""
     forced = ISA_VARIABLE in os.environ
-    found: list[list[str]] = load(program.name, *serialize(program)).candidates(chosen_isa())
-    return [_worthwhile(call, names, forced) for call, names in zip(program.calls, found, strict=True)]
+    found = load(program.name, *serialize(program)).candidates(chosen_isa())
+    return [_worthwhile(call, dict(pairs), forced) for call, pairs in zip(program.calls, found, strict=True)]
 
 
-def _worthwhile(call: Call, names: Sequence[str], forced: bool) -> list[str]:
-    usual = names[-1]
+def _worthwhile(call: Call, packed: Options, forced: bool) -> Options:
+    usual = list(packed)[-1]
     asked = (usual.split()[0], chosen_isa())
-    kept = [name for name in names if not forced or name.split()[0] in asked]
+    kept = [name for name in packed if not forced or name.split()[0] in asked]
     kept = [name for name in kept if name != SAME_FOR_FEW_ROWS.get(usual)]
     if sum(pointer.nbytes for pointer in call.pointers if pointer) > SMALL_BYTES and usual != "ref":
         kept = [name for name in kept if name != "ref"]
-    return kept
+    return {name: packed[name] for name in kept}
 
 
-def _key(call: Call) -> str:
+def _key(call: Call, packed: Options) -> str:
+    """What the times depend on: sizes, and how much candidates pack, which values of weights decide too."""
     sizes = ",".join(f"{name}={value}" for name, value in call.args if not name.startswith(NO_MATTER))
-    return f"{call.kernel} {sizes} {chosen_isa()}"
+    return f"{call.kernel} {sizes} {chosen_isa()} {','.join(map(str, packed.values()))}"
 
 
 def _measured(
-    program: Program, options: Sequence[Sequence[str]], calls: Sequence[int]
+    program: Program, options: Sequence[Options], calls: Sequence[int]
 ) -> dict[int, dict[str, float]]:
     """The least seconds of `calls` by candidate: whole plans take turns, so that caches are as in use."""
     code = serialize(program)

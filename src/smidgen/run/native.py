@@ -73,6 +73,12 @@ class NativePlan:
         names: list[str] = self._plan.chosen()
         return names
 
+    @property
+    def packed_bytes(self) -> list[int]:
+        """For each call of `program` the bytes of constants that its kernel packed; 0: it packs none."""
+        sizes: list[int] = self._plan.packed()
+        return sizes
+
     def trace(self, x: Array | Sequence[Array]) -> dict[str, Array]:
         """Every node's output for one sample (inputs [1, ...]), by node name, without batch axis."""
         inputs = self._checked(x)

@@ -202,10 +202,10 @@ class ArtifactEvaluator:
 
 
 def _without_kernels(graph: Graph) -> list[str]:
-    """What the reference runs instead of the native plan, for the notes."""
+    """What does not run in one native plan, for the notes."""
     if all(value.grid is None for value in graph.values.values()):
-        return ["weights are compressed, activations stay float32: the NumPy reference runs the network"]
-    return [f"no kernel, runs in the reference: {problem}" for problem in check_schedulable(graph)]
+        return ["weights are compressed, activations stay float32: the network runs piece by piece"]
+    return [f"no integer kernel, runs apart: {problem}" for problem in check_schedulable(graph)]
 
 
 def _host_ram(graph: Graph) -> Measurement:

@@ -40,7 +40,8 @@ static size_t bits_scratch(const void *args) {
     return smg_tiles_scratch(&a);
 }
 
-static size_t bits_packed(const void *args) {
+static size_t bits_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_bit_args shape = shape_of(args);
     const smg_q_conv_args a = bytes_of(&shape);
     const smg_window w = conv_window(&a);

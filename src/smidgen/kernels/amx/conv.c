@@ -1,10 +1,11 @@
 /* smg_q_conv of one group. */
 #include "conv_tiles.h"
 
-static size_t tiles_packed(const void *args) {
+static size_t tiles_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_conv_args *a = args;
     const smg_window w = conv_window(a);
-    return a->groups == 1 ? smg_gemm_bytes(&w, a->out_c) : SMG_MOST_BYTES + 1;
+    return a->groups == 1 ? smg_gemm_bytes(&w, a->out_c) : SMG_REFUSED;
 }
 
 static size_t tiles_scratch(const void *args) {

@@ -10,10 +10,11 @@ enum { MOST_TILES = 2 }; /* of rows, and of outputs, at a time */
 /* Behind the packed constants of gemm.h: what a tile may read beyond the last weight, then biases for signed
  * values [blocks][LANES]. */
 static size_t signed_biases(const smg_q_linear_args *a) {
-    return linear_packed(a) + TILE_BYTES;
+    return linear_packed(a, NULL) + TILE_BYTES;
 }
 
-static size_t tiles_packed(const void *args) {
+static size_t tiles_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_linear_args *a = args;
     return smg_times((size_t)smg_blocks(a->out), LANES * sizeof(int32_t)) + signed_biases(a);
 }

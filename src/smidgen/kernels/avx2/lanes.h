@@ -63,6 +63,12 @@ SMG_INLINE smg_floats smg_by(smg_floats a, smg_floats b) {
     return (smg_floats){_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)};
 }
 
+/* v within the bounds; NaN stays NaN, as the second operand. */
+SMG_INLINE smg_floats smg_between(smg_floats lo, smg_floats v, smg_floats hi) {
+    return (smg_floats){_mm256_min_ps(hi.lo, _mm256_max_ps(lo.lo, v.lo)),
+                        _mm256_min_ps(hi.hi, _mm256_max_ps(lo.hi, v.hi))};
+}
+
 /* a * b + c */
 SMG_INLINE smg_floats smg_add_product(smg_floats a, smg_floats b, smg_floats c) {
     return (smg_floats){_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};

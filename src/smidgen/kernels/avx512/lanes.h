@@ -53,6 +53,11 @@ SMG_INLINE smg_floats smg_by(smg_floats a, smg_floats b) {
     return _mm512_mul_ps(a, b);
 }
 
+/* v within the bounds; NaN stays NaN, as the second operand. */
+SMG_INLINE smg_floats smg_between(smg_floats lo, smg_floats v, smg_floats hi) {
+    return _mm512_min_ps(hi, _mm512_max_ps(lo, v));
+}
+
 /* a * b + c */
 SMG_INLINE smg_floats smg_add_product(smg_floats a, smg_floats b, smg_floats c) {
     return _mm512_fmadd_ps(a, b, c);

@@ -65,6 +65,15 @@ SMG_INLINE smg_vec smg_start(const smg_channels *c) {
     return _mm512_loadu_si512(c->bias);
 }
 
+/* Sums [LANES] in the order of lanes. */
+SMG_INLINE smg_vec smg_sums(const int32_t *sums) {
+    return _mm512_loadu_si512(sums);
+}
+
+SMG_INLINE smg_vec smg_joined(smg_vec a, smg_vec b) {
+    return _mm512_add_epi32(a, b);
+}
+
 SMG_INLINE smg_vec smg_weights(const smg_w *w) {
     return _mm512_loadu_si512(w);
 }

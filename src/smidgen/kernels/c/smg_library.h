@@ -84,14 +84,25 @@ typedef struct {
     float factor;
 } smg_hadamard_args;
 
-/* Convolution with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out].
- * weight [kernel_h][kernel_w][in][out]. */
+/* Convolution, x [height][width][in], y [out_h][out_w][out]: window (i, j) starts at row i * stride_h -
+ * pad_top and column j * stride_w - pad_left, and zeros are around the image. weight
+ * [kernel_h][kernel_w][in][out]. */
 typedef struct {
-    int32_t height, width, in, out, kernel_h, kernel_w, pad_h, pad_w;
+    int32_t height, width, in, out, kernel_h, kernel_w, pad_top, pad_left, out_h, out_w, stride_h, stride_w;
     const float *weight;
 } smg_convolution_args;
 
-/* The same, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
+/* Each channel alone, in = out: weight [kernel_h][kernel_w][in]. */
+typedef smg_convolution_args smg_depthwise_args;
+
+/* y = min(max(x + bias, lo), hi), x [channels]; NaN stays NaN. */
+typedef struct {
+    int32_t channels;
+    float lo, hi;
+    const float *bias;
+} smg_clamp_args;
+
+/* A convolution with stride 1, x [height][width][in], y [height + 2 pad_h - kernel_h + 1][...][out], by
  * F(tile, kernel) along each axis whose kernel is longer than 1. points_h = kernel_h + tile - 1, or 1.
  * filters [points_h * points_w][in][out]: transformed. input [n][n], output [tile][n] with n = kernel + tile
  * - 1: the transforms; both axes share them. */
@@ -119,6 +130,8 @@ typedef struct {
     DO(hmd, float, float)                                                                                    \
     DO(hadamard, float, float)                                                                               \
     DO(convolution, float, float)                                                                            \
+    DO(depthwise, float, float)                                                                              \
+    DO(clamp, float, float)                                                                                  \
     DO(winograd, float, float)                                                                               \
     DO(hamming, uint64_t, int32_t)
 
@@ -154,6 +167,11 @@ static inline uint32_t smg_lowbit_code(const uint32_t *codes, int32_t in, int32_
 static inline size_t smg_lowbit_scale(int32_t in, int32_t group, int32_t o, int32_t g) {
     const size_t block = (size_t)(o / SMG_LANES) * (size_t)smg_up(in, group);
     return (block + (size_t)g) * SMG_LANES + (size_t)(o % SMG_LANES);
+}
+
+/* Values along an axis that `out` windows reach. */
+static inline int32_t smg_reach(int32_t out, int32_t stride, int32_t kernel) {
+    return (out - 1) * stride + kernel;
 }
 
 /* Points along an axis with a kernel of `kernel` inputs. */

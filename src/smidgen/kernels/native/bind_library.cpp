@@ -274,18 +274,51 @@ void check_image(int32_t height, int32_t width, int32_t in, int32_t out, int32_t
            "positive sizes are needed, and an image that the kernel fits into");
 }
 
-Kernel convolution(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t out,
-                   int32_t kernel_h, int32_t kernel_w, int32_t pad_h, int32_t pad_w, In<float> weight) {
-    check_image(height, width, in, out, kernel_h, kernel_w, pad_h, pad_w);
-    const size_t channels = static_cast<size_t>(in), outputs = static_cast<size_t>(out);
-    const size_t pixels = static_cast<size_t>(height + 2 * pad_h - kernel_h + 1) *
-                          static_cast<size_t>(width + 2 * pad_w - kernel_w + 1);
-    const size_t taps = static_cast<size_t>(kernel_h) * static_cast<size_t>(kernel_w);
+// What convolutions have in common, all but the weight.
+template <typename Run>
+Kernel windows(Run run, smg_convolution_args args, In<float> weight, size_t weights_a_tap) {
+    demand(args.height > 0 && args.width > 0 && args.in > 0 && args.out > 0 && args.kernel_h > 0 &&
+               args.kernel_w > 0 && args.out_h > 0 && args.out_w > 0 && args.stride_h > 0 &&
+               args.stride_w > 0 && args.pad_top >= 0 && args.pad_left >= 0,
+           "positive sizes and paddings from 0 on are needed");
+    const int64_t rows = int64_t{args.out_h - 1} * args.stride_h + args.kernel_h;
+    const int64_t columns = int64_t{args.out_w - 1} * args.stride_w + args.kernel_w;
+    demand(rows <= INT32_MAX / columns && rows * columns <= INT32_MAX / args.in,
+           "the padded image is too large");
     Kernel k;
-    const smg_convolution_args args = {
-        height, width, in, out, kernel_h, kernel_w, pad_h, pad_w, k.keep(weight, taps * channels * outputs)};
-    k.set(CHOOSE(isa, convolution), args, static_cast<size_t>(height) * static_cast<size_t>(width) * channels,
-          pixels * outputs, smg_convolution_scratch(&args));
+    const size_t taps = static_cast<size_t>(args.kernel_h) * static_cast<size_t>(args.kernel_w);
+    args.weight = k.keep(weight, taps * weights_a_tap);
+    const size_t in = static_cast<size_t>(args.height) * static_cast<size_t>(args.width);
+    const size_t out = static_cast<size_t>(args.out_h) * static_cast<size_t>(args.out_w);
+    k.set(run, args, in * static_cast<size_t>(args.in), out * static_cast<size_t>(args.out),
+          smg_convolution_scratch(&args));
+    return k;
+}
+
+Kernel convolution(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t out,
+                   int32_t kernel_h, int32_t kernel_w, int32_t pad_top, int32_t pad_left, int32_t out_h,
+                   int32_t out_w, int32_t stride_h, int32_t stride_w, In<float> weight) {
+    return windows(CHOOSE(isa, convolution),
+                   {height, width, in, out, kernel_h, kernel_w, pad_top, pad_left, out_h, out_w, stride_h,
+                    stride_w, nullptr},
+                   weight, static_cast<size_t>(in) * static_cast<size_t>(out));
+}
+
+Kernel depthwise(const std::string &isa, int32_t height, int32_t width, int32_t in, int32_t kernel_h,
+                 int32_t kernel_w, int32_t pad_top, int32_t pad_left, int32_t out_h, int32_t out_w,
+                 int32_t stride_h, int32_t stride_w, In<float> weight) {
+    return windows(CHOOSE(isa, depthwise),
+                   {height, width, in, in, kernel_h, kernel_w, pad_top, pad_left, out_h, out_w, stride_h,
+                    stride_w, nullptr},
+                   weight, static_cast<size_t>(in));
+}
+
+Kernel clamp(const std::string &isa, int32_t channels, float lo, float hi, In<float> bias) {
+    demand(channels > 0, "positive sizes are needed");
+    Kernel k;
+    const size_t n = static_cast<size_t>(channels);
+    const smg_clamp_args args = {channels, lo, hi, k.keep(bias, n)};
+    k.set(CHOOSE(isa, clamp), args, n, n, 0);
     return k;
 }
 
@@ -352,6 +385,8 @@ void bind_library(nb::module_ &m) {
     m.def("hmd", &hmd);
     m.def("hadamard", &hadamard);
     m.def("convolution", &convolution);
+    m.def("depthwise", &depthwise);
+    m.def("clamp", &clamp);
     m.def("winograd", &winograd);
     m.def("hamming", &hamming);
 }

@@ -1,5 +1,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -110,6 +111,7 @@ void bind_plan(nb::module_ &m) {
              })
         .def("candidates", &Plan::candidates)
         .def("chosen", &Plan::chosen)
+        .def("packed", &Plan::packed)
         .def("run", &run)
         .def("trace", &trace)
         .def("times", &times);

@@ -180,30 +180,41 @@ void Plan::check(size_t number, const Call &call, int32_t turns) const {
         refuse(where + "its arguments do not fit its memory");
 }
 
-// Whether the candidate can run a checked call: a variant that packs needs constants, and memory for them.
-bool Plan::serves(const Candidate &candidate, const Call &call) const {
-    const smg_variant *variant = candidate.variant;
-    if (variant == nullptr)
-        return true;
-    const int32_t *args = call.args.data();
-    const size_t scratch = variant->scratch_bytes ? variant->scratch_bytes(args) : 0;
-    const size_t packed = variant->packed_bytes ? variant->packed_bytes(args) : 0;
-    if (scratch > SMG_MOST_BYTES || packed > SMG_MOST_BYTES)
-        return false;
-    for (size_t i = 1; variant->pack != nullptr && i + 1 < call.pointers.size(); i++)
-        if (call.pointers[i].base != CONSTANTS)
-            return false;
-    return true;
+// Where the constants of a checked call lie that a variant packs; null for what is none.
+void Plan::constants_of(const Call &call, void **pointers) const {
+    auto *start = const_cast<Block *>(constants_.data()); // variants read them only
+    for (size_t i = 1; i + 1 < call.pointers.size(); i++)
+        if (call.pointers[i].base == CONSTANTS)
+            pointers[i] = reinterpret_cast<uint8_t *>(start) + call.pointers[i].offset;
 }
 
+// What the candidate packs for a checked call; SMG_REFUSED where it can't run it: a variant that packs needs
+// constants, and memory for them.
+size_t Plan::packed_bytes(const Candidate &candidate, const Call &call) const {
+    const smg_variant *variant = candidate.variant;
+    if (variant == nullptr)
+        return 0;
+    const int32_t *args = call.args.data();
+    if (variant->scratch_bytes && variant->scratch_bytes(args) > SMG_MOST_BYTES)
+        return SMG_REFUSED;
+    if (variant->packed_bytes == nullptr)
+        return 0;
+    for (size_t i = 1; i + 1 < call.pointers.size(); i++)
+        if (call.pointers[i].base != CONSTANTS)
+            return SMG_REFUSED;
+    void *pointers[MOST_POINTERS] = {};
+    constants_of(call, pointers);
+    return variant->packed_bytes(args, pointers);
+}
+
+// Takes the named candidate if it can run the call, else the most usual one that can; the portable one can.
 void Plan::choose(Call &call, const std::string &isa, const std::string &choice) {
-    for (const Candidate &candidate : find_candidates(isa, call.kernel->name)) {
-        if (!serves(candidate, call))
-            continue;
-        call.chosen = candidate;
-        if (candidate.name == choice)
-            break;
-    }
+    std::vector<Candidate> all = find_candidates(isa, call.kernel->name);
+    std::reverse(all.begin(), all.end());
+    std::stable_partition(all.begin(), all.end(), [&](const Candidate &c) { return c.name == choice; });
+    call.chosen = *std::find_if(all.begin(), all.end(), [&](const Candidate &candidate) {
+        return packed_bytes(candidate, call) <= SMG_MOST_BYTES;
+    });
     if (call.chosen.variant != nullptr)
         pack(call);
 }
@@ -214,25 +225,26 @@ void Plan::pack(Call &call) {
     const int32_t *args = call.args.data();
     if (variant->pack != nullptr) {
         void *pointers[MOST_POINTERS] = {};
-        for (size_t i = 1; i + 1 < call.pointers.size(); i++)
-            pointers[i] = reinterpret_cast<uint8_t *>(constants_.data()) + call.pointers[i].offset;
-        call.packed.resize(variant->packed_bytes(args) / sizeof(Block) + 1);
+        constants_of(call, pointers);
+        call.packed.resize(variant->packed_bytes(args, pointers) / sizeof(Block) + 1);
         variant->pack(args, pointers, call.packed.data());
     }
     if (variant->scratch_bytes != nullptr)
         scratch_size_ = std::max(scratch_size_, variant->scratch_bytes(args));
 }
 
-std::vector<std::vector<std::string>> Plan::candidates(const std::string &isa) const {
-    std::vector<std::vector<std::string>> names;
+std::vector<std::vector<std::pair<std::string, size_t>>> Plan::candidates(const std::string &isa) const {
+    std::vector<std::vector<std::pair<std::string, size_t>>> found;
     for (const CallBlock &block : blocks_)
         for (const Call &call : block.calls) {
-            names.emplace_back();
-            for (const Candidate &candidate : find_candidates(isa, call.kernel->name))
-                if (serves(candidate, call))
-                    names.back().push_back(candidate.name);
+            found.emplace_back();
+            for (const Candidate &candidate : find_candidates(isa, call.kernel->name)) {
+                const size_t bytes = packed_bytes(candidate, call);
+                if (bytes <= SMG_MOST_BYTES)
+                    found.back().emplace_back(candidate.name, bytes);
+            }
         }
-    return names;
+    return found;
 }
 
 std::vector<std::string> Plan::chosen() const {
@@ -241,6 +253,14 @@ std::vector<std::string> Plan::chosen() const {
         for (const Call &call : block.calls)
             names.push_back(call.chosen.name);
     return names;
+}
+
+std::vector<size_t> Plan::packed() const {
+    std::vector<size_t> bytes;
+    for (const CallBlock &block : blocks_)
+        for (const Call &call : block.calls)
+            bytes.push_back(packed_bytes(call.chosen, call));
+    return bytes;
 }
 
 // Memory for as many samples side by side as pay, at most `samples`.

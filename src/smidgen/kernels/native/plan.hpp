@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernel_table.hpp"
@@ -67,16 +68,20 @@ class Plan {
     // Runs one sample. Seconds that each call took, in all its turns.
     std::vector<double> times(const Inputs &inputs, const Outputs &outputs);
 
-    // For each call what could run it, the usual one last, and what does.
-    std::vector<std::vector<std::string>> candidates(const std::string &isa) const;
+    // For each call what could run it, the usual one last, with the bytes of constants that it packs, and
+    // what does run it.
+    std::vector<std::vector<std::pair<std::string, size_t>>> candidates(const std::string &isa) const;
     std::vector<std::string> chosen() const;
+    // For each call the bytes of constants that the chosen candidate packed.
+    std::vector<size_t> packed() const;
 
     const std::vector<int32_t> &input_bytes() const { return input_bytes_; }
     const std::vector<int32_t> &output_bytes() const { return output_bytes_; }
 
   private:
     void check(size_t number, const Call &call, int32_t turns) const;
-    bool serves(const Candidate &candidate, const Call &call) const;
+    void constants_of(const Call &call, void **pointers) const;
+    size_t packed_bytes(const Candidate &candidate, const Call &call) const;
     void choose(Call &call, const std::string &isa, const std::string &choice);
     void pack(Call &call);
     void run(const Call &call, Workspace &space, int32_t turn, int32_t samples) const;

@@ -37,6 +37,14 @@
 #define AVX512(name) &name##_avx512,
 FOR_ALL_KERNELS(DECLARE)
 DECLARE(smg_q_conv_im2col)
+#define FOR_ALL_LINEAR(DO)                                                                                   \
+    DO("4 bits", bits4)                                                                                      \
+    DO("2 bits", bits2)                                                                                      \
+    DO("blocks", blocks)
+#define DECLARE_LINEAR(how, name) DECLARE(smg_q_linear_##name) DECLARE(smg_q_linear16_##name)
+FOR_ALL_LINEAR(DECLARE_LINEAR)
+#define LINEAR_AVX2(how, name) {how, &smg_q_linear_##name##_avx2}, {how, &smg_q_linear16_##name##_avx2},
+#define LINEAR_AVX512(how, name) {how, &smg_q_linear_##name##_avx512}, {how, &smg_q_linear16_##name##_avx512},
 extern "C" const smg_variant smg_q_table_avx512;
 #ifdef SMIDGEN_AMX
 extern "C" const smg_variant smg_q_linear_amx, smg_q_linear16_amx, smg_q_conv_amx, smg_q_binary_conv_amx,
@@ -86,11 +94,11 @@ const std::vector<Isa> &isas() {
         {"avx2",
          __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"),
          {FOR_ALL_KERNELS(AVX2)},
-         {{"im2col", &smg_q_conv_im2col_avx2}}},
+         {FOR_ALL_LINEAR(LINEAR_AVX2){"im2col", &smg_q_conv_im2col_avx2}}},
         {"avx512",
          has_avx512(),
          {FOR_ALL_KERNELS(AVX512) & smg_q_table_avx512},
-         {{"im2col", &smg_q_conv_im2col_avx512}}},
+         {FOR_ALL_LINEAR(LINEAR_AVX512){"im2col", &smg_q_conv_im2col_avx512}}},
 #endif
 #ifdef SMIDGEN_AMX
         {"amx",
@@ -128,7 +136,8 @@ std::vector<Candidate> find_candidates(const std::string &isa, const std::string
         const auto has_usual = [&](const smg_variant *variant) { return kernel == variant->kernel; };
         const auto usual = std::find_if(each.variants.begin(), each.variants.end(), has_usual);
         for (const Alternative &other : each.alternatives)
-            if (kernel == other.variant->kernel) // before the usual one of a lesser set, if there is none of this
+            if (kernel ==
+                other.variant->kernel) // before the usual one of a lesser set, if there is none of this
                 found.insert(found.end() - (usual == each.variants.end() ? 1 : 0),
                              {each.name + std::string(" ") + other.how, other.variant});
         if (usual != each.variants.end())

@@ -6,7 +6,8 @@
 
 /* To bits */
 
-static size_t bits_packed(const void *args) {
+static size_t bits_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     return smg_bit_bytes(args, SIGNS_TO_BITS, 1);
 }
 
@@ -27,7 +28,8 @@ static void bits_run(const void *args, const smg_job *job) {
 
 /* To int8 */
 
-static size_t bytes_packed(const void *args) {
+static size_t bytes_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_binary_conv_bits_args shape = smg_bit_shape(args);
     return smg_bit_bytes(&shape, SIGNS_TO_BYTES, 0);
 }
@@ -50,7 +52,8 @@ static void bytes_run(const void *args, const smg_job *job) {
 
 /* Thresholds of int8 values: filled up to whole words with ones that nothing reaches. */
 
-static size_t binarize_packed(const void *args) {
+static size_t binarize_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_binarize_args *a = args;
     return (size_t)SMG_WORDS(a->channels) * 32 * sizeof(int16_t);
 }

@@ -5,7 +5,8 @@
 
 #include "conv_window.h"
 
-static size_t conv_packed(const void *args) {
+static size_t conv_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_conv_args *a = args;
     const smg_window w = conv_window(a);
     return smg_times((size_t)a->groups, smg_gemm_bytes(&w, a->out_c / a->groups));

@@ -24,7 +24,8 @@ static smg_window depthwise_window(const smg_q_depthwise_args *a) {
     return w;
 }
 
-static size_t depthwise_packed(const void *args) {
+static size_t depthwise_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_depthwise_args *a = args;
     const smg_window w = depthwise_window(a);
     return smg_gemm_bytes(&w, a->channels);

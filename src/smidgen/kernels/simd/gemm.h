@@ -52,9 +52,17 @@ typedef struct {
     int32_t per_channel, zero_x, zero_y;
 } smg_layer;
 
+/* What turns the sum of output `o` into a result; `sum`: of its weights. */
+static inline void smg_pack_channel(const smg_layer *l, int32_t o, int32_t bias, int32_t sum,
+                                    smg_channels *channels) {
+    const int32_t c = l->per_channel ? o : 0;
+    smg_set_channel(channels + o / LANES, o % LANES, bias, sum, l->zero_x, l->multiplier[c], l->shift[c],
+                    l->zero_y);
+}
+
 static inline void smg_pack_output(const smg_window *win, const smg_layer *l, int32_t o, smg_w *to,
                                    smg_channels *channels) {
-    const int32_t runs = win->outer * win->inner, c = l->per_channel ? o : 0, lane = smg_lane(o % LANES);
+    const int32_t runs = win->outer * win->inner, lane = smg_lane(o % LANES);
     const int8_t *w = l->w + (size_t)o * runs * win->run;
     uint32_t sum = 0;
     for (int32_t r = 0; r < runs; r++, to += smg_rounded((size_t)win->run, RUN_STEP) * LANES)
@@ -62,8 +70,7 @@ static inline void smg_pack_output(const smg_window *win, const smg_layer *l, in
             to[((size_t)(i / DEPTH) * LANES + lane) * DEPTH + i % DEPTH] = *w;
             sum += (uint32_t)(int32_t)*w;
         }
-    smg_set_channel(channels, o % LANES, l->bias[o], (int32_t)sum, l->zero_x, l->multiplier[c], l->shift[c],
-                    l->zero_y);
+    smg_pack_channel(l, o, l->bias[o], (int32_t)sum, channels);
 }
 
 /* `packed` has smg_gemm_bytes and is zero; a channel beyond the last one never gets stored. */
@@ -71,7 +78,7 @@ static inline void smg_pack_gemm(const smg_window *win, const smg_layer *l, int3
     smg_channels *channels = packed;
     smg_w *weights = (smg_w *)(channels + smg_blocks(out));
     for (int32_t o = 0; o < out; o++)
-        smg_pack_output(win, l, o, weights + (size_t)(o / LANES) * smg_block_size(win), channels + o / LANES);
+        smg_pack_output(win, l, o, weights + (size_t)(o / LANES) * smg_block_size(win), channels);
 }
 
 /* `rows` rows of `blocks` blocks from `block` on: all sums stay in registers. Rows are reached from every

@@ -19,10 +19,11 @@ static smg_window im2col_window(const smg_q_conv_args *a) {
     return w;
 }
 
-static size_t im2col_packed(const void *args) {
+static size_t im2col_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_conv_args *a = args;
     if (!im2col_serves(a))
-        return SMG_MOST_BYTES + 1; /* refused */
+        return SMG_REFUSED;
     const smg_window w = im2col_window(a);
     return smg_gemm_bytes(&w, a->out_c);
 }
@@ -34,7 +35,7 @@ static size_t im2col_row(const smg_q_conv_args *a) {
 static size_t im2col_scratch(const void *args) {
     const smg_q_conv_args *a = args;
     if (!im2col_serves(a))
-        return SMG_MOST_BYTES + 1;
+        return SMG_REFUSED;
     const smg_image m = smg_conv_image(a);
     return smg_rounded(smg_image_bytes(&m), 64) + (IM2COL_ROWS * im2col_row(a) + 64) * sizeof(smg_x);
 }

@@ -2,23 +2,18 @@
 #ifndef SMIDGEN_LINEAR_H
 #define SMIDGEN_LINEAR_H
 
-#include "gemm.h"
-
-enum { LINEAR_ROWS = 12 }; /* rows converted at a time */
+#include "linear_rows.h"
 
 static smg_window linear_window(const smg_q_linear_args *a) {
     const smg_window w = {1, 1, a->in, 0, 0};
     return w;
 }
 
-static size_t linear_packed(const void *args) {
+static size_t linear_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_linear_args *a = args;
     const smg_window w = linear_window(a);
     return smg_gemm_bytes(&w, a->out);
-}
-
-static size_t linear_row(const smg_q_linear_args *a) {
-    return smg_rounded((size_t)a->in, 64);
 }
 
 static size_t linear_scratch(const void *args) {
@@ -28,22 +23,15 @@ static size_t linear_scratch(const void *args) {
 static void linear_pack(const void *args, void *const *pointers, void *packed) {
     const smg_q_linear_args *a = args;
     const smg_window w = linear_window(a);
-    const smg_layer layer = {pointers[1],    pointers[2], pointers[3], pointers[4],
-                             a->per_channel, a->zero_x,   a->zero_y};
+    const smg_layer layer = linear_layer(a, pointers);
     smg_pack_gemm(&w, &layer, a->out, packed);
 }
 
-/* Rows `first` .. `first + n - 1` of all samples one after the other; they lie in one sample. */
+/* Rows `first` .. `first + n - 1`; they lie in one sample. */
 SMG_INLINE void linear_rows(const smg_q_linear_args *a, const smg_job *job, const smg_gemm *g, int32_t first,
                             int32_t n, const int wide) {
-    smg_x *x = job->scratch;
-    for (int32_t i = 0; i < n; i++)
-        smg_convert((const int8_t *)smg_at(job, 0, (first + i) / a->rows) +
-                        (size_t)((first + i) % a->rows) * a->in,
-                    (size_t)a->in, a->zero_x, x + i * g->x_step);
-    int8_t *y =
-        (int8_t *)smg_at(job, 5, first / a->rows) + (size_t)(first % a->rows) * a->out * (wide ? 2 : 1);
-    smg_run_gemm(n, wide, g, x, y);
+    linear_convert(a, job, first, n, job->scratch);
+    smg_run_gemm(n, wide, g, job->scratch, linear_output(a, job, first, wide));
 }
 
 SMG_INLINE void linear_run(const smg_q_linear_args *a, const smg_job *job, const int wide) {

@@ -20,7 +20,8 @@ static void serial_pack(const smg_q_binary_conv_bits_args *a, int32_t planes, co
 
 /* To int8 */
 
-static size_t serial_packed(const void *args) {
+static size_t serial_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_binary_conv_bits_args shape = smg_bit_shape(args);
     return smg_bit_bytes(&shape, PLANES_TO_BYTES, 0);
 }
@@ -43,7 +44,8 @@ static void serial_run(const void *args, const smg_job *job) {
 
 /* To planes */
 
-static size_t planes_packed(const void *args) {
+static size_t planes_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_serial_conv_planes_args *a = args;
     const smg_q_binary_conv_bits_args shape = smg_bit_shape(a);
     return smg_bit_bytes(&shape, PLANES_TO_PLANES, (1 << a->planes_y) - 1);

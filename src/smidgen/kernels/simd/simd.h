@@ -15,6 +15,7 @@ extern "C" {
 #define SMG_INLINE static inline __attribute__((always_inline))
 /* More scratch or packed constants than this are not worth it: the plan then calls the reference. */
 #define SMG_MOST_BYTES ((size_t)1 << 28)
+#define SMG_REFUSED (SMG_MOST_BYTES + 1) /* as a size: this layer is none for the variant */
 
 /* `pointers` are those of the reference kernel, for the first of `samples` samples; pointer i of the next
  * sample is `strides[i]` bytes further on. `scratch` is free memory, aligned to 64 bytes. */
@@ -31,11 +32,12 @@ static inline void *smg_at(const smg_job *job, int which, int32_t s) {
     return (char *)job->pointers[which] + s * job->strides[which];
 }
 
-/* `args` are those of the reference kernel. packed_bytes may be null: nothing is packed, and no pointer has
- * to be a constant. scratch_bytes may be null: none is needed. */
+/* `args` are those of the reference kernel, `pointers` its constants, which may decide how much is packed.
+ * packed_bytes may be null: nothing is packed, and no pointer has to be a constant. scratch_bytes may be
+ * null: none is needed. */
 typedef struct {
     const char *kernel, *isa;
-    size_t (*packed_bytes)(const void *args);
+    size_t (*packed_bytes)(const void *args, void *const *pointers);
     size_t (*scratch_bytes)(const void *args);
     void (*pack)(const void *args, void *const *pointers, void *packed);
     void (*run)(const void *args, const smg_job *job);

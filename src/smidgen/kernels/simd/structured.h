@@ -4,11 +4,53 @@
 
 #include "product.h"
 
+enum { DOT_ROWS = TILE_BLOCKS < 4 ? 2 : 4, DOT_SAMPLES = DOT_ROWS }; /* whose sums fit into registers */
+
+/* DOT_ROWS rows of w times DOT_SAMPLES samples. */
+SMG_INLINE void dot_tile(const smg_dense_args *a, const float *w, const float *x, float *y) {
+    const size_t in = (size_t)a->in;
+    smg_floats sum[DOT_ROWS][DOT_SAMPLES];
+#pragma GCC unroll 4
+    for (int r = 0; r < DOT_ROWS; r++)
+#pragma GCC unroll 4
+        for (int s = 0; s < DOT_SAMPLES; s++)
+            sum[r][s] = smg_none();
+    for (int32_t k = 0; k < a->in; k += SMG_LANES) {
+        const int32_t lanes = smg_least(SMG_LANES, a->in - k);
+        smg_floats right[DOT_SAMPLES];
+#pragma GCC unroll 4
+        for (int s = 0; s < DOT_SAMPLES; s++)
+            right[s] = lanes < SMG_LANES ? smg_load_some(x + (size_t)s * in + k, lanes)
+                                         : smg_load(x + (size_t)s * in + k);
+#pragma GCC unroll 4
+        for (int r = 0; r < DOT_ROWS; r++) {
+            const float *at = w + (size_t)r * in + k;
+            const smg_floats left = lanes < SMG_LANES ? smg_load_some(at, lanes) : smg_load(at);
+#pragma GCC unroll 4
+            for (int s = 0; s < DOT_SAMPLES; s++)
+                sum[r][s] = smg_add_product(left, right[s], sum[r][s]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int s = 0; s < DOT_SAMPLES; s++)
+#pragma GCC unroll 4
+        for (int r = 0; r < DOT_ROWS; r++)
+            y[(size_t)s * (size_t)a->out + r] = smg_total(sum[r][s]);
+}
+
+/* Some rows of the weight at a time, which stay in the first-level cache, for all samples. */
 void SIMD(smg_dense)(const smg_dense_args *a, const float *x, float *y, int32_t samples, void *scratch) {
+    const int32_t tiled = samples - samples % DOT_SAMPLES, rows = a->out - a->out % DOT_ROWS;
+    const size_t in = (size_t)a->in, out = (size_t)a->out;
     (void)scratch;
-    for (int32_t s = 0; s < samples; s++)
-        smg_rows_times(a->weight, a->out, a->in, x + (size_t)s * (size_t)a->in,
-                       y + (size_t)s * (size_t)a->out);
+    for (int32_t row = 0; tiled > 0 && row < rows; row += DOT_ROWS)
+        for (int32_t s = 0; s < tiled; s += DOT_SAMPLES)
+            dot_tile(a, a->weight + (size_t)row * in, x + (size_t)s * in, y + (size_t)s * out + row);
+    for (int32_t s = 0; s < samples; s++) {
+        const int32_t from = s < tiled ? rows : 0;
+        smg_rows_times(a->weight + (size_t)from * in, a->out - from, a->in, x + (size_t)s * in,
+                       y + (size_t)s * out + from);
+    }
 }
 
 void SIMD(smg_lowrank)(const smg_lowrank_args *a, const float *x, float *y, int32_t samples, void *scratch) {

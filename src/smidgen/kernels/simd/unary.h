@@ -5,7 +5,8 @@
 #include "flat.h"
 
 /* Packed: the ratio of each channel, or one; the last vector is whole. */
-static size_t requantize_packed(const void *args) {
+static size_t requantize_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     const smg_q_requantize_args *a = args;
     return smg_rounded(a->per_channel ? (size_t)a->channels : 1, LANES) * sizeof(double);
 }

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
+import numpy as np
 import yaml
 
 from smidgen.data.dataset import Dataset, Splits
@@ -13,14 +14,12 @@ from smidgen.data.metrics import Metric
 from smidgen.errors import BadInput, IllegalGraph, Unsupported
 from smidgen.graph import Graph
 from smidgen.lower import lower
-from smidgen.lower.schedule import check_schedulable
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.numerics import Array
 from smidgen.probe.signal import Signal
-from smidgen.run.native import native_plan
-from smidgen.run.reference import run_integer
+from smidgen.run.plans import plan_of
 from smidgen.search.fixes.candidates import Candidate, candidates
 
 Report = Callable[[float, str], None]
@@ -200,13 +199,9 @@ class _Bench:
 
 
 def real_outputs(lowered: Graph, x: Array) -> Array:
-    """Real outputs [n, ...], natively where there are kernels, else by the exact reference."""
-    inputs = quantized_inputs(lowered, x)
-    if check_schedulable(lowered):
-        made = run_integer(lowered, inputs)
-    else:
-        outputs = native_plan(lowered).run(inputs)
-        made = outputs if isinstance(outputs, type(inputs)) else outputs[0]
+    """Real outputs [n, ...] of the first output."""
+    outputs = plan_of(lowered).run(quantized_inputs(lowered, x))
+    made = outputs if isinstance(outputs, np.ndarray) else outputs[0]
     grid = lowered.values[lowered.outputs[0]].grid
     return made if grid is None else grid.dequantize(made)
 
