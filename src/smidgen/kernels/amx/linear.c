@@ -1,11 +1,15 @@
 /* Linear layers of 16 rows and more, by tiles. Values stay signed, so that x is read where it lies; its last
  * values of a row, where they fill no tile, are copied and filled up with zeros. A last tile of rows begins
- * further up, and what it computes again comes out the same. Fewer rows go the way of avx512/linear.c. */
+ * further up, and what it computes again comes out the same. Fewer rows and short
+ * ones go the way of avx512/linear.c. */
 #include "linear.h"
 
 #include "tile.h"
 
-enum { MOST_TILES = 2 }; /* of rows, and of outputs, at a time */
+enum {
+    MOST_TILES = 2,   /* of rows, and of outputs, at a time */
+    LEAST_VALUES = 32 /* of a row: tiles filled up with more zeros take longer than vectors */
+};
 
 /* Behind the packed constants of gemm.h: what a tile may read beyond the last weight, then biases for signed
  * values [blocks][LANES]. */
@@ -151,7 +155,7 @@ SMG_INLINE void run_rows(const int wide, const smg_tiles *t, int32_t rows, const
 SMG_INLINE void tiles_run(const smg_q_linear_args *a, const smg_job *job, const int wide) {
     const int together = a->rows == 1; /* one row a sample: rows are as far apart as samples */
     const int32_t rows = together ? job->samples : a->rows, width = wide ? 2 : 1;
-    if (rows < TILE_ROWS) {
+    if (rows < TILE_ROWS || a->in < LEAST_VALUES) {
         linear_run(a, job, wide);
         return;
     }

@@ -12,7 +12,7 @@ namespace {
 
 // Samples go through a layer side by side, so that its weights are read once for all of them; more memory
 // than this for their values would cost more than it saves.
-constexpr size_t MOST_SAMPLES = 24, MOST_SAMPLE_BYTES = size_t{1} << 20;
+constexpr size_t MOST_SAMPLES = 32, MOST_SAMPLE_BYTES = size_t{1} << 20;
 enum Base : int32_t { NONE = -1, ARENA = 0, CONSTANTS = 1, PORTS = 2 };
 
 [[noreturn]] void refuse(const std::string &why) {
