@@ -19,7 +19,7 @@ from tests.conftest import require
 from tests.integer_networks import integer_network, random_integers
 from tests.targets.qemu import run_in_qemu
 from tests.targets.test_cross import need
-from tests.targets.test_dsp import cases, samples_and_outputs, side_by_side
+from tests.targets.test_dsp import cases, samples_and_outputs, side_by_side, stored_cases
 
 
 def on_m55(graph: Graph, x: Sequence[np.ndarray], folder: Path) -> tuple[np.ndarray, ...]:
@@ -37,8 +37,9 @@ def test_an_emulated_cortex_m55_computes_the_same_bytes(name: str, tmp_path: Pat
     np.testing.assert_array_equal(on_m55(graph, (x,), tmp_path)[0], run_integer(graph, x))
 
 
-def test_odd_shapes_are_bit_exact_in_vectors(tmp_path: Path) -> None:
-    graph = side_by_side(cases())
+@pytest.mark.parametrize("graphs", [cases(), stored_cases()[::2], stored_cases()[1::2]])
+def test_odd_shapes_are_bit_exact_in_vectors(graphs: list[Graph], tmp_path: Path) -> None:
+    graph = side_by_side(graphs)
     x, expected = samples_and_outputs(graph)
     for found, true in zip(on_m55(graph, x, tmp_path), expected, strict=True):
         np.testing.assert_array_equal(found, true)
