@@ -137,9 +137,9 @@ def test_odd_shapes_are_bit_exact(target: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, true)
 
 
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(6))
 def test_stored_weights_of_odd_shapes_are_bit_exact(part: int, tmp_path: Path) -> None:
-    graph = side_by_side(stored_cases()[part::3])
+    graph = side_by_side(stored_cases()[part::6])
     kernels = [call.kernel for call in on_device(graph, "stored").program.calls]
     assert sum(kernel.endswith("_stored") for kernel in kernels) > len(kernels) * 2 // 3
     x, expected = samples_and_outputs(graph)

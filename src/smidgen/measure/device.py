@@ -32,7 +32,7 @@ class DeviceReport:
     """Figures of one network on one target.
 
     Attributes:
-        measurements: flash, RAM, code, model, used stack and used arena in bytes, instructions, latency, energy.
+        measurements: flash, RAM, code, model, used stack and arena in bytes, instructions, latency, energy.
         counts: instructions of each input.
         layers: instructions by layer, of the input that took most.
         inputs: how many were run, `differing` of them with other output bytes than the exact reference.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from smidgen.graph import Graph
 from smidgen.lower.device import Weights
 from smidgen.lower.program import Program
 from smidgen.measurement import Measurement
-from smidgen.targets.cores import can_emulate
+from smidgen.targets.cores import emulator_is_installed
 from smidgen.targets.cross import build_firmware, measure_cross, measurements
 from smidgen.targets.elf import read_footprint
 from smidgen.targets.emulator import emulate
@@ -78,7 +77,7 @@ def weight_choices(graph: Graph, target: Target) -> dict[Weights, list[Measureme
                 for m in measurements(read_footprint(elf, manifest.prefix), device)
                 if m.name in ("flash_bytes", "ram_bytes")
             ]
-            if can_emulate(device) and importlib.util.find_spec("unicorn"):
+            if emulator_is_installed(device):
                 run = emulate(elf, manifest, device, random_inputs(graph, 1))
                 found[weights].append(
                     Measurement("instructions", float(run.total_instructions), "instruction", "emulated")
