@@ -7,7 +7,7 @@ DATA := $(abspath ../shared/data)
 ifneq ($(wildcard $(DATA)/.),)
 export SMIDGEN_DATA ?= $(DATA)
 endif
-C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/*/*.h src/smidgen/kernels/native/*.[ch]pp src/smidgen/kernels/native/*.c)
+C_FILES := $(wildcard src/smidgen/kernels/*/*.[ch] src/smidgen/kernels/c/*/*.h src/smidgen/kernels/native/*.[ch]pp src/smidgen/kernels/native/*.c src/smidgen/targets/plugin/*.c)
 SOURCES := $(C_FILES) CMakeLists.txt pyproject.toml
 
 .PHONY: demo test check sanitize format bench clean

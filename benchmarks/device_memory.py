@@ -23,7 +23,7 @@ from smidgen.targets.cross import build_firmware, measure_cross
 from smidgen.targets.emulator import emulate
 from smidgen.targets.project import read_manifest
 
-TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "rv32imc")
+TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
 ROOMY = {"flash_bytes": 1 << 26, "ram_bytes": 1 << 26}  # what does not fit the part is measured all the same
 INPUTS = 3
 

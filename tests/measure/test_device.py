@@ -35,7 +35,7 @@ def test_the_report_has_every_figure_and_how_it_was_obtained() -> None:
     how = {m.name: m.how for m in found.measurements}
     assert how == {
         **dict.fromkeys(("flash_bytes", "ram_bytes", "code_bytes", "model_bytes"), "measured"),
-        **dict.fromkeys(("stack_used_bytes", "instructions"), "emulated"),
+        **dict.fromkeys(("stack_used_bytes", "arena_used_bytes", "instructions"), "emulated"),
         "latency_ms": "modelled",
     }
     assert found.exact

@@ -12,17 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from smidgen.emit.c import CEmitter
 from smidgen.formats import Binary, Grid
 from smidgen.formats.packing import pack_bits
 from smidgen.graph import Graph, GraphBuilder, Node
 from smidgen.lower import lower
+from smidgen.lower.decode import worth_expanding
 from smidgen.lower.grids import with_grids
 from smidgen.lower.schedule import expand_weights
 from smidgen.measure.energy import Work, energy_pj, energy_table, modelled_energy, work_of
 from smidgen.measure.feasibility import as_int8
 from smidgen.targets import load_target
-from tests.integer_networks import integer_network
-from tests.networks import small_cnn
+from tests.integer_networks import integer_network, integers_of
+from tests.networks import peaked, small_cnn
 
 HOST, BOARD = load_target("x86-64"), load_target("cortex-m4")
 TABLE = energy_table()
@@ -159,6 +161,26 @@ def test_int8_takes_less_than_float() -> None:
     for target in (HOST, BOARD):
         whole, real = (modelled_energy(g, target)[0].value for g in (as_int8(small_cnn()), small_cnn()))
         assert whole < real / 4
+
+
+@pytest.mark.parametrize("name", ["int4", "codebook"])
+def test_a_device_adds_once_for_every_weight_that_it_unpacks(name: str) -> None:
+    graph, unpacked = integer_network(name), 0
+    for node in graph.nodes:
+        if node.op in ("q.conv", "q.linear"):
+            positions = math.prod(graph.values[node.output].shape[:-1])
+            unpacked += math.prod(graph.weights[node.params["weight"]].shape) * math.ceil(positions / 16)
+    expected = energy_pj(work_of(graph, worth_expanding), TABLE, BOARD) + 0.1 * unpacked
+    assert modelled_energy(graph, BOARD)[0].value == pytest.approx(expected / 1e6)
+
+
+def test_weights_that_exceed_the_flash_are_decoded_before_they_are_used() -> None:
+    graph = integers_of(peaked())
+    small = BOARD.model_copy(update={"flash_bytes": 512})
+    executed = CEmitter().scheduled(graph, small).graph
+    assert any(node.op == "q.decode" for node in executed.nodes)
+    expected = energy_pj(work_of(executed, worth_expanding), TABLE, small)
+    assert modelled_energy(graph, small)[0].value == pytest.approx(expected / 1e6)
 
 
 def test_what_an_island_takes_is_not_guessed() -> None:

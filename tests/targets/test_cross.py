@@ -169,6 +169,12 @@ def test_modelled_latency_of_one_linear_layer_is_the_formula() -> None:
     assert modelled_latency(graph, M4).value == pytest.approx(64 * M4.cycles_per_mac / (M4.clock_mhz * 1e3))
 
 
+def test_modelled_latency_counts_the_weights_that_a_kernel_unpacks() -> None:
+    network = mlp.build((16,), 4, sizes=())
+    eight, four = (integers_of(network, AffineQuantization(bits=bits)) for bits in (8, 4))
+    assert modelled_latency(four, M4).value == pytest.approx(2 * modelled_latency(eight, M4).value)
+
+
 def test_a_host_has_no_latency_model() -> None:
     with pytest.raises(Unsupported, match="Measure the latency"):
         modelled_latency(integer_network("int8"), load_target("x86-64"))

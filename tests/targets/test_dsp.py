@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smidgen.formats import Affine, Binary, Codebook, Format, Ternary
 from smidgen.graph import Graph
-from smidgen.models import mlp
+from smidgen.lower.device import on_device
+from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.models import dscnn, mlp
 from smidgen.run.reference import run_integer
 from tests.integer_networks import integers_of
 from tests.kernels.one_node import HI, LO, one_node, random_int8, random_ratios
@@ -75,6 +78,48 @@ def cases() -> list[Graph]:
     ]  # fmt: skip
 
 
+STORED = (
+    lambda w: Affine.fit(w, 4, "channel", True),
+    lambda w: Affine.fit(w, 3, "channel", False),
+    lambda w: Affine.fit(w, 5, "group", True, group_size=7),
+    lambda w: Codebook.fit(w, 4),
+    lambda w: Ternary.fit(w, "channel"),
+    lambda w: Binary.fit(w, "tensor"),
+    lambda w: Affine.fit(w, 7, "tensor", False),
+)
+
+
+def stored_weight(rng: np.random.Generator, number: int, shape: Sequence[int]) -> Format:
+    """Every form of dense weights in turns, scaled so that few outputs saturate."""
+    return STORED[number % len(STORED)](rng.normal(size=tuple(shape)).astype(np.float32))
+
+
+def with_stored_weights(graphs: Sequence[Graph]) -> list[Graph]:
+    """The same operators with weights of fewer than 8 bits, whose device reads them as they are stored."""
+    rng, found = np.random.default_rng(2), []
+    for number, graph in enumerate(graphs):
+        fmt = stored_weight(rng, number, graph.weights["weight"].shape)
+        found.append(replace(graph, weights={**graph.weights, "weight": fmt}))
+    return found
+
+
+def stored_cases() -> list[Graph]:
+    """Those of `cases`, and rows longer than a part that is unpacked at a time, alone and with others."""
+    rng = np.random.default_rng(3)
+    own = [
+        linear(rng, (), 200, 6),
+        linear(rng, (5,), 80, 9),
+        linear(rng, (), 130, 7, 16),
+        conv(rng, 7, 30, 6, 3, pad=1),
+        conv(rng, 6, 17, 5, 5, stride=2, pad=2),
+        conv(rng, 8, 10, 4, 3, dilation=2, pad=2),
+        conv(rng, 6, 80, 6, 1),
+        conv(rng, 5, 44, 6, 3, pad=2, groups=2),
+        conv(rng, 12, 3, 3, 10, pad=4, groups=3),
+    ]
+    return with_stored_weights([*cases(), *own])
+
+
 def samples_and_outputs(graph: Graph) -> tuple[tuple[np.ndarray, ...], list[np.ndarray]]:
     """Five random samples for every input, and what the reference makes of them, output by output."""
     rng = np.random.default_rng(1)
@@ -90,6 +135,29 @@ def test_odd_shapes_are_bit_exact(target: str, tmp_path: Path) -> None:
     x, expected = samples_and_outputs(graph)
     for found, true in zip(emulated(graph, x, tmp_path, target).outputs, expected, strict=True):
         np.testing.assert_array_equal(found, true)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_stored_weights_of_odd_shapes_are_bit_exact(part: int, tmp_path: Path) -> None:
+    graph = side_by_side(stored_cases()[part::6])
+    kernels = [call.kernel for call in on_device(graph, "stored").program.calls]
+    assert sum(kernel.endswith("_stored") for kernel in kernels) > len(kernels) * 2 // 3
+    x, expected = samples_and_outputs(graph)
+    for found, true in zip(emulated(graph, x, tmp_path).outputs, expected, strict=True):
+        np.testing.assert_array_equal(found, true)
+
+
+def test_stored_weights_of_four_bits_take_few_more_instructions_than_those_of_eight(tmp_path: Path) -> None:
+    network = dscnn.build((49, 10, 1), 12, 0.25)
+    few, eight = (
+        emulated(graph, np.zeros((1, 49, 10, 1), np.int8), tmp_path / graph.name)
+        for graph in (
+            replace(integers_of(network, AffineQuantization(bits=bits)), name=f"bits{bits}")
+            for bits in (4, 8)
+        )
+    )
+    assert few.total_instructions < 1.5 * eight.total_instructions
+    assert few.stack_bytes <= 1024
 
 
 def test_a_fully_connected_layer_takes_fewer_instructions_than_cmsis_nn(tmp_path: Path) -> None:

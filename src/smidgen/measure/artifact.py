@@ -9,7 +9,6 @@ from pathlib import Path
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs as golden_inputs
 from smidgen.graph import Graph
-from smidgen.lower.schedule import expand_weights
 from smidgen.measure.agreement import random_inputs
 from smidgen.measure.cost import cost_per_million
 from smidgen.measure.device import measure_device
@@ -52,7 +51,8 @@ def _on_device(graph: Graph, target: Target) -> list[Measurement]:
         report = measure_device(graph, target, golden_inputs(graph))
         report.require_exact()
         return list(report.measurements)
+    emitter = CEmitter()
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
-        CEmitter().emit(graph, target, Path(scratch) / "c")
+        emitter.emit(graph, target, Path(scratch) / "c")
         found = measure_cross(Path(scratch) / "c", target)
-    return [*found, modelled_latency(expand_weights(graph), target)]
+    return [*found, modelled_latency(emitter.scheduled(graph, target).graph, target)]

@@ -32,7 +32,7 @@ class DeviceReport:
     """Figures of one network on one target.
 
     Attributes:
-        measurements: flash, RAM, code, model and used stack in bytes, instructions, latency, energy.
+        measurements: flash, RAM, code, model, used stack and arena in bytes, instructions, latency, energy.
         counts: instructions of each input.
         layers: instructions by layer, of the input that took most.
         inputs: how many were run, `differing` of them with other output bytes than the exact reference.
@@ -98,5 +98,7 @@ def measure_device(
 
 
 def _emulated(ran: Emulated, target: Target) -> list[Measurement]:
-    stack = Measurement("stack_used_bytes", float(ran.stack_bytes), "byte", "emulated", len(ran.counts))
-    return [stack, *instruction_costs(ran.counts, target)]
+    n = len(ran.counts)
+    stack = Measurement("stack_used_bytes", float(ran.stack_bytes), "byte", "emulated", n)
+    arena = Measurement("arena_used_bytes", float(ran.arena_bytes), "byte", "emulated", n)
+    return [stack, arena, *instruction_costs(ran.counts, target)]

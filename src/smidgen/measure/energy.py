@@ -7,7 +7,8 @@ The energies are in `energy.toml`. What is counted, for the graph as its kernels
 - A multiply-accumulate is one multiplication in the type of the layer's input and one addition (int32 for
   integers). int16 has no figure in the table and is charged as int32.
 - Every other element operation (a pool's tap, an element read or written, a decoded weight: those of
-  `graph/cost.py`) is one addition.
+  `graph/cost.py`) is one addition, and so is each weight that a device's kernel unpacks to multiply it, again
+  for every few outputs (`lower/device.py`).
 - Requantizing a value is one int32 multiplication and one addition; `q.add` multiplies both of its terms.
 - Each node reads its weights and inputs once and writes its outputs once, as if everything in between stayed
   in registers. Weights count as the kernel reads them: packed where it multiplies them in their stored form
@@ -26,19 +27,21 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from smidgen.emit.c import CEmitter
 from smidgen.formats import Binary, Format
 from smidgen.formats.packing import WORD_BITS, pack_words
 from smidgen.graph import Graph, Node
 from smidgen.graph.cost import BINARY, MOVES_NOTHING, SERIAL, element_operations, macs
 from smidgen.graph.planner import plan_memory
 from smidgen.lower.decode import stream_bytes, worth_expanding
-from smidgen.lower.schedule import expand_weights, nowhere
+from smidgen.lower.device import unpackings
+from smidgen.lower.schedule import nowhere
 from smidgen.lower.stored_calls import IN_PLACE
 from smidgen.measurement import Measurement
 from smidgen.run.reference import executable
@@ -116,15 +119,20 @@ def energy_table() -> EnergyTable:
 def modelled_energy(graph: Graph, target: Target) -> list[Measurement]:
     """`energy_uj` of one sample in microjoules, how="modelled". `graph` is an artifact's or a float network.
 
-    Microcontrollers read weights as they are stored, hosts expand them once when they load. Empty where a
-    float island hides what it computes.
+    Devices keep weights, and run the first layers in strips, as the C that is emitted for them does; hosts
+    expand weights once when they load. Empty where a float island hides what it computes.
     """
     if any(node.op == "island" for node in graph.nodes):
         return []
-    in_place = worth_expanding if target.kind == "microcontroller" else nowhere
-    executed = expand_weights(graph) if target.kind == "computer" else graph
-    picojoules = energy_pj(work_of(executed, in_place), energy_table(), target)
-    return [Measurement("energy_uj", picojoules / 1e6, "uJ", "modelled")]
+    work = work_of(graph) if target.kind == "host" or not graph.is_integer else _on_device(graph, target)
+    return [Measurement("energy_uj", energy_pj(work, energy_table(), target) / 1e6, "uJ", "modelled")]
+
+
+def _on_device(graph: Graph, target: Target) -> Work:
+    executed = CEmitter().scheduled(graph, target).graph
+    work = work_of(executed, worth_expanding)
+    unpacked = sum(unpackings(executed).values())
+    return replace(work, adds={**work.adds, "int32": work.adds.get("int32", 0) + unpacked})
 
 
 def energy_pj(work: Work, table: EnergyTable, target: Target) -> float:

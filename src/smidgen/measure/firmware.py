@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +12,9 @@ from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
 from smidgen.emit.c_schedule import fewest_patches
 from smidgen.graph import Graph
-from smidgen.lower.device import Weights
-from smidgen.lower.program import Program
+from smidgen.lower.device import OnDevice, Weights
 from smidgen.measurement import Measurement
-from smidgen.targets.cores import can_emulate
+from smidgen.targets.cores import emulator_is_installed
 from smidgen.targets.cross import build_firmware, measure_cross, measurements
 from smidgen.targets.elf import read_footprint
 from smidgen.targets.emulator import emulate
@@ -29,13 +27,13 @@ ROOMY_BYTES = 64 << 20  # firmware over the limit is linked too: its size is mea
 @dataclass(frozen=True)
 class Firmware:
     """The sizes of what was linked from a C project whose weights are kept in one way, and whose first layers
-    run in `patches` strips (0: whole), and the program that it runs.
+    run in `patches` strips (0: whole), and what it executes.
     """
 
     weights: Weights
     patches: int
     sizes: tuple[Measurement, ...]
-    program: Program
+    executed: OnDevice
 
     def bytes_of(self, name: str) -> float:
         return next(found.value for found in self.sizes if found.name == name)
@@ -78,7 +76,7 @@ def weight_choices(graph: Graph, target: Target) -> dict[Weights, list[Measureme
                 for m in measurements(read_footprint(elf, manifest.prefix), device)
                 if m.name in ("flash_bytes", "ram_bytes")
             ]
-            if can_emulate(device) and importlib.util.find_spec("unicorn"):
+            if emulator_is_installed(device):
                 run = emulate(elf, manifest, device, random_inputs(graph, 1))
                 found[weights].append(
                     Measurement("instructions", float(run.total_instructions), "instruction", "emulated")
@@ -90,8 +88,8 @@ def _linked(graph: Graph, target: Target, emitter: CEmitter, folder: Path) -> Fi
     device = _roomy(target)
     emitter.emit(graph, device, folder)
     assert emitter.weights is not None, "set by fitting_firmware"
-    program = emitter.scheduled(graph, device).program
-    return Firmware(emitter.weights, emitter.patches, tuple(measure_cross(folder, device)), program)
+    executed = emitter.scheduled(graph, device)
+    return Firmware(emitter.weights, emitter.patches, tuple(measure_cross(folder, device)), executed)
 
 
 def _roomy(target: Target) -> Target:

@@ -21,6 +21,7 @@ COSTS: Mapping[str, str] = {
     "core_energy_uj": "Energy of the core",
     "instructions": "Instructions",
     "stack_used_bytes": "Stack used",
+    "arena_used_bytes": "Arena used",
     "cost_per_million_usd": "Cost per million",
 }
 WHOLE = ("file_bytes", "model_bytes")  # costs to which computing the inputs would add nothing

@@ -17,7 +17,7 @@ from smidgen.emit.smg import FILE_NAME, SmgArtifact
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.lower.lowering import lower
-from smidgen.lower.schedule import check_schedulable, expand_weights, schedule
+from smidgen.lower.schedule import check_schedulable, schedule
 from smidgen.measure.accuracy import predict, quantized_inputs, score
 from smidgen.measure.call_costs import CallCosts
 from smidgen.measure.cost import cost_per_million
@@ -176,8 +176,8 @@ class ArtifactEvaluator:
         notes = [CODED] if made.weights == "coded" else []
         notes += [PATCHED.format(made.patches)] if made.patches else []
         if not can_emulate(self._target):
-            return [*made.sizes, modelled_latency(expand_weights(artifact.graph), self._target)], notes
-        count = self._calls.instructions(made.program, project, self._target, (sample,))
+            return [*made.sizes, modelled_latency(made.executed.graph, self._target)], notes
+        count = self._calls.instructions(made.executed.program, project, self._target, (sample,))
         return [*made.sizes, *instruction_costs((count,), self._target)], notes
 
     def _device(self, budget: Budget) -> Target:

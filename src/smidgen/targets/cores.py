@@ -1,7 +1,9 @@
-"""Cores that can be emulated here, as the `unicorn` package knows them."""
+"""Cores that can be emulated here: as the `unicorn` package knows them, and those that only QEMU has."""
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,10 @@ CORES: Mapping[str, str] = {
     "generic_rv32": "UC_CPU_RISCV32_ANY",
 }
 
+# compiler's name of a core that `unicorn` lacks -> machine of QEMU_PROGRAM
+QEMU_MACHINES: dict[str, str] = {"cortex_m55": "mps3-an547"}
+QEMU_PROGRAM = "qemu-system-arm"
+
 
 @dataclass(frozen=True)
 class Core:
@@ -35,15 +41,35 @@ class Core:
 
 
 def can_emulate(target: Target) -> bool:
-    """Whether `open_core` knows the target's core; packages may still be missing."""
-    return target.kind != "host" and _core(target) in CORES
+    """Whether an emulator knows the target's core: `unicorn`, installed or not, or an installed QEMU."""
+    return target.kind != "host" and (_core(target) in CORES or bool(qemu_machine(target)))
+
+
+def emulator_is_installed(target: Target) -> bool:
+    """Whether firmware for the target can be run here and now."""
+    return can_emulate(target) and (runs_in_qemu(target) or importlib.util.find_spec("unicorn") is not None)
+
+
+def runs_in_qemu(target: Target) -> bool:
+    """Whether QEMU is what runs firmware for the target: it takes longer to start than `unicorn`."""
+    return _core(target) in QEMU_MACHINES
+
+
+def qemu_machine(target: Target) -> str:
+    """The machine that has the target's core; empty if there is none or QEMU is not installed."""
+    return QEMU_MACHINES.get(_core(target), "") if shutil.which(QEMU_PROGRAM) else ""
 
 
 def require_emulator(target: Target) -> None:
     """Raise BadInput unless the target's core can be emulated."""
-    if not can_emulate(target):
-        found = f"no emulator for {_core(target) or target.kind}"
-        raise BadInput(f"target {target.name}", found, f"of {', '.join(CORES)} there is")
+    if can_emulate(target):
+        return
+    where = f"target {target.name}"
+    if runs_in_qemu(target):
+        found = f"no {QEMU_PROGRAM} is installed"
+        raise BadInput(where, found, f"nothing else emulates a {_core(target)}", "Install QEMU for Arm")
+    found = f"no emulator for {_core(target) or target.kind}"
+    raise BadInput(where, found, f"of {', '.join([*CORES, *QEMU_MACHINES])} there is")
 
 
 def open_core(target: Target) -> Core:

@@ -92,16 +92,25 @@ def cache_folder() -> Path:
 
 
 def _cached_object(folder: Path, source: str, flags: Sequence[str]) -> Path:
-    """The object file of a kernel, named by the hash of everything it is made from."""
+    """The object file of a kernel."""
     headers = [path.read_bytes() for path in sorted((folder / "kernels").rglob("*.h"))]
-    parts = [_compiler_version().encode(), " ".join(flags).encode(), (folder / source).read_bytes(), *headers]
+    made_from = [(folder / source).read_bytes(), *headers]
+    wanted = [*flags, "-c", str((folder / source).resolve())]
+    return compiled_once(f"objects/{Path(source).stem}", ".o", " ".join(flags), made_from, wanted)
+
+
+def compiled_once(
+    name: str, ending: str, flags: str, made_from: Sequence[bytes], arguments: Sequence[str]
+) -> Path:
+    """What the compiler makes of `arguments`, kept in the cache by the hash of all that it is made from."""
+    parts = [_compiler_version().encode(), flags.encode(), *made_from]
     digest = hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:32]
-    cached = cache_folder() / "objects" / f"{Path(source).stem}-{digest}.o"
+    cached = cache_folder() / f"{name}-{digest}{ending}"
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as scratch:
-            made = Path(scratch) / "kernel.o"
-            _compile([*flags, "-c", str((folder / source).resolve()), "-o", str(made)], Path(scratch))
+            made = Path(scratch) / f"made{ending}"
+            _compile([*arguments, "-o", str(made)], Path(scratch))
             os.replace(made, cached)
     return cached
 

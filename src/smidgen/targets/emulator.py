@@ -6,25 +6,24 @@ Instructions are counted, not cycles: an emulator knows no wait states and no pi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from smidgen.errors import SmidgenError
 from smidgen.numerics import Array
-from smidgen.targets.architecture import ARCHITECTURES
-from smidgen.targets.block_count import BlockCount
-from smidgen.targets.cores import Core, open_core, unicorn_package
+from smidgen.targets.cores import runs_in_qemu
 from smidgen.targets.elf import Image, read_image
+from smidgen.targets.machine import Machine
 from smidgen.targets.project import Manifest, pack_samples, unpack_samples
+from smidgen.targets.qemu import QemuMachine
 from smidgen.targets.target import Target
+from smidgen.targets.unicorn import UnicornMachine
 from smidgen.targets.watermark import Watermark
 
-PAGE = 4096
 PAINT = b"\xa5"
-TIMEOUT_SECONDS = 120
+WATCHED_BEHIND_BYTES = 4096  # behind the arena
 
 
 @dataclass(frozen=True)
@@ -76,58 +75,51 @@ def emulate(
     """Run samples x [n, ...] through firmware made by `cross.build_firmware`; `report(done, of)` after each.
 
     Raises:
-        MissingExtra: unicorn or pyelftools is not installed.
+        MissingExtra: unicorn (ziglang, for QEMU) or pyelftools is not installed.
         BadInput: the target's core can't be emulated, or x does not fit.
         SmidgenError: the firmware does not reach its end, or writes beyond its arena or its stack.
     """
     raw = pack_samples(manifest.inputs, x)
-    device = _Device(read_image(elf), manifest, target)
     samples = [raw[at : at + manifest.input_bytes] for at in range(0, len(raw), manifest.input_bytes)]
     made, counts, calls = [], [], []
-    for number, sample in enumerate(samples):
-        made.append(device.run(sample))
-        counts.append(device.count.total)
-        calls.append(device.count.calls())
-        device.sum_functions()
-        report(number + 1, len(samples))
+    image = read_image(elf)
+    with closing(_open(elf, image, manifest, target)) as machine:
+        device = _Device(machine, image, manifest)
+        for number, sample in enumerate(samples):
+            made.append(device.run(sample))
+            counts.append(device.count.total)
+            calls.append(device.count.calls())
+            device.sum_functions()
+            report(number + 1, len(samples))
+        used = device.stack_bytes(), device.arena.high
     outputs = unpack_samples(manifest.outputs, b"".join(made), len(samples))
     functions = dict(sorted(device.functions.items(), key=lambda item: -item[1]))
-    used = device.stack_bytes(), device.arena.high
     return Emulated(outputs, tuple(counts), np.array(calls, np.int64), functions, *used)
 
 
 class _Device:
-    """Firmware that has started: `main` can be run again and again."""
+    """An emulated device, a sample at a time."""
 
-    def __init__(self, image: Image, manifest: Manifest, target: Target) -> None:
-        self._image, self._manifest = image, manifest
-        self._entry_bit = ARCHITECTURES[target.isa].entry_bit
-        self._core = open_core(target)
-        self.count = BlockCount(image, manifest, target)
+    def __init__(self, machine: Machine, image: Image, manifest: Manifest) -> None:
+        self._machine, self._image, self._manifest = machine, image, manifest
+        self.count = machine.count
         self.functions: dict[str, int] = {}
-        machine = self._core.machine
-        _map_memory(machine, image, target)
-        machine.reg_write(self._core.stack_pointer, image.address("ld_stack_top"))
         bottom, top = self._stack()
-        machine.mem_write(bottom, PAINT * (top - bottom))
-        _go(self._core, image.address("Reset_Handler") | self._entry_bit, image.address("main"))
-        self._started = machine.context_save()
-        self.arena = _arena_of(machine, image, target)
-        self.count.attach(machine)
+        machine.write(bottom, PAINT * (top - bottom))
+        start, end = image.address("ld_arena_start"), image.address("ld_arena_end")
+        self.arena = Watermark(machine, start, end - start, WATCHED_BEHIND_BYTES)
 
     def run(self, sample: bytes) -> bytes:
         """The outputs of one sample, packed."""
-        machine, image = self._core.machine, self._image
-        machine.context_restore(self._started)
         for number, tensor in enumerate(self._manifest.inputs):
             part, sample = sample[: tensor.nbytes], sample[tensor.nbytes :]
-            machine.mem_write(image.address(f"in{number}"), part)
+            self._machine.write(self._image.address(f"in{number}"), part)
         self.count.clear()
         self.arena.paint()
-        _go(self._core, image.address("main") | self._entry_bit, image.address("halt"))
+        self._machine.run_main()
         self.arena.look()
         return b"".join(
-            bytes(machine.mem_read(image.address(f"out{number}"), tensor.nbytes))
+            self._machine.read(self._image.address(f"out{number}"), tensor.nbytes)
             for number, tensor in enumerate(self._manifest.outputs)
         )
 
@@ -137,40 +129,13 @@ class _Device:
 
     def stack_bytes(self) -> int:
         bottom, top = self._stack()
-        return len(bytes(self._core.machine.mem_read(bottom, top - bottom)).lstrip(PAINT))
+        return len(self._machine.read(bottom, top - bottom).lstrip(PAINT))
 
     def _stack(self) -> tuple[int, int]:
         return self._image.address("ld_stack_bottom"), self._image.address("ld_stack_top")
 
 
-def _map_memory(machine: Any, image: Image, target: Target) -> None:
-    machine.mem_map(target.flash_origin, _pages(image.flash_bytes))
-    machine.mem_map(target.ram_origin, _ram_bytes(image, target))
-    for address, content in image.segments:
-        machine.mem_write(address, content)
-
-
-def _ram_bytes(image: Image, target: Target) -> int:
-    """Whole pages, and one more behind the arena, where an overflow is seen."""
-    return _pages(image.address("ld_arena_end") - target.ram_origin) + PAGE
-
-
-def _arena_of(machine: Any, image: Image, target: Target) -> Watermark:
-    start, end = image.address("ld_arena_start"), image.address("ld_arena_end")
-    behind = target.ram_origin + _ram_bytes(image, target) - end
-    return Watermark(machine, start, end - start, behind)
-
-
-def _pages(nbytes: int) -> int:
-    return -(-max(nbytes, 1) // PAGE) * PAGE
-
-
-def _go(core: Core, start: int, end: int) -> None:
-    try:
-        core.machine.emu_start(start, end, timeout=TIMEOUT_SECONDS * 1_000_000)
-    except unicorn_package().UcError as problem:
-        at = core.machine.reg_read(core.program_counter)
-        raise SmidgenError("emulator", f"{problem} at address {at:#x}") from problem
-    at = core.machine.reg_read(core.program_counter)
-    if at & ~1 != end:
-        raise SmidgenError("emulator", f"not finished after {TIMEOUT_SECONDS} s, at address {at:#x}")
+def _open(elf: Path, image: Image, manifest: Manifest, target: Target) -> Machine:
+    if runs_in_qemu(target):
+        return QemuMachine(elf, image, manifest, target)
+    return UnicornMachine(image, manifest, target)

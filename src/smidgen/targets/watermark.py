@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from smidgen.errors import SmidgenError
+from smidgen.targets.machine import Machine
 
 PAINTS = (0xA5, 0x5A)  # in turns: a byte that happens to equal one of them differs from the other
 
@@ -17,7 +16,7 @@ class Watermark:
     `high` is the end of the highest byte written so far, 0 before anything was.
     """
 
-    def __init__(self, machine: Any, start: int, nbytes: int, behind: int) -> None:
+    def __init__(self, machine: Machine, start: int, nbytes: int, behind: int) -> None:
         self._machine, self._start, self._nbytes = machine, start, nbytes
         self._watched = nbytes + behind
         self._turn = 0
@@ -26,11 +25,11 @@ class Watermark:
     def paint(self) -> None:
         """Before a run."""
         self._turn += 1
-        self._machine.mem_write(self._start, bytes([self._paint()]) * self._watched)
+        self._machine.write(self._start, bytes([self._paint()]) * self._watched)
 
     def look(self) -> None:
         """After a run. Raises SmidgenError if bytes behind the memory were written."""
-        held = np.frombuffer(self._machine.mem_read(self._start, self._watched), np.uint8)
+        held = np.frombuffer(self._machine.read(self._start, self._watched), np.uint8)
         written = np.flatnonzero(held != self._paint())
         self.high = max(self.high, int(written[-1]) + 1 if written.size else 0)
         if self.high > self._nbytes:

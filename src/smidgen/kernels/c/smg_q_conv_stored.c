@@ -1,5 +1,9 @@
 #include "smg_stored.h"
 
+#if defined(__ARM_FEATURE_DSP)
+#include "dsp/smg_q_conv_stored.h"
+#endif
+
 /* Outputs of a channel computed side by side: a weight is unpacked once for all of them. */
 enum { TILE = 32 };
 
@@ -58,17 +62,12 @@ static void place(const smg_q_conv_stored_args *a, tile *t, int32_t oh, int32_t 
     t->left = ow * a->stride_w - a->pad_left;
 }
 
-void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const uint8_t *symbols,
-                       const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
-                       const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
-                       const uint8_t *shift, int8_t *y) {
+/* The stored weights one after the other, each for all outputs of a tile. */
+static void walk(const smg_q_conv_stored_args *a, const smg_stored *s, const int8_t *x, const int32_t *bias,
+                 const uint16_t *multiplier, const uint8_t *shift, int8_t *y) {
     const int32_t depth = a->in_c / a->groups, out_per_group = a->out_c / a->groups;
     const int32_t pixels = a->out_h * a->out_w;
-    const smg_stored s = {
-        symbols,     table,        zeros,           multiples, positions,     a->k_h * a->k_w * depth,
-        a->bits,     a->entries,   a->zeros,        a->group,  a->row_groups, a->stored,
-        a->gap_bits, a->gap_count, a->position_bits};
-    smg_walk row = smg_first_row(&s), end = row;
+    smg_walk row = smg_first_row(s), end = row;
     for (int32_t o = 0; o < a->out_c; o++) {
         const int8_t *group = x + o / out_per_group * depth;
         const int32_t c = a->per_channel ? o : 0;
@@ -79,13 +78,30 @@ void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const u
             for (int32_t i = 0; i < count; i++)
                 t.acc[i] = bias[o];
             end = row;
-            accumulate(a, &s, &end, group, &t);
+            accumulate(a, s, &end, group, &t);
             for (int32_t i = 0; i < count; i++, at++)
                 y[(size_t)at * a->out_c + o] =
                     smg_saturate(smg_requantize(t.acc[i], multiplier[c], shift[c]) + a->zero_y, a->lo, a->hi);
         }
         row = end;
         if (o + 1 < a->out_c)
-            smg_next_row(&s, &row);
+            smg_next_row(s, &row);
     }
+}
+
+void smg_q_conv_stored(const smg_q_conv_stored_args *a, const int8_t *x, const uint8_t *symbols,
+                       const int8_t *table, const uint8_t *zeros, const uint8_t *multiples,
+                       const uint8_t *positions, const int32_t *bias, const uint16_t *multiplier,
+                       const uint8_t *shift, int8_t *y) {
+    const int32_t row = a->k_h * a->k_w * (a->in_c / a->groups);
+    const smg_stored s = {symbols,       table,     zeros,       multiples,    positions,
+                          row,           a->bits,   a->entries,  a->zeros,     a->group,
+                          a->row_groups, a->stored, a->gap_bits, a->gap_count, a->position_bits};
+#if defined(__ARM_FEATURE_DSP)
+    if (positions == NULL) {
+        unpacked(a, &s, x, bias, multiplier, shift, y);
+        return;
+    }
+#endif
+    walk(a, &s, x, bias, multiplier, shift, y);
 }

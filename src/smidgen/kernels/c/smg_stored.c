@@ -50,6 +50,10 @@ static void follow_gaps(const smg_stored *s, smg_walk *w) {
     }
 }
 
+static int8_t saturated(int32_t q) {
+    return (int8_t)(q < -128 ? -128 : q > 127 ? 127 : q);
+}
+
 static int32_t weight_at(const smg_stored *s, const smg_walk *w) {
     if (w->symbol >= s->stored)
         return 0;
@@ -59,7 +63,7 @@ static int32_t weight_at(const smg_stored *s, const smg_walk *w) {
     int32_t q = with_sign(symbol, s->bits) - w->zero;
     if (s->multiples != NULL)
         q *= read(s->multiples, w->line * s->row_groups + w->at / s->group, 4) + 1;
-    return q < -128 ? -128 : q > 127 ? 127 : q;
+    return saturated(q);
 }
 
 int32_t smg_next_weight(const smg_stored *s, smg_walk *w) {
@@ -76,4 +80,57 @@ int32_t smg_next_weight(const smg_stored *s, smg_walk *w) {
     w->value = weight_at(s, w);
     w->symbol++;
     return 1;
+}
+
+/* `count` symbols from number `index` on, as if all were signed. */
+static void unpack_symbols(const uint8_t *stream, int32_t index, int32_t bits, int32_t count, int8_t *to) {
+    const int32_t first = (index & 7) * bits, skipped = first & 7, spare = 32 - bits;
+    const uint8_t *byte = stream + (size_t)(index >> 3) * (size_t)bits + (first >> 3);
+    uint32_t word = 0;
+    int32_t held = 0;
+    if (skipped && count > 0) {
+        word = (uint32_t)*byte++ >> skipped;
+        held = 8 - skipped;
+    }
+    for (; count > 0; count--) {
+        if (held < bits) {
+            word |= (uint32_t)*byte++ << held;
+            held += 8;
+        }
+        *to++ = (int8_t)((int32_t)(word << spare) >> spare);
+        word >>= bits;
+        held -= bits;
+    }
+}
+
+static void look_up(const smg_stored *s, int32_t count, int8_t *to) {
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t symbol = to[i] & ((1 << s->bits) - 1);
+        to[i] = symbol < s->entries ? s->table[symbol] : 0;
+    }
+}
+
+/* Symbols of row `line` from number `first` on become weights. */
+static void scale(const smg_stored *s, int32_t line, int32_t first, int32_t count, int8_t *to) {
+    smg_walk w = {line, 0, 0, 0, 0, 0, 0, 0};
+    start_row(s, &w);
+    int32_t multiple = 1, left = 0; /* of the group */
+    for (int32_t i = 0; i < count; i++, left--) {
+        if (s->multiples != NULL && !left) {
+            multiple = read(s->multiples, line * s->row_groups + (first + i) / s->group, 4) + 1;
+            left = s->group - (first + i) % s->group;
+        }
+        to[i] = saturated((to[i] - w.zero) * multiple);
+    }
+}
+
+void smg_unpack(const smg_stored *s, int32_t line, int32_t first, int32_t count, int8_t *to) {
+    const int32_t index = line * s->row + first;
+    for (; count > 0 && index + count > s->stored; count--)
+        to[count - 1] = 0;
+    unpack_symbols(s->symbols, index, s->bits, count, to);
+    if (s->entries)
+        look_up(s, count, to);
+    else if (s->zero_count || s->multiples != NULL)
+        scale(s, line, first, count, to);
 }

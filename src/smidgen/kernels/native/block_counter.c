@@ -15,11 +15,18 @@ void smg_enter_block(void *engine, uint64_t address, uint32_t nbytes, void *coun
     smg_block_counter *s = (smg_block_counter *)counter;
     const uint64_t at = address - s->base;
     (void)engine;
-    if (at >= s->code_bytes || nbytes > s->code_bytes - at) {
+    if (at >= s->code_bytes || nbytes > s->code_bytes - at)
+        s->outside++;
+    else
+        smg_count_block(s, address, instructions(s, at, nbytes));
+}
+
+void smg_count_block(smg_block_counter *s, uint64_t address, uint64_t count) {
+    const uint64_t at = address - s->base;
+    if (at >= s->code_bytes) {
         s->outside++;
         return;
     }
-    const uint64_t count = instructions(s, at, nbytes);
     s->total += count;
     s->executed[at / 2] += count;
     if (address >= s->run_first && address < s->run_last) {

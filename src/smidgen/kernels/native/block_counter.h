@@ -32,6 +32,9 @@ typedef struct {
 
 void smg_enter_block(void *engine, uint64_t address, uint32_t nbytes, void *counter);
 
+/* The same for an emulator that tells how many instructions a block has. */
+void smg_count_block(smg_block_counter *counter, uint64_t address, uint64_t instructions);
+
 #ifdef __cplusplus
 }
 #endif
