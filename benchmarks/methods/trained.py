@@ -25,9 +25,9 @@ SEEDS = (0, 1, 2)
 TRAIN_ROWS, OTHER_ROWS = 20_000, 5_000
 SETTINGS = FitSettings(epochs=12, lr=4e-3, batch_size=128)
 ABOUT = f"""\
-five layers with BatchNorm: 3 x 3 convolutions of 32, 64, 64 and 128 channels (strides 2, 2, 1, 2), ReLU, a global
-mean, a linear layer; 132k parameters, 5 million multiplications. {SETTINGS.epochs} epochs on {TRAIN_ROWS:,}
-training images, shifted and mirrored; {OTHER_ROWS:,} validation and {OTHER_ROWS:,} test images"""
+five layers with BatchNorm: 3 x 3 convolutions of 32, 64, 64 and 128 channels (strides 2, 2, 1, 2), ReLU, a
+global mean, a linear layer; 132k parameters, 5 million multiplications. {SETTINGS.epochs} epochs on
+{TRAIN_ROWS:,} training images, shifted and mirrored; {OTHER_ROWS:,} validation and as many test images"""
 
 
 def network(shape: tuple[int, ...], classes: int, seed: int) -> Graph:
