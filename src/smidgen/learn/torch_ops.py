@@ -12,6 +12,7 @@ from torch import Tensor
 
 from smidgen.graph import Node
 from smidgen.graph.core import Value
+from smidgen.graph.overwrite import Overwrite, overwritten
 
 Weights = Mapping[str, Tensor]
 
@@ -177,6 +178,15 @@ class Binarize(torch.autograd.Function):
         return grads[0] * (x.abs() <= 1)
 
 
+def _overwrite(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    """What the lanes hold; the gradient passes as if every value had room. Real numbers have."""
+    if out.grid is None:
+        return x[0]
+    codes = out.grid.quantize(x[0].detach().cpu().numpy()) - out.grid.zero
+    held = overwritten(codes, Overwrite.of(node.attrs)) * out.grid.scale
+    return x[0] + (torch.from_numpy(held).to(x[0]) - x[0]).detach()
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -213,6 +223,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "slice": _slice,
     "spread": _spread,
     "gather": _gather,
+    "overwrite": _overwrite,
     "embedding": _embedding,
     "trees": _trees,
 }

@@ -29,7 +29,7 @@ class OutlierChannelSplitting(Step):
     """ceil(ratio I) times: the input channel with the largest |w| is doubled, both copies weigh about half.
 
     A layer W [O, …, I] computes the same function of inputs whose channels are copied alike (a `gather`),
-    with a smaller largest weight, so that its grid is finer. In steps of the grid, x = w / s, the copies weigh
+    with a smaller largest weight, so that its grid is finer. In steps of the grid, x = w / s, copies weigh
     (x - 1/2) / 2 and (x + 1/2) / 2: with Q(x) = floor(x + 1/2) these round to Q(x) together, where halves
     would round twice. A first pass with plain halves tells the range after splitting, from which s follows.
     The step puts the weights that it splits on their grid itself, because s belongs to the split; a
@@ -141,7 +141,8 @@ def largest_first(weight: FloatArray, count: int) -> Index:
 
 def at_random(weight: FloatArray, count: int, rng: np.random.Generator) -> Index:
     """As `largest_first`, with channels drawn from all there are by then."""
-    return rng.integers(0, weight.shape[-1] + np.arange(count))
+    drawn: Index = rng.integers(0, weight.shape[-1] + np.arange(count))
+    return drawn
 
 
 def sources_of(parents: Index, channels: int) -> Index:
