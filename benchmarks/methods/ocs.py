@@ -100,13 +100,18 @@ def verdicts(runs: Runs) -> Iterator[str]:
     yield ""
     if lossy:
         bits = max(lossy)
-        gain = {r: mean(over(runs, bits, r)) - mean(over(runs, bits, "linear")) for r in recipes(bits)}
+        gain = {
+            kind: mean(over(runs, bits, kind)) - mean(over(runs, bits, "linear")) for kind in recipes(bits)
+        }
         at = f"at {bits} bits, the most where linear loses {LOSS:g} points"
         yield f"- {row} ≥ linear + {GAIN:g} points {at}: {holds(gain[row] >= GAIN)} ({gain[row]:+.2f})."
         other = gain[f"random {CLAIMED_RATIO:g}"]
         yield f"- Channels drawn at random are worse there: {holds(other < gain[row])} ({other:+.2f})."
     else:
         yield f"- Linear loses {LOSS:g} points at none of these bits: the first claim is untried."
+    for bits in lossy:
+        ahead = mean(over(runs, bits, "mse")) - mean(over(runs, bits, row))
+        yield f"- Clipping alone (mse) against {row} alone at {bits} bits: {ahead:+.2f} points."
     for bits in BITS:
         left = mean(over(runs, bits, f"{row} + mse")) - mean(over(runs, bits, "mse"))
         yield f"- {row} + mse ≥ mse − {SLACK:g} at {bits} bits: {holds(left >= -SLACK)} ({left:+.2f})."

@@ -47,8 +47,8 @@ HOW = f"""\
 CIFAR-10 (JPEG), {ABOUT}. No training after quantization. Weights of {WEIGHT_BITS} bits, one scale a channel;
 inputs of layers behind a ReLU in lanes of b bits, tiles of 32 channels; the image and what the last layer
 reads have 8. `clip` is the plain b-bit grid. `range` lets an outlier take the zero beside it, `cascade c` one
-up to c lanes further, `precision` lets a zero hold 2 bits of a neighbour's fraction. For every row the step of
-each layer is the one with the least squared error under that row's own rule, times a factor of {WIDEN},
+up to c lanes further, `precision` lets a zero hold 2 bits of a neighbour's fraction. For every row the step
+of each layer is the one with the least squared error under that row's own rule, times a factor of {WIDEN},
 chosen for each seed on {TUNING_ROWS:,} validation images. Test accuracy in percent of the integers in the
 file, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order). Files and times are those of
 8-bit activations: only the hardware that the lane simulator describes would store fewer bits.

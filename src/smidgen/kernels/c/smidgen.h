@@ -337,8 +337,8 @@ typedef struct {
 } smg_gather_args;
 void smg_gather(const smg_gather_args *a, const int8_t *x, const int32_t *indices, int8_t *y);
 
-/* x [rows][channels]: what lanes of `bits` bits hold of the codes x + 128, as codes again (graph/overwrite.py).
- * 2 <= bits <= 7, fraction 0..min(bits, 8 - bits), 0 <= reach <= channels, 1 <= tile <= channels. */
+/* x [rows][channels]: what lanes of `bits` bits hold of the codes x + 128, as codes again minus 128.
+ * 2 <= bits <= 7, 0 <= fraction <= min(bits, 8 - bits), 0 <= reach <= channels, 1 <= tile <= channels. */
 typedef struct {
     int32_t rows, channels, bits, fraction, reach, tile;
 } smg_q_overwrite_args;
