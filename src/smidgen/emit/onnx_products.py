@@ -8,6 +8,7 @@ import numpy as np
 
 from smidgen.emit.onnx_bits import BIT_RULES
 from smidgen.emit.onnx_ops import RULES, aligned, finish, padded
+from smidgen.emit.onnx_overwrite import write_overwrite
 from smidgen.emit.onnx_site import Rule, Site
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter
 from smidgen.numerics import IntArray
@@ -56,4 +57,5 @@ ALL_RULES: Mapping[str, Rule] = {
     "q.matmul": _matmul,
     "q.spread": _spread,
     "q.gather": gather,
+    "q.overwrite": write_overwrite,
 }

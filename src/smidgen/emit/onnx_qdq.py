@@ -348,6 +348,7 @@ def _node_problems(graph: Graph, node: Node) -> list[Problem]:
         return [problem for inner in body.nodes for problem in _node_problems(body, inner)]
     if node.op == "q.table" and not _expressible(graph, node):
         return [Problem(node.name, "its table is no known function", "Export the exact ONNX flavour")]
-    if node.op not in ("q.table", "q.constant") and node.op.removeprefix("q.") not in REAL_RULES:
+    known = node.op in ("q.table", "q.constant") or node.op.removeprefix("q.") in REAL_RULES
+    if not known or node.op == "q.overwrite":  # real numbers know nothing of lanes
         return [Problem(node.name, f"no rule for {node.op}", "Use the .smg file or the C project")]
     return [*(weight_problems(graph, node) if node.op.startswith("q.") else []), *pool_problems(node)]

@@ -223,6 +223,7 @@ REAL_RULES: Mapping[str, RealRule] = {
     "slice": _slice,
     "spread": _spread,
     "gather": gather,
+    "overwrite": lambda w, site: site.names[0],
     "embedding": _embedding,
     "requantize": lambda w, site: site.names[0],
 }

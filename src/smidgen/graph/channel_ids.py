@@ -343,7 +343,7 @@ def _reshape(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
 
 
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys((*ACTIVATIONS, "quantize", "dequantize"), _pass),
+    **dict.fromkeys((*ACTIVATIONS, "overwrite", "quantize", "dequantize"), _pass),
     **dict.fromkeys(("batch_norm", "shift_norm", "add_constant", "mul_constant"), _per_channel),
     "softmax": _softmax,
     "normalize": _reduced,

@@ -19,6 +19,7 @@ import numpy as np
 
 from smidgen.formats.packing import word_count
 from smidgen.graph.activations import ACTIVATION_FUNCTIONS
+from smidgen.graph.overwrite import Overwrite
 
 ACTIVATIONS = tuple(ACTIVATION_FUNCTIONS)
 
@@ -247,6 +248,16 @@ def _gather(
     return ((*shape[:axis], *params["indices"], *shape[axis + 1 :]),)
 
 
+def _overwrite(
+    attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
+) -> tuple[Shape, ...]:
+    """Lanes of few bits along the last axis: see graph/overwrite.py. `scale`: of its grid, a fine step."""
+    Overwrite.of(attrs)
+    if not inputs[0] or not attrs.get("scale", 1.0) > 0:
+        raise ValueError("overwriting needs channels and a scale above 0")
+    return (inputs[0],)
+
+
 def _decode(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
@@ -350,6 +361,7 @@ def _packed(infer: Infer) -> Infer:
 
 _CONV = ("stride", "padding", "dilation", "groups")
 _POOL = ("kernel", "stride", "padding")
+_OVERWRITE = ("bits", "fraction", "reach", "tile")
 _REQUANTIZE = ("multiplier", "shift")
 _BOUNDS = ("lo", "hi")
 _TREES = ("feature", "threshold", "children", "tree", "leaf", "bias")
@@ -381,6 +393,8 @@ OPS: Mapping[str, Op] = {
     "slice": Op(_slice, attrs=_SLICE),
     "spread": Op(_spread, attrs=("steps",)),
     "gather": Op(_gather, ("indices",), attrs=("axis",)),
+    # The identity on real numbers; in integers, what few-bit lanes hold.
+    "overwrite": Op(_overwrite, attrs=("scale", *_OVERWRITE)),
     # Whole numbers (as real ones) 0..rows-1 -> rows of the weight [rows, features].
     "embedding": Op(_embedding, ("weight",)),
     # A body over the steps of a sequence: see graph/scan.py.
@@ -433,6 +447,7 @@ OPS: Mapping[str, Op] = {
     "q.slice": Op(_slice, attrs=_SLICE),
     "q.spread": Op(_spread, attrs=("steps",)),
     "q.gather": Op(_gather, ("indices",), attrs=("axis",)),
+    "q.overwrite": Op(_overwrite, attrs=_OVERWRITE),
     "q.embedding": Op(_embedding, ("weight", *_REQUANTIZE), attrs=_BOUNDS),
     "q.scan": Op(None, attrs=("body", "kind", "reverse")),
     "q.trees": Op(_trees, (*_TREES, *_REQUANTIZE), attrs=_BOUNDS),

@@ -14,7 +14,7 @@ _STEPWISE = frozenset(
     {
         *("linear", "batch_norm", "softmax", "add_constant", "mul_constant", "embedding", *ACTIVATIONS),
         *("quantize", "dequantize", "q.linear", "q.requantize", "q.table", "q.softmax", "q.embedding"),
-        *("shift_norm", "q.binarize", "q.binary_linear", "q.binary_linear_bits"),
+        *("shift_norm", "q.binarize", "q.binary_linear", "q.binary_linear_bits", "overwrite", "q.overwrite"),
     }
 )
 _ANY_RANK = frozenset(

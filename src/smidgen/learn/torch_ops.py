@@ -14,6 +14,7 @@ from smidgen.formats.twins import round_half_up_ste
 from smidgen.graph import Node
 from smidgen.graph.activations import UNIPOLAR
 from smidgen.graph.core import Value
+from smidgen.graph.overwrite import Overwrite, overwritten
 
 Weights = Mapping[str, Tensor]
 
@@ -185,6 +186,15 @@ def _unipolar(bits: int) -> Callable[[Tensor], Tensor]:
     return lambda x: round_half_up_ste(torch.clamp(x, 0.0, 1.0) * most) / most
 
 
+def _overwrite(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    """What the lanes hold; the gradient passes as if every value had room. Real numbers have."""
+    if out.grid is None:
+        return x[0]
+    codes = out.grid.quantize(x[0].detach().cpu().numpy()) - out.grid.zero
+    held = overwritten(codes, Overwrite.of(node.attrs)) * out.grid.scale
+    return x[0] + (torch.from_numpy(held).to(x[0]) - x[0]).detach()
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -222,6 +232,7 @@ TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value],
     "slice": _slice,
     "spread": _spread,
     "gather": _gather,
+    "overwrite": _overwrite,
     "embedding": _embedding,
     "trees": _trees,
 }

@@ -11,6 +11,7 @@ from dataclasses import replace
 from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
 from smidgen.graph.activations import UNIPOLAR
+from smidgen.graph.overwrite import code_grid
 from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of, with_body
 from smidgen.lower.bits import makes_bits
 from smidgen.lower.widths import CLAMPS, state_parts, wide_in_body, wide_in_stream
@@ -109,6 +110,8 @@ def own_grid(graph: Graph, node: Node) -> Grid | None:
     """The grid that an operator's rule makes, whatever is asked for; None where it makes any."""
     if node.op == "softmax":
         return FIXED["softmax"]
+    if node.op == "overwrite":
+        return code_grid(node.attrs)
     return graph.values[node.inputs[0]].grid if node.op in KEEPS_GRID else None
 
 
@@ -155,11 +158,23 @@ def fixed_grids(graph: Graph) -> dict[str, Grid]:
             owner = owners.get(node.outputs[0], "")
             if node.op in FIXED:
                 found[owner] = GATE if owner in wide else FIXED[node.op]
+            elif node.op == "overwrite":
+                found[owner] = code_grid(node.attrs)
+                if _feeds_alone(scope, owners, node):
+                    found[owners[node.inputs[0]]] = found[owner]
             elif node.op == "embedding":
                 found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
             elif owner in wide and owner == node.output and _read_by_gates(scope, owner):
                 found[owner] = GATE_SUM
     return found | {name: grid for name in graph.inputs if (grid := _threshold_grid(graph, name))}
+
+
+def _feeds_alone(scope: Graph, owners: Mapping[str, str], node: Node) -> bool:
+    """Whether `node` is all that reads its input, and what shares the input's grid."""
+    same = [name for name in scope.values if owners.get(name) == owners[node.inputs[0]]]
+    readers = [reader for name in same for reader in scope.consumers(name)]
+    inside = all(owners.get(reader.output) == owners[node.inputs[0]] for reader in readers if reader != node)
+    return inside and not set(same) & set(scope.outputs)
 
 
 def _read_by_gates(scope: Graph, value: str) -> bool:

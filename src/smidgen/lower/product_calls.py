@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from smidgen.graph.overwrite import Overwrite
 from smidgen.lower.calls import bytes_each, lead, merged_axes, same_grids, strides_of
 from smidgen.lower.products import swing
 from smidgen.lower.program import Call
@@ -74,8 +75,19 @@ def _gather(site: CallSite) -> list[Call]:
     return [site.call("gather", args | {"count": indices.size}, site.input(), pointer, site.output())]
 
 
+def _overwrite(site: CallSite) -> list[Call]:
+    same_grids(site)
+    rule, (*rows, channels) = Overwrite.of(site.node.attrs), site.out.shape
+    if site.zero() != grid_of(site.out).qmin:
+        raise site.refuse(f"codes with zero point {site.zero()}", "codes start at real 0")
+    args = {"rows": math.prod(rows), "channels": channels, "bits": rule.bits, "fraction": rule.fraction}
+    args |= {"reach": min(rule.reach, channels), "tile": min(rule.tile, channels)}
+    return [site.call("q_overwrite", args, site.input(), site.output())]
+
+
 PRODUCT_CALLS: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.matmul": _matmul,
     "q.spread": _spread,
     "q.gather": _gather,
+    "q.overwrite": _overwrite,
 }

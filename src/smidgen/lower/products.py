@@ -1,4 +1,4 @@
-"""Rules for a product of two computed tensors, and for picking positions of an axis."""
+"""Rules for a product of two computed tensors, for picking positions of an axis, and for overwriting."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from smidgen.errors import IllegalGraph
 from smidgen.formats import Grid
 from smidgen.graph import Node
+from smidgen.graph.overwrite import code_grid
 from smidgen.lower.rules import ACCUMULATOR_LIMIT, Lowering, Rule, bounds, requantization
 
 
@@ -45,4 +46,11 @@ def gather(low: Lowering, node: Node, out: str) -> None:
     low.emit(node, "q.gather", node.inputs, out, {"indices": name}, **node.attrs)
 
 
-PRODUCT_RULES: Mapping[str, Rule] = {"matmul": matmul, "gather": gather}
+def overwrite(low: Lowering, node: Node, out: str) -> None:
+    """Codes of the node's own grid, whichever grid the input has."""
+    codes = low.matched(node.inputs[0], code_grid(node.attrs), node)
+    attrs = {key: value for key, value in node.attrs.items() if key != "scale"}
+    low.emit(node, "q.overwrite", (codes,), out, {}, **attrs)
+
+
+PRODUCT_RULES: Mapping[str, Rule] = {"matmul": matmul, "gather": gather, "overwrite": overwrite}

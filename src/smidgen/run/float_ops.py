@@ -220,6 +220,7 @@ FLOAT_FUNCTIONS: Mapping[str, Function] = {
     "slice": slice_axis,
     "spread": lambda site, x: spread(site, x[0], 0.0),
     "gather": gather,
+    "overwrite": lambda site, x: x[0],
     "embedding": _embedding,
     "scan": _scan,
     "trees": lambda site, x: tree_sums(site, x[0]).astype(np.float32),

@@ -11,6 +11,7 @@ import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.formats.packing import WORD_BITS, pack_planes, pack_words, unpack_planes, unpack_words
+from smidgen.graph.overwrite import Overwrite, overwritten
 from smidgen.numerics import Array, IntArray, requantize, saturate
 from smidgen.run.float_ops import (
     align,
@@ -217,6 +218,11 @@ def _pad(site: Site, x: Sequence[Array]) -> Array:
     return np.pad(x[0], [(0, 0), *site.attrs["pads"]], constant_values=zero)
 
 
+def _overwrite(site: Site, x: Sequence[Array]) -> Array:
+    zero = _grid(site.outputs[0].grid).zero
+    return _out(site, overwritten(_centered(site, x), Overwrite.of(site.attrs)) + zero)
+
+
 INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "quantize": lambda site, x: _out(site, _grid(site.outputs[0].grid).quantize(x[0])),
     "dequantize": lambda site, x: _grid(site.inputs[0].grid).dequantize(x[0]),
@@ -249,6 +255,7 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.slice": slice_axis,
     "q.spread": lambda site, x: spread(site, x[0], _grid(site.outputs[0].grid).zero),
     "q.gather": gather,
+    "q.overwrite": _overwrite,
     "q.embedding": _embedding,
     "q.scan": _scan,
     "q.trees": lambda site, x: _finish(site, tree_sums(site, x[0])),

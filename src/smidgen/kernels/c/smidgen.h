@@ -395,6 +395,13 @@ typedef struct {
 } smg_gather_args;
 void smg_gather(const smg_gather_args *a, const int8_t *x, const int32_t *indices, int8_t *y);
 
+/* x [rows][channels]: what lanes of `bits` bits hold of the codes x + 128, as codes again minus 128.
+ * 2 <= bits <= 7, 0 <= fraction <= min(bits, 8 - bits), 0 <= reach <= channels, 1 <= tile <= channels. */
+typedef struct {
+    int32_t rows, channels, bits, fraction, reach, tile;
+} smg_q_overwrite_args;
+void smg_q_overwrite(const smg_q_overwrite_args *a, const int8_t *x, int8_t *y);
+
 /* y[k] = sat(requantize(bias[k] + sum over trees of the reached leaf's value for k) + zero_y).
  * x [features] of `bytes_x` bytes each: 1 int8, 2 int16.
  * splits [splits][4]: feature, threshold, two steps. x[feature] <= threshold takes the first step, else the

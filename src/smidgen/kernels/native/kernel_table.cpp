@@ -357,6 +357,13 @@ bool fits(const smg_gather_args &a, const Span *p) {
     return holds(p[0], product({a.rows, a.size, a.run})) && holds(p[2], product({a.rows, a.count, a.run}));
 }
 
+bool fits(const smg_q_overwrite_args &a, const Span *p) {
+    const int64_t values = product({a.rows, a.channels});
+    return all_in(1, LIMIT, {a.rows, a.channels}) && all_in(2, 7, {a.bits}) &&
+           all_in(0, a.bits < 4 ? a.bits : 8 - a.bits, {a.fraction}) && all_in(0, a.channels, {a.reach}) &&
+           all_in(1, a.channels, {a.tile}) && holds(p[0], values) && holds(p[1], values);
+}
+
 // Every step leads forward inside its tree or to a stored leaf: a walk ends and reads no other memory.
 bool tree_fits(const smg_q_trees_args &a, const int16_t *splits, const int32_t *tree, int64_t end) {
     const int64_t first = tree[0];
@@ -494,6 +501,7 @@ const Kernel TABLE[] = {
     KERNEL(smg_pad),
     KERNEL(smg_spread),
     KERNEL(smg_gather),
+    KERNEL(smg_q_overwrite),
     KERNEL(smg_q_trees),
     KERNEL(smg_decode),
     KERNEL(smg_q_linear_stored),

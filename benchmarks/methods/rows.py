@@ -1,0 +1,64 @@
+"""Shared by benchmarks of post-training methods: artifacts and their scores, runs that are stored at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import mean, stdev
+
+from benchmarks.common import RESULTS
+from smidgen.codec.container import pack_smg, unpack_smg
+from smidgen.data.dataset import Dataset, Splits
+from smidgen.files import write_whole
+from smidgen.graph import Graph
+from smidgen.graph.cost import macs
+from smidgen.lower import lower
+from smidgen.measure.accuracy import predict
+from smidgen.methods.recipe import Recipe
+from smidgen.methods.step import Context, Step
+from smidgen.run.native import native_plan
+
+Run = dict[str, float]
+Runs = dict[str, Run]
+
+
+def artifact(steps: Sequence[Step], graph: Graph, data: Splits, seed: int) -> tuple[Graph, int]:
+    """The integers of the file that a recipe makes, read back, and the file's length in bytes."""
+    packed = pack_smg([lower(Recipe(tuple(steps)).apply(graph, Context(data, graph, seed)))])
+    made = unpack_smg(packed).graph
+    assert made.is_integer
+    return made, len(packed)
+
+
+def accuracy(integers: Graph, part: Dataset) -> float:
+    """Right answers of the native plan in percent."""
+    return 100 * float((predict(integers, native_plan(integers).run, part.x) == part.y).mean())
+
+
+def score(steps: Sequence[Step], graph: Graph, data: Splits, seed: int) -> Run:
+    """Accuracy on validation and test, bytes of the file, multiplications a sample."""
+    made, nbytes = artifact(steps, graph, data, seed)
+    found = {"validation": accuracy(made, data.validation), "test": accuracy(made, data.test)}
+    return {**found, "bytes": nbytes, "macs": sum(macs(made).values())}
+
+
+def stored(name: str, keys: Iterable[str], run: Callable[[str], Mapping[str, float]]) -> Runs:
+    """All runs of `keys`: those in `results/<name>.json` are read, the others done and added one by one."""
+    file = RESULTS / f"{name}.json"
+    runs: Runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
+    for key in keys:
+        if key not in runs:
+            runs[key] = dict(run(key))
+            write_whole(file, json.dumps({"runs": runs}, indent=1) + "\n")
+            print(key, runs[key], flush=True)
+    return runs
+
+
+def spread(values: Sequence[float], digits: int = 2) -> str:
+    """Mean and standard deviation."""
+    shown = f"{mean(values):,.{digits}f}"
+    return f"{shown} ± {stdev(values):,.{digits}f}" if len(values) > 1 else shown
+
+
+def holds(claim: bool) -> str:
+    return "holds" if claim else "does not hold"
