@@ -74,7 +74,9 @@ def _normalize(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tenso
     axes = [axis + 1 for axis in node.attrs["axes"]]
     centred = x[0] - x[0].mean(dim=axes, keepdim=True) if node.attrs["centered"] else x[0]
     variance = centred.square().mean(dim=axes, keepdim=True)
-    return centred * torch.rsqrt(variance + node.attrs["epsilon"])
+    y = centred * torch.rsqrt(variance + node.attrs["epsilon"])
+    y = y * w["gamma"] if "gamma" in w else y
+    return y + w["beta"] if "beta" in w else y
 
 
 def _softmax(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:

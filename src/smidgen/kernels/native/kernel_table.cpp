@@ -273,6 +273,19 @@ bool fits(const smg_q_softmax_masked_args &a, const Span *p) {
            holds(p[2], product({a.mask_rows, a.size}));
 }
 
+// Squares of sums stay below 2^62, and the root above 0.
+bool fits(const smg_q_normalize_args &a, const Span *p) {
+    const int64_t count = product({a.k0, a.r0, a.k1, a.r1, a.k2}), group = product({a.r0, a.r1});
+    if (!all_in(1, LIMIT, {a.k0, a.r0, a.k1, a.r1, a.k2, a.channels}) || !stored(a.wide_x, {a.zero_x}) ||
+        group > (a.wide_x ? 8192 : 65536) || !all_in(0, 19, {a.root_shift}))
+        return false;
+    const int64_t reach = group << (a.wide_x ? 16 : 8) << a.root_shift;
+    return reach <= int64_t{1} << 30 && all_in(0, 1, {a.centered}) && all_in(1, 65535, {a.epsilon}) &&
+           all_in(0, 45, {a.epsilon_shift}) && all_in(8, 30, {a.shift}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds_values(p[0], count, a.wide_x) && holds(p[1], 4 * int64_t{a.channels}) &&
+           holds(p[2], 4 * int64_t{a.channels}) && holds(p[3], count);
+}
+
 bool fits(const smg_q_reduce_max_args &a, const Span *p) {
     return all_in(1, LIMIT, {a.k0, a.r0, a.k1, a.r1, a.k2}) &&
            holds(p[0], product({a.k0, a.r0, a.k1, a.r1, a.k2})) && holds(p[1], product({a.k0, a.k1, a.k2}));
@@ -444,6 +457,7 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_table),
     KERNEL(smg_q_softmax),
     KERNEL(smg_q_softmax_masked),
+    KERNEL(smg_q_normalize),
     KERNEL(smg_q_reduce_max),
     KERNEL(smg_q_linear16),
     KERNEL(smg_q_add16),
