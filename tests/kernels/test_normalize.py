@@ -65,7 +65,8 @@ def expected(x: np.ndarray, axes, attrs, params, zero: int) -> np.ndarray:
     kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
     for at in np.ndindex(*kept):
         where = tuple(slice(None) if axis in axes else slice(i, i + 1) for axis, i in enumerate(at))
-        of = {role: np.broadcast_to(p, x.shape[-1:])[channel[where]].ravel().tolist() for role, p in params.items()}
+        of = {role: np.broadcast_to(p, x.shape[-1:])[channel[where]].ravel() for role, p in params.items()}
+        of = {role: [int(v) for v in p] for role, p in of.items()}
         values = [int(v) - zero for v in x[where].ravel()]
         y[where] = np.reshape(group(values, attrs, of["multiplier"], of["bias"]), y[where].shape)
     return y
@@ -113,7 +114,9 @@ def test_larger_groups_are_refused() -> None:
         native_plan(node((65537,), (0,), params, attrs, 0, 8))
 
 
-@pytest.mark.parametrize(("name", "value"), [("root_shift", 20), ("epsilon", 0), ("epsilon_shift", 46), ("shift", 7)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("root_shift", 20), ("epsilon", 0), ("epsilon_shift", 46), ("shift", 7)]
+)
 def test_attributes_beyond_64_bits_are_refused(name: str, value: int) -> None:
     attrs = {"root_shift": 9, "epsilon": 1, "epsilon_shift": 0, "shift": 16, "centered": 1, name: value}
     params = {"multiplier": np.array([1], np.int32), "bias": np.array([0], np.int32)}
@@ -138,9 +141,13 @@ def test_onnx_is_exact(tmp_path_factory, case, bits, seed) -> None:
 
 @few
 @given(st.lists(st.integers(-128, 127), min_size=2, max_size=48), st.integers(-128, 127))
-def test_the_normalized_value_is_within_a_twelfth_of_a_thousandth(x, zero) -> None:
+def test_the_normalized_value_is_within_an_eighth_of_a_thousandth(x, zero) -> None:
     """Of the exact one, (x - mean) / sqrt(variance + epsilon), before it is rounded to the output's grid."""
-    attrs = {"root_shift": normalize_ranges("int8", len(x))["root_shift"][1], "epsilon": 40, "epsilon_shift": 9}
+    attrs = {
+        "root_shift": normalize_ranges("int8", len(x))["root_shift"][1],
+        "epsilon": 40,
+        "epsilon_shift": 9,
+    }
     n, d = len(x), [v - zero for v in x]
     total = sum(d)
     v = n * sum(i * i for i in d) - total * total

@@ -21,9 +21,7 @@ def write_softmax(w: OnnxWriter, site: Site) -> str:
     if masked:  # the lowest byte never wins, and is at most 255 below the highest
         x = w.op("Where", [kept, x, zero], f"{out}.kept")
     top = w.op("ReduceMax", [x], f"{out}.max", axes=[-1], keepdims=1)
-    index = w.op("Sub", [top, x], f"{out}.index")
-    table = w.constant(site.weights["table"], np.int64, f"{site.node.name}.table")
-    e = w.op("Gather", [table, index], f"{out}.e")
+    e = _exponentials(w, site, w.op("Sub", [top, x], f"{out}.distance"))
     if masked:
         e = w.op("Where", [kept, e, zero], f"{out}.kept_e")
     total = w.op("ReduceSum", [e, w.constant([-1], np.int64, f"{out}.axes")], f"{out}.total", keepdims=1)
@@ -34,6 +32,22 @@ def write_softmax(w: OnnxWriter, site: Site) -> str:
     quotient = w.op("Div", [w.op("Add", [scaled, half], f"{out}.sum"), total], f"{out}.quotient")
     saturated = w.op("Min", [quotient, w.constant(255, np.int64, "top_byte")], f"{out}.saturated")
     return w.cast(saturated, np.uint8, out)
+
+
+def _exponentials(w: OnnxWriter, site: Site, distance: str) -> str:
+    out = site.out
+    table = w.constant(site.weights["table"], np.int64, f"{site.node.name}.table")
+    if site.inputs[0].dtype == "int8":
+        return w.op("Gather", [table, distance], f"{out}.e")
+    m, s = site.int64("multiplier"), site.int64("shift")
+    raised = w.affine(distance, m, np.int64(1) << (s - 1), f"{out}.parts")
+    parts = w.op("Div", [raised, w.constant(np.int64(1) << s, np.int64, f"{out}.divisor")], f"{out}.u")
+    step = w.constant(256, np.int64, "two_to_8")
+    entry = w.op("Gather", [table, w.op("Mod", [parts, step], f"{out}.rest")], f"{out}.entry")
+    octave = w.op("Div", [parts, step], f"{out}.octave")
+    octave = w.op("Min", [octave, w.constant(16, np.int64, "sixteen")], f"{out}.z")  # and all is 0
+    powers = w.constant(1 << np.arange(17), np.int64, "powers_of_two")
+    return w.op("Div", [entry, w.op("Gather", [powers, octave], f"{out}.power")], f"{out}.e")
 
 
 def write_normalize(w: OnnxWriter, site: Site) -> str:

@@ -385,7 +385,7 @@ OPS: Mapping[str, Op] = {
     "q.table": Op(_same, ("table",), elementwise=True),
     "q.reduce_max": Op(_mean, attrs=("axes", "keepdims")),
     "q.constant": Op(_constant, ("value",)),
-    "q.softmax": Op(_softmax, ("table",), ("mask",)),
+    "q.softmax": Op(_softmax, ("table",), ("mask", *_REQUANTIZE)),  # a ratio where x has 16 bits
     "q.normalize": Op(
         _normalize,
         ("multiplier", "bias"),

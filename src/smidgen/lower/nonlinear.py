@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from smidgen.formats import Grid
 from smidgen.graph import Node, Value
-from smidgen.lower.rules import Lowering, Rule, bounds
+from smidgen.lower.rules import Lowering, Rule, bounds, requantization
 from smidgen.numerics import MULTIPLIER_BITS, Array, FloatArray, round_half_up, saturate
 
 EXP_ONE = 65535
+POWER_PARTS = 256  # of a power of two, in which distances of 16-bit scores are counted
 GROUP_LIMITS = {"int8": 1 << 16, "int16": 1 << 13}  # values normalized together: their moments fit 64 bits
 REACH_BITS = {"int8": 8, "int16": 16}  # of a value's distance from its zero point
 REACH_LIMIT_BITS = 30  # of a sum of distances under the root
@@ -24,11 +25,35 @@ BIAS_LIMIT = (1 << 24) - 1  # 65536 steps: beyond, every output is saturated
 LARGEST_SHIFT = 30
 
 
+def polynomial_exp(x: FloatArray) -> FloatArray:
+    """e^x for x <= 0 within 0.0021: x = -z ln 2 + p, then (0.3585 (p + 1.353)^2 + 0.344) 2^-z, at most 1.
+
+    Ref: Kim et al. 2021 (I-BERT, arXiv 2101.01321), section 3.5.
+    """
+    z = np.floor(-x / math.log(2))
+    p = x + z * math.log(2)
+    return np.minimum((0.3585 * (p + 1.353) ** 2 + 0.344) * 2.0**-z, 1.0)
+
+
+EXPONENTIALS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+    "exact": np.exp,
+    "polynomial": polynomial_exp,
+}
+
+
 def softmax(low: Lowering, node: Node, out: str) -> None:
-    """exp(-d * scale) for d = max - x in 0..255, as uint16."""
-    scale = low.grid(node.inputs[0]).scale
-    entries = round_half_up(np.exp(-scale * np.arange(256)) * EXP_ONE).astype(np.uint16)
+    """exp(-d * scale) for d = max - x in 0..255, as uint16.
+
+    Of 16 bits: the table holds one power of two in 256 parts, and a ratio brings d to such parts.
+    """
+    x = low.grid(node.inputs[0])
+    exponential = EXPONENTIALS[node.attrs.get("exponential", "exact")]
+    wide = x.dtype == "int16"
+    step = math.log(2) / POWER_PARTS if wide else x.scale
+    entries = round_half_up(exponential(-step * np.arange(256)) * EXP_ONE).astype(np.uint16)
     params: dict[str, Array | str] = {"table": entries}
+    if wide:
+        params |= requantization(x.scale / step)
     if "mask" in node.params:
         kept = low.source.weights[node.params["mask"]].decode() != 0
         params["mask"] = kept.astype(np.uint8)

@@ -22,11 +22,15 @@ def _softmax(site: CallSite) -> list[Call]:
     if site.integers("table", np.uint16)[0] == 0:
         raise site.refuse("the table of exponentials starts with 0", "the largest one is a divisor")
     args = {"rows": site.out.size // size, "size": size}
-    if "mask" not in site.node.params:
+    mask = _row_mask(site) if "mask" in site.node.params else None
+    masked = args | {"mask_rows": 1 if mask is None else mask.nbytes // size}
+    if site.wide():
+        multiplier, shift, _ = site.ratio()
+        pointers = (site.input(), table, multiplier, shift, mask, site.output())
+        return [site.call("q_softmax16", masked, *pointers)]
+    if mask is None:
         return [site.call("q_softmax", args, site.input(), table, site.output())]
-    mask = _row_mask(site)
-    args["mask_rows"] = mask.nbytes // size
-    return [site.call("q_softmax_masked", args, site.input(), table, mask, site.output())]
+    return [site.call("q_softmax_masked", masked, site.input(), table, mask, site.output())]
 
 
 def _row_mask(site: CallSite) -> Pointer:

@@ -37,8 +37,8 @@ ALL_RULES: Mapping[str, Rule] = {
 # Operators with kernels that read, or make, 16-bit values.
 MOVES_INT16 = frozenset({"q.reshape", "q.slice", "q.concat", "q.transpose", "q.gather"})
 BOTH_INT16 = MOVES_INT16 | {"q.add", "q.mul", "q.requantize", "q.table", "q.scan"}
-READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees", "q.normalize"}
-MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
+READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees", "q.normalize", "q.softmax"}
+MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.matmul", "q.constant"}
 BITS = "uint32"  # packed
 READ_BITS = frozenset(BIT_CALLS) - {"q.binarize"}
 MAKE_BITS = frozenset({"q.binarize", "q.binary_max_pool", "q.binary_linear_bits", "q.binary_conv_bits"})

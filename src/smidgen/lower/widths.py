@@ -14,8 +14,8 @@ from smidgen.graph.activations import SMOOTH, STEEP
 from smidgen.graph.scan import body_of, sequences_of
 
 CLAMPS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
-WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *CLAMPS, *SMOOTH})
-WIDE_READERS = WIDE_MAKERS - {"linear"} | {"normalize"}
+WIDE_MAKERS = frozenset({"linear", "matmul", "add", "sub", "mul", "constant", *CLAMPS, *SMOOTH})
+WIDE_READERS = WIDE_MAKERS - {"linear", "matmul"} | {"softmax", "normalize"}
 WIDE_MOVES = frozenset({"slice", "gather", "reshape", "transpose", "concat"})  # bytes, however many each
 _TABLES = frozenset({*SMOOTH, *STEEP}) - CLAMPS.keys()
 

@@ -1,6 +1,7 @@
 """Transformer classifier over the first axis of its input: two blocks of attention and GELU, then a mean.
 
-Ref: Vaswani et al. 2017, arXiv 1706.03762 (normalized behind each sum); Hendrycks, Gimpel 2016, arXiv 1606.08415.
+Ref: Vaswani et al. 2017 (arXiv 1706.03762), normalized behind each sum; Hendrycks, Gimpel 2016
+(arXiv 1606.08415).
 """
 
 from __future__ import annotations

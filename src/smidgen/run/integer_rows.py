@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from smidgen.formats import Grid
-from smidgen.numerics import Array, IntArray, saturate
+from smidgen.numerics import Array, IntArray, requantize, saturate
 from smidgen.run.interpreter import Site
 
 
@@ -34,10 +34,18 @@ def made(site: Site, y: Array) -> Array:
 def softmax(site: Site, x: Sequence[Array]) -> Array:
     q = x[0].astype(np.int64)
     kept = site.weights["mask"] != 0 if "mask" in site.weights else np.True_
-    top = np.where(kept, q, -128).max(axis=-1, keepdims=True)
-    e = np.where(kept, site.weights["table"].astype(np.int64)[np.maximum(top - q, 0)], 0)
+    top = np.where(kept, q, np.iinfo(x[0].dtype).min).max(axis=-1, keepdims=True)
+    e = np.where(kept, _exponentials(site, np.maximum(top - q, 0)), 0)
     total = np.maximum(e.sum(axis=-1, keepdims=True), 1)  # 0 where nothing is kept
     return made(site, np.minimum((256 * e + total // 2) // total - 128, 127))
+
+
+def _exponentials(site: Site, distance: IntArray) -> IntArray:
+    table = site.weights["table"].astype(np.int64)
+    if site.inputs[0].dtype == "int8":
+        return table[distance]
+    u = requantize(distance, site.weights["multiplier"], site.weights["shift"])
+    return table[u & 255] >> np.minimum(u >> 8, 16)
 
 
 def normalize(site: Site, x: Sequence[Array]) -> Array:
