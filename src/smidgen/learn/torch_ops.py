@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -179,6 +180,13 @@ class Binarize(torch.autograd.Function):
         return grads[0] * (x.abs() <= 1)
 
 
+def _gelu_polynomial(x: Tensor) -> Tensor:
+    """See graph/activations.py."""
+    u = x / math.sqrt(2)
+    parabola = 1 - 0.2888 * (u.abs().clamp_max(1.769) - 1.769) ** 2
+    return 0.5 * x * (1 + u.sign() * parabola)
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -186,6 +194,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(torch, name) for name in ("reciprocal", "abs", "sin", "cos", "tan", "asin", "acos")},
     **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
     **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
+    "gelu_polynomial": _gelu_polynomial,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "binarize": Binarize.apply,
     "step": lambda x: (x > 0).to(x.dtype),
