@@ -100,6 +100,15 @@ SMG_INLINE smg_vec smg_floors(smg_real low, smg_real high, const smg_range *r) {
     return smg_plus(_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low)), r->zero);
 }
 
+SMG_INLINE smg_real smg_floor(smg_real v) {
+    return _mm256_floor_pd(v);
+}
+
+/* table[i] */
+SMG_INLINE smg_vec smg_entries(const int32_t *table, smg_vec index) {
+    return _mm256_i32gather_epi32(table, index, 4);
+}
+
 /* table[i] and table[i + 1], as the lower and upper 16 bits. */
 SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
     return _mm256_i32gather_epi32((const int *)(const void *)table, index, 2);

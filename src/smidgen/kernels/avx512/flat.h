@@ -112,6 +112,15 @@ SMG_INLINE smg_vec smg_floors(smg_real low, smg_real high, const smg_range *r) {
     return smg_plus(_mm512_inserti32x8(v, _mm512_cvt_roundpd_epi32(high, down), 1), r->zero);
 }
 
+SMG_INLINE smg_real smg_floor(smg_real v) {
+    return _mm512_floor_pd(v);
+}
+
+/* table[i] */
+SMG_INLINE smg_vec smg_entries(const int32_t *table, smg_vec index) {
+    return _mm512_i32gather_epi32(index, table, 4);
+}
+
 /* table[i] and table[i + 1], as the lower and upper 16 bits. */
 SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
     return _mm512_i32gather_epi32(index, table, 2);
