@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from smidgen.formats import Grid
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.lower import lower
-from smidgen.lower.grids import with_grids
+from smidgen.lower.grids import FIXED, with_grids
 from smidgen.measure.timing import interleaved_for
 from smidgen.run.native import native_plan
 
@@ -42,7 +42,8 @@ def timed(name: str) -> dict[str, float]:
 
 def _ours(op: str, shape: tuple[int, ...], x: np.ndarray, bits: int) -> Callable[[], object]:
     grid = Grid.from_range(-8, 8) if bits == 8 else Grid.wide(8)
-    graph = lower(with_grids(_graph(op, shape), {"x": grid, op: Grid.from_range(-6, 6)}))
+    made = {} if op in FIXED else {op: Grid.from_range(-6, 6)}
+    graph = lower(with_grids(_graph(op, shape), {"x": grid, **made}))
     plan, q = native_plan(graph), grid.quantize(x).astype(grid.dtype)
     return lambda: plan.run(q)
 

@@ -6,19 +6,14 @@
 
 #include "flat.h"
 
-SMG_INLINE int64_t sum_of(smg_vec v) {
-    int32_t lanes[LANES];
-    int64_t sum = 0;
-    __builtin_memcpy(lanes, &v, sizeof lanes);
-    for (int32_t i = 0; i < LANES; i++)
-        sum += lanes[i];
-    return sum;
+SMG_INLINE int32_t fewer(int32_t left) {
+    return left < LANES ? left : LANES;
 }
 
-/* Softmax. Packed: the table as int32. Scratch: the exponentials of a row, up to a whole vector. */
+/* Softmax. Packed: the table. Scratch: the exponentials of a row, up to a whole vector. */
 static size_t softmax_packed(const void *args) {
     (void)args;
-    return 256 * sizeof(int32_t);
+    return 256 * sizeof(smg_entry);
 }
 
 static size_t softmax_scratch(const void *args) {
@@ -28,46 +23,35 @@ static size_t softmax_scratch(const void *args) {
 static void softmax_pack(const void *args, void *const *pointers, void *packed) {
     (void)args;
     for (int32_t i = 0; i < 256; i++)
-        ((int32_t *)packed)[i] = ((const uint16_t *)pointers[1])[i];
+        ((smg_entry *)packed)[i] = ((const uint16_t *)pointers[1])[i];
 }
 
 static int32_t largest(int32_t size, const int8_t *x) {
-    int32_t lanes[LANES], max = INT8_MIN, i = 0;
-    smg_vec most = smg_all(INT8_MIN);
-    for (; i + LANES <= size; i += LANES)
-        most = smg_larger(most, smg_values(x, 0, (size_t)i, LANES));
-    __builtin_memcpy(lanes, &most, sizeof lanes);
-    for (int32_t k = 0; k < LANES; k++)
-        max = lanes[k] > max ? lanes[k] : max;
-    for (; i < size; i++)
-        max = x[i] > max ? x[i] : max;
-    return max;
+    smg_vec most = smg_all(0); /* of x + 128, so that no lane is below what lies behind the end */
+    for (int32_t i = 0; i < size; i += LANES) {
+        const int32_t n = fewer(size - i);
+        most = smg_larger(most, smg_kept(smg_plus(smg_values(x, 0, (size_t)i, n), smg_all(128)), n));
+    }
+    return smg_lanes_max(most) - 128;
 }
 
-/* The exponentials of a row into `e`, and their sum. */
-static uint32_t exponentials(int32_t size, const int8_t *x, const int32_t *table, int32_t *e) {
+/* The exponentials of a row into `e`, and their sum; lanes behind the end take any entry and do not count. */
+static uint32_t exponentials(int32_t size, const int8_t *x, const smg_entry *table, int32_t *e) {
     const smg_vec max = smg_all(largest(size, x));
     smg_vec sums = smg_all(0);
-    int32_t i = 0;
-    for (; i + LANES <= size; i += LANES) {
-        const smg_vec found = smg_entries(table, smg_difference(max, smg_values(x, 0, (size_t)i, LANES)));
-        __builtin_memcpy(e + i, &found, sizeof found);
-        sums = smg_plus(sums, found);
-    }
-    uint32_t sum = (uint32_t)sum_of(sums);
-    if (i < size) { /* lanes behind the end take any entry */
-        const smg_vec index = smg_difference(max, smg_values(x, 0, (size_t)i, size - i));
+    for (int32_t i = 0; i < size; i += LANES) {
+        const int32_t n = fewer(size - i);
+        const smg_vec index = smg_difference(max, smg_values(x, 0, (size_t)i, n));
         const smg_vec found = smg_entries(table, smg_masked(index, 255));
         __builtin_memcpy(e + i, &found, sizeof found);
-        for (; i < size; i++)
-            sum += (uint32_t)e[i];
+        sums = smg_plus(sums, smg_kept(found, n));
     }
-    return sum;
+    return (uint32_t)smg_lanes_sum(sums);
 }
 
 /* floor((256 e + sum / 2) / sum) by the reciprocal: quotients that are no integers are at least 2^-32 below
  * the next one, and 2^-34 is far more than the error of doubles. */
-static void softmax_row(int32_t size, const int8_t *x, const int32_t *table, int32_t *e, int8_t *y) {
+static void softmax_row(int32_t size, const int8_t *x, const smg_entry *table, int32_t *e, int8_t *y) {
     const uint32_t sum = exponentials(size, x, table, e);
     const double each = 1.0 / sum;
     const smg_real factor = smg_reals(256 * each), rest = smg_reals(sum / 2 * each + 0x1p-34);
@@ -75,7 +59,7 @@ static void softmax_row(int32_t size, const int8_t *x, const int32_t *table, int
     for (int32_t i = 0; i < size; i += LANES) {
         smg_vec v;
         __builtin_memcpy(&v, e + i, sizeof v);
-        smg_put(y, 0, (size_t)i, size - i < LANES ? size - i : LANES,
+        smg_put(y, 0, (size_t)i, fewer(size - i),
                 smg_floors(smg_affine(smg_half(v, 0), factor, rest),
                            smg_affine(smg_half(v, 1), factor, rest), &range));
     }
@@ -123,7 +107,7 @@ SMG_INLINE void moments(int32_t n, const void *x, size_t at, const int wide, int
     smg_vec sums = smg_all(0), products = smg_all(0);
     smg_real low = smg_reals(0), high = smg_reals(0);
     for (int32_t i = 0; i < n; i += LANES) {
-        const smg_vec v = smg_values(x, wide, at + (size_t)i, n - i < LANES ? n - i : LANES);
+        const smg_vec v = smg_values(x, wide, at + (size_t)i, fewer(n - i));
         sums = smg_plus(sums, v);
         if (wide) {
             low = smg_affine(smg_half(v, 0), smg_half(v, 0), low);
@@ -132,13 +116,15 @@ SMG_INLINE void moments(int32_t n, const void *x, size_t at, const int wide, int
             products = smg_plus(products, smg_product(v, v));
         }
     }
-    double lanes[LANES];
-    __builtin_memcpy(lanes, &low, sizeof low);
-    __builtin_memcpy(lanes + LANES / 2, &high, sizeof high);
-    *sum = sum_of(sums);
-    *squares = sum_of(products);
-    for (int32_t i = 0; i < LANES; i++)
-        *squares += (int64_t)lanes[i];
+    *sum = smg_lanes_sum(sums);
+    *squares = smg_lanes_sum(products);
+    if (wide) {
+        double lanes[LANES];
+        __builtin_memcpy(lanes, &low, sizeof low);
+        __builtin_memcpy(lanes + LANES / 2, &high, sizeof high);
+        for (int32_t i = 0; i < LANES; i++)
+            *squares += (int64_t)lanes[i];
+    }
 }
 
 SMG_INLINE void normalize_row(const smg_q_normalize_args *a, const smg_range *range, const double *packed,
@@ -155,7 +141,7 @@ SMG_INLINE void normalize_row(const smg_q_normalize_args *a, const smg_range *ra
     const smg_real scale = smg_reals((double)inverse * 0x1p-27), half = smg_reals(0.5);
     const smg_vec count = smg_all(n), moved = smg_all((int32_t)(sum + (int64_t)n * zero));
     for (int32_t i = 0; i < n; i += LANES) {
-        const int32_t now = n - i < LANES ? n - i : LANES, c = alike ? 0 : i;
+        const int32_t now = fewer(n - i), c = alike ? 0 : i;
         const smg_vec d = smg_difference(smg_product(smg_values(x, wide, at + (size_t)i, now), count), moved);
         const smg_real z0 = smg_floor(smg_affine(smg_half(d, 0), scale, half));
         const smg_real z1 = smg_floor(smg_affine(smg_half(d, 1), scale, half));
