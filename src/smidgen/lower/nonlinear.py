@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from smidgen.formats import Grid
-from smidgen.graph import Node, Value
+from smidgen.graph import Graph, Node, Value
 from smidgen.lower.rules import Lowering, Rule, bounds, requantization
 from smidgen.numerics import MULTIPLIER_BITS, Array, FloatArray, round_half_up, saturate
 
@@ -133,6 +134,22 @@ def _affine(low: Lowering, node: Node, y: Grid) -> tuple[Array, Array, int]:
     channels = max(multiplier.size, bias.size)
     whole = (np.broadcast_to(a, (channels,)).astype(np.int32) for a in (multiplier, bias))
     return *whole, shift
+
+
+def with_real_numbers(graph: Graph, node: Node) -> tuple[Node, dict[str, FloatArray]]:
+    """A `q.normalize` node with the `epsilon` that its integers stand for; its gamma and beta."""
+    value, y = graph.values[node.inputs[0]], graph.values[node.output].grid
+    assert value.grid is not None, "integer values carry a grid"
+    assert y is not None, "integer values carry a grid"
+    a, steps = node.attrs, group_size(value, node) / value.grid.scale * 2.0 ** node.attrs["root_shift"]
+    multiplier, bias = (graph.weights[node.params[role]].decode() for role in ("multiplier", "bias"))
+    vectors = {
+        "gamma": multiplier.astype(np.float64) * y.scale * 2.0 ** (NORMAL_BITS - a["shift"]),
+        "beta": bias.astype(np.float64) * y.scale / (1 << BIAS_BITS),
+    }
+    return replace(
+        node, attrs={**a, "epsilon": math.ldexp(a["epsilon"], a["epsilon_shift"]) / steps**2}
+    ), vectors
 
 
 def _vector(low: Lowering, node: Node, role: str, default: float) -> FloatArray:
