@@ -40,7 +40,7 @@ def _exponentials(w: OnnxWriter, site: Site, distance: str) -> str:
     if site.inputs[0].dtype == "int8":
         return w.op("Gather", [table, distance], f"{out}.e")
     m, s = site.int64("multiplier"), site.int64("shift")
-    raised = w.affine(distance, m, np.int64(1) << (s - 1), f"{out}.parts")
+    raised = w.affine(distance, m, np.asarray(np.int64(1) << (s - 1)), f"{out}.parts")
     parts = w.op("Div", [raised, w.constant(np.int64(1) << s, np.int64, f"{out}.divisor")], f"{out}.u")
     step = w.constant(256, np.int64, "two_to_8")
     entry = w.op("Gather", [table, w.op("Mod", [parts, step], f"{out}.rest")], f"{out}.entry")
@@ -66,7 +66,8 @@ def write_normalize(w: OnnxWriter, site: Site) -> str:
         total = w.op("ReduceSum", [d, over], f"{out}.total", keepdims=1)
         scaled = w.op("Sub", [scaled, total], f"{out}.centred")
         spread = w.op("Sub", [spread, w.op("Mul", [total, total], f"{out}.total2")], f"{out}.variance")
-    factor, epsilon = (np.int64(n) for n in (1 << 2 * a["root_shift"], a["epsilon"] << a["epsilon_shift"]))
+    factor = np.asarray(1 << 2 * a["root_shift"], dtype=np.int64)
+    epsilon = np.asarray(a["epsilon"] << a["epsilon_shift"], dtype=np.int64)
     root = _integer_root(w, w.affine(spread, factor, epsilon, f"{out}.under"), f"{out}.root")
     one = w.constant(1 << (a["root_shift"] + 43), np.int64, f"{out}.one")
     product = w.op("Mul", [scaled, w.op("Div", [one, root], f"{out}.inverse")], f"{out}.product")

@@ -26,17 +26,17 @@ BIAS_LIMIT = (1 << 24) - 1  # 65536 steps: beyond, every output is saturated
 LARGEST_SHIFT = 30
 
 
-def polynomial_exp(x: FloatArray) -> FloatArray:
+def polynomial_exp(x: Array) -> Array:
     """e^x for x <= 0 within 0.0021: x = -z ln 2 + p, then (0.3585 (p + 1.353)^2 + 0.344) 2^-z, at most 1.
 
     Ref: Kim et al. 2021 (I-BERT, arXiv 2101.01321), section 3.5.
     """
     z = np.floor(-x / math.log(2))
     p = x + z * math.log(2)
-    return np.minimum((0.3585 * (p + 1.353) ** 2 + 0.344) * 2.0**-z, 1.0)
+    return np.asarray(np.minimum((0.3585 * (p + 1.353) ** 2 + 0.344) * 2.0**-z, 1.0))
 
 
-EXPONENTIALS: Mapping[str, Callable[[FloatArray], FloatArray]] = {
+EXPONENTIALS: Mapping[str, Callable[[Array], Array]] = {
     "exact": np.exp,
     "polynomial": polynomial_exp,
 }
@@ -129,11 +129,11 @@ def _affine(low: Lowering, node: Node, y: Grid) -> tuple[Array, Array, int]:
     if exponent > MULTIPLIER_BITS - BIAS_BITS:
         raise ValueError(f"a deviation takes {np.abs(gamma).max() / y.scale:.3g} steps of the output")
     shift = min(MULTIPLIER_BITS - exponent, LARGEST_SHIFT)
-    multiplier = round_half_up(ratio * 2.0**shift)
-    bias = saturate(round_half_up(beta / y.scale * (1 << BIAS_BITS)), -BIAS_LIMIT, BIAS_LIMIT)
+    multiplier: Array = round_half_up(ratio * 2.0**shift)
+    bias: Array = saturate(round_half_up(beta / y.scale * (1 << BIAS_BITS)), -BIAS_LIMIT, BIAS_LIMIT)
     channels = max(multiplier.size, bias.size)
-    whole = (np.broadcast_to(a, (channels,)).astype(np.int32) for a in (multiplier, bias))
-    return *whole, shift
+    multiplier, bias = (np.broadcast_to(a, (channels,)).astype(np.int32) for a in (multiplier, bias))
+    return multiplier, bias, shift
 
 
 def with_real_numbers(graph: Graph, node: Node) -> tuple[Node, dict[str, FloatArray]]:

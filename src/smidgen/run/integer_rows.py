@@ -41,11 +41,11 @@ def softmax(site: Site, x: Sequence[Array]) -> Array:
 
 
 def _exponentials(site: Site, distance: IntArray) -> IntArray:
-    table = site.weights["table"].astype(np.int64)
+    table: IntArray = site.weights["table"].astype(np.int64)
     if site.inputs[0].dtype == "int8":
-        return table[distance]
+        return np.asarray(table[distance])
     u = requantize(distance, site.weights["multiplier"], site.weights["shift"])
-    return table[u & 255] >> np.minimum(u >> 8, 16)
+    return np.asarray(table[u & 255] >> np.minimum(u >> 8, 16))
 
 
 def normalize(site: Site, x: Sequence[Array]) -> Array:

@@ -258,22 +258,21 @@ void smg_q_softmax_masked(const smg_q_softmax_masked_args *a, const int8_t *x, c
                           const uint8_t *mask, int8_t *y);
 
 /* The same for 16-bit values: u_i = requantize(max - x_i), in 256ths of a power of two,
- * e_i = table[u_i modulo 256] >> u_i / 256, which is 0 from 16 powers on. One multiplier and shift; `mask` may
- * be NULL (mask_rows is then 1). */
+ * e_i = table[u_i modulo 256] >> u_i / 256, which is 0 from 16 powers on. One multiplier and shift; `mask`
+ * may be NULL (mask_rows is then 1). */
 typedef struct {
     int32_t rows, size, mask_rows;
 } smg_q_softmax16_args;
 void smg_q_softmax16(const smg_q_softmax16_args *a, const int16_t *x, const uint16_t *table,
                      const uint16_t *multiplier, const uint8_t *shift, const uint8_t *mask, int8_t *y);
 
-/* For each group of n = r0 * r1 values (x [k0][r0][k1][r1][k2], int16_t where wide_x is 1; y likewise, int8_t):
- * d = x - zero_x, s = sum d where centered is 1, else 0, v = n * sum d^2 - s^2,
- * q = 2^(root_shift + 43) / floor(sqrt(v * 4^root_shift + epsilon * 2^epsilon_shift)),
- * z = (n * d - s) * q + 2^26 >> 27, the normalized value in steps of 2^-16, and
- * y = sat((z * multiplier + bias * 2^(shift - 8) + 2^(shift - 1) >> shift) + zero_y).
- * multiplier and bias have an entry for each of `channels` (the last axis of x), or one where that is 1.
- * n <= 65536 and |d| < 2^8, or n <= 8192 and |d| < 2^16 where wide_x; n * 2^root_shift * 2^8 (2^16 where
- * wide_x) <= 2^30, root_shift 0..19, epsilon 1..65535, epsilon_shift 0..45, shift 8..30. */
+/* For each group of n = r0 * r1 values (x [k0][r0][k1][r1][k2], int16_t where wide_x is 1; y likewise,
+ * int8_t): d = x - zero_x, s = sum d where centered is 1, else 0, v = n * sum d^2 - s^2, q = 2^(root_shift +
+ * 43) / floor(sqrt(v * 4^root_shift + epsilon * 2^epsilon_shift)), z = (n * d - s) * q + 2^26 >> 27, the
+ * normalized value in steps of 2^-16, and y = sat((z * multiplier + bias * 2^(shift - 8) + 2^(shift - 1) >>
+ * shift) + zero_y). multiplier and bias have an entry for each of `channels` (the last axis of x), or one
+ * where that is 1. n <= 65536 and |d| < 2^8, or n <= 8192 and |d| < 2^16 where wide_x; n * 2^root_shift * 2^8
+ * (2^16 where wide_x) <= 2^30, root_shift 0..19, epsilon 1..65535, epsilon_shift 0..45, shift 8..30. */
 typedef struct {
     int32_t k0, r0, k1, r1, k2, channels, zero_x, centered, root_shift, epsilon, epsilon_shift, shift, zero_y,
         lo, hi, wide_x;

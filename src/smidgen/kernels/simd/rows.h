@@ -60,8 +60,8 @@ static void softmax_row(int32_t size, const int8_t *x, const smg_entry *table, i
         smg_vec v;
         __builtin_memcpy(&v, e + i, sizeof v);
         smg_put(y, 0, (size_t)i, fewer(size - i),
-                smg_floors(smg_affine(smg_half(v, 0), factor, rest),
-                           smg_affine(smg_half(v, 1), factor, rest), &range));
+                smg_floors(smg_affine(smg_half(v, 0), factor, rest), smg_affine(smg_half(v, 1), factor, rest),
+                           &range));
     }
 }
 
@@ -178,8 +178,8 @@ static void normalize_run(const void *args, const smg_job *job) {
     }
 }
 
-const smg_variant SIMD(smg_q_softmax) = {"smg_q_softmax", ISA,          softmax_packed, softmax_scratch,
-                                         softmax_pack,    softmax_run};
+const smg_variant SIMD(smg_q_softmax) = {"smg_q_softmax", ISA,          softmax_packed,
+                                         softmax_scratch, softmax_pack, softmax_run};
 const smg_variant SIMD(smg_q_normalize) = {"smg_q_normalize", ISA,          normalize_packed, NULL,
                                            normalize_pack,    normalize_run};
 
