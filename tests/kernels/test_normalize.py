@@ -156,3 +156,11 @@ def test_the_normalized_value_is_within_an_eighth_of_a_thousandth(x, zero) -> No
     for i in d:
         z = ((n * i - total) * (2 ** (attrs["root_shift"] + 43) // root) + 2**26) // 2**27
         assert abs(z / 2**16 - (n * i - total) / math.sqrt(under)) < 2**-13
+
+
+@pytest.mark.parametrize(("role", "value"), [("multiplier", -65537), ("bias", 1 << 24)])
+def test_factors_and_terms_beyond_53_bits_are_refused(role: str, value: int) -> None:
+    attrs = {"root_shift": 9, "epsilon": 1, "epsilon_shift": 0, "shift": 16, "centered": 1}
+    params = {"multiplier": np.array([1], np.int32), "bias": np.array([0], np.int32)}
+    with pytest.raises(Unsupported, match=f"{role} reaches {abs(value)}"):
+        native_plan(node((4,), (0,), {**params, role: np.array([value], np.int32)}, attrs, 0, 8))

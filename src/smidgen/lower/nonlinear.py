@@ -23,6 +23,7 @@ MAX_EPSILON_SHIFT = 45
 NORMAL_BITS = 16  # behind the point of a normalized value
 BIAS_BITS = 8  # of an output step that a bias resolves
 BIAS_LIMIT = (1 << 24) - 1  # 65536 steps: beyond, every output is saturated
+MULTIPLIER_LIMIT = 1 << MULTIPLIER_BITS
 LARGEST_SHIFT = 30
 
 

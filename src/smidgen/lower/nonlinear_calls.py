@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from smidgen.lower.calls import reduced_axes
-from smidgen.lower.nonlinear import GROUP_LIMITS, group_size, normalize_ranges
+from smidgen.lower.nonlinear import BIAS_LIMIT, GROUP_LIMITS, MULTIPLIER_LIMIT, group_size, normalize_ranges
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
 
@@ -48,6 +48,9 @@ def _normalize(site: CallSite) -> list[Call]:
     attrs, limit = site.node.attrs, GROUP_LIMITS[site.value().dtype]
     if (count := group_size(site.value(), site.node)) > limit:
         raise site.refuse(f"{count} values normalized together", f"at most {limit} fit 64 bits")
+    for role, most in (("multiplier", MULTIPLIER_LIMIT), ("bias", BIAS_LIMIT)):
+        if (found := int(np.abs(site.integers(role, np.int32).astype(np.int64)).max())) > most:
+            raise site.refuse(f"{role} reaches {found}", f"at most {most} is defined")
     channels = max(site.integers(role, np.int32).size for role in ("multiplier", "bias"))
     multiplier, bias = (site.param(role, np.int32, (channels,)) for role in ("multiplier", "bias"))
     for name, (least, most) in normalize_ranges(site.value().dtype, count).items():
