@@ -10,6 +10,7 @@ kernels are faster than float ones. Every run is stored at once: a second start 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -39,6 +40,7 @@ from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
 from smidgen.models import transformer
 from smidgen.models.layers import parameter_count
+from smidgen.run.choose import VARIABLE as CHOOSE
 from smidgen.run.cpu import cpu_name
 from smidgen.run.native import native_plan
 from smidgen.targets.target import Target
@@ -197,6 +199,7 @@ def page(runs: Runs) -> str:
 
 def main(seeds: tuple[int, ...]) -> None:
     torch.set_num_threads(1)
+    os.environ[CHOOSE] = "off"  # the widest instruction set, whatever a busy moment has once chosen
     runs = run(seeds)
     if all(f"{seed}/{kind}" in runs for seed in SEEDS for kind in (FP32, *KINDS)):
         write_whole(RESULTS / "methods/nonlinear.md", page(runs))
