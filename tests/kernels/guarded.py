@@ -84,6 +84,13 @@ def graphs(rng: np.random.Generator) -> Iterator[Graph]:
     yield one_node("q.table", [(c,)], {"table": random_int8(rng, 256)})
     exponentials = np.maximum(rng.integers(0, 65536, 256), np.eye(256, dtype=int)[0]).astype(np.uint16)
     yield one_node("q.softmax", [(h, c)], {"table": exponentials})
+    scores = {"table": exponentials, **random_ratios(rng, 1)}
+    yield one_node("q.softmax", [(h, c)], scores, (0,), bits=(16,))
+    vectors = {role: rng.integers(-(2**16), 2**16, c).astype(np.int32) for role in ("multiplier", "bias")}
+    normal = {"root_shift": 4, "epsilon": 7, "epsilon_shift": 3, "shift": 20, "axes": (1,), "centered": True}
+    yield one_node("q.normalize", [(h, c)], vectors, (3,), **normal, **bounds)
+    yield one_node("q.normalize", [(h, c)], vectors, (0,), bits=(16,), **normal, **bounds)
+    yield one_node("q.matmul", [(h, c), (c, w)], random_ratios(rng, 1), out_bits=16, **bounds)
     yield one_node("q.transpose", [space], {}, (-5,), perm=(2, 0, 1))
     yield one_node("q.concat", [(h, c), (h, o)], {}, (-5, -5), axis=1)
     yield one_node("q.pad", [space], {}, (-5,), pads=((1, 0), (0, 2), (0, 1)))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen.graph import Graph
+from smidgen.lower.nonlinear import normalize_ranges
 from smidgen.run.isa import VARIABLE
 from smidgen.run.native import NativePlan, native_plan
 from tests.kernels.one_node import HI, LO, one_node, random_int8, random_integers, random_ratios
@@ -162,3 +163,39 @@ def test_a_plan_says_what_runs_its_calls(isa) -> None:
     rng = np.random.default_rng(0)
     graph = one_node("q.linear", [(3,)], layer(rng, True, 2, 3), (0,), lo=LO, hi=HI)
     assert native_plan(graph).chosen == [isa]
+
+
+@few
+@given(seeds, st.integers(1, 300), zeros, st.booleans(), st.booleans())
+@pytest.mark.parametrize("bits", [8, 16])
+def test_normalization_of_long_rows(isa, bits, seed, size, zero, per_channel, alike) -> None:
+    rng = np.random.default_rng(seed)
+    channels = size if per_channel else 1
+    params = {
+        "multiplier": rng.integers(-65536, 65537, channels).astype(np.int32),
+        "bias": rng.integers(-(2**22), 2**22, channels).astype(np.int32),
+    }
+    legal = normalize_ranges(f"int{bits}", size).items()
+    attrs = {name: int(rng.choice([lo, hi, rng.integers(lo, hi + 1)])) for name, (lo, hi) in legal}
+    attrs |= {"axes": (1,), "centered": bool(rng.integers(2)), "lo": LO, "hi": HI}
+    graph = one_node("q.normalize", [(5, size)], params, (zero,), bits=(bits,), **attrs)
+    x = random_integers(rng, bits, 2, 5, size)
+    same_as_portable(graph, isa, np.full_like(x, x.flat[0]) if alike else x)
+
+
+@few
+@given(seeds, st.integers(1, 300), st.floats(0.001, 3), st.booleans())
+def test_softmax_of_long_rows(isa, seed, size, scale, alike) -> None:
+    rng = np.random.default_rng(seed)
+    table = np.floor(np.exp(-scale * np.arange(256)) * 65535 + 0.5).astype(np.uint16)
+    graph = one_node("q.softmax", [(5, size)], {"table": table}, (0,), -128)
+    x = random_int8(rng, 2, 5, size)
+    same_as_portable(graph, isa, np.full_like(x, x.flat[0]) if alike else x)
+
+
+def test_every_share_of_a_small_sum_is_exact(isa) -> None:
+    """Quotients that are whole numbers, and those just below one."""
+    table = np.zeros(256, np.uint16)
+    table[:4] = (4, 3, 2, 1)
+    x = np.array([row for row in np.ndindex(4, 4, 4, 4) if 3 in row], np.int8).reshape(1, -1, 4)
+    same_as_portable(one_node("q.softmax", [x.shape[1:]], {"table": table}, (0,), -128), isa, x)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
-from smidgen.models import cnn1d, dscnn, lenet, mlp, mobilenet, resnet8
+from smidgen.models import cnn1d, dscnn, lenet, mlp, mobilenet, resnet8, transformer
 from smidgen.models.layers import he_normal, parameter_count, scaled
 
 CASES: dict[str, tuple[Callable[..., Graph], tuple[int, ...], int]] = {
@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Callable[..., Graph], tuple[int, ...], int]] = {
     "resnet8": (resnet8.build, (32, 32, 3), 10),
     "dscnn": (dscnn.build, (49, 10, 1), 12),
     "mobilenet": (mobilenet.build, (32, 32, 3), 5),
+    "transformer": (transformer.build, (28, 28, 1), 10),
 }
 every_architecture = pytest.mark.parametrize(("build", "shape", "classes"), CASES.values(), ids=CASES.keys())
 
@@ -91,7 +92,7 @@ def test_the_watch_network_is_small_in_flash_and_ram() -> None:
     assert max(value.size for value in graph.values.values()) <= 3200
 
 
-@pytest.mark.parametrize("name", ["mlp", "lenet5", "cnn1d", "resnet8", "dscnn"])
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "cnn1d", "resnet8", "dscnn", "transformer"])
 def test_a_fresh_network_keeps_the_scale_of_its_input(name: str) -> None:
     build, shape, classes = CASES[name]
     x = np.random.default_rng(0).standard_normal((16, *shape)).astype(np.float32)
@@ -129,6 +130,8 @@ def test_an_impossible_width_is_refused(width: float) -> None:
         (lambda: resnet8.build((32, 32), 10), r"it takes \[H, W, C\]"),
         (lambda: dscnn.build((49, 10, 0), 12), r"it takes \[T, F, C\]"),
         (lambda: mobilenet.build((32, 32, 3), 1), "1 classes"),
+        (lambda: transformer.build((4,), 3), r"it takes \[steps, features\]"),
+        (lambda: transformer.build((4, 2), 1), "1 classes"),
         (lambda: mlp.build((4,), 3, sizes=(8, 0)), r"sizes \[8, 0\]"),
         (lambda: mlp.build((4, 0), 3), r"input \[4, 0\]"),
     ],

@@ -26,7 +26,8 @@ from smidgen.numerics import NUMERICS_VERSION
 MAGIC = b"\x8aSMG"
 CONTAINER_VERSION = 1
 # 2: scan, slice, embedding, trees; signed multipliers in q.add. 3: constant, reduce_max, normalize, masks in
-# softmax, more functions of one value, matmul, spread, gather. 4: bits. 5: planes, overwrite.
+# softmax, more functions of one value, matmul, spread, gather. 4: bits. 5: planes, overwrite, gamma and beta
+# in normalize, q.normalize, softmax and products of 16 bits.
 OPSET_VERSION = 5
 # What a reader must be able to do beyond the operators of its version. "ctx": the context coder of streams;
 # short, as it stands in almost every file.

@@ -49,6 +49,15 @@ def _gelu_tanh(w: OnnxWriter, x: str, out: str) -> str:
     return _half_of(w, x, w.op("Tanh", [inner], f"{out}.tanh"), out)
 
 
+def _gelu_polynomial(w: OnnxWriter, x: str, out: str) -> str:
+    scaled = w.op("Mul", [x, _number(w, 1 / math.sqrt(2))], f"{out}.scaled")
+    size = clipped(w, w.op("Abs", [scaled], f"{out}.size"), 0.0, 1.769, f"{out}.inside")
+    left = w.op("Sub", [size, _number(w, 1.769)], f"{out}.left")
+    bent = w.op("Mul", [w.op("Mul", [left, left], f"{out}.square"), _number(w, 0.2888)], f"{out}.bent")
+    parabola = w.op("Sub", [_number(w, 1.0), bent], f"{out}.parabola")
+    return _half_of(w, x, w.op("Mul", [w.op("Sign", [x], f"{out}.sign"), parabola], f"{out}.erf"), out)
+
+
 def _silu(w: OnnxWriter, x: str, out: str) -> str:
     return w.op("Mul", [x, w.op("Sigmoid", [x], f"{out}.gate")], out)
 
@@ -108,6 +117,7 @@ FUNCTIONS: Mapping[str, Write] = {
     "hardsigmoid": _named("HardSigmoid", alpha=1 / 6, beta=0.5),  # its defaults differ
     "gelu": _gelu,
     "gelu_tanh": _gelu_tanh,
+    "gelu_polynomial": _gelu_polynomial,
     "silu": _silu,
     "mish": _mish,
     "rsqrt": _rsqrt,

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from smidgen.emit.onnx_rows import write_normalize, write_softmax
 from smidgen.emit.onnx_site import Rule, Site, bias_of, grid_of
-from smidgen.emit.onnx_tables import write_embedding, write_softmax, write_table
+from smidgen.emit.onnx_tables import write_embedding, write_table
 from smidgen.emit.onnx_writer import BIAS_TO_UNSIGNED, OnnxWriter, carried_type, lifted_rounding
 from smidgen.formats import Grid
 from smidgen.numerics import Array, IntArray
@@ -294,6 +295,7 @@ RULES: Mapping[str, Rule] = {
     "q.requantize": _requantize,
     "q.table": write_table,
     "q.softmax": write_softmax,
+    "q.normalize": write_normalize,
     "q.concat": _concat,
     "q.reshape": reshape,
     "q.transpose": transpose,

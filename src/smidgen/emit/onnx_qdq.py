@@ -38,6 +38,7 @@ from smidgen.formats import Grid
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import DOMAINS, SMOOTH, STEEP
 from smidgen.graph.scan import body_of, states_of
+from smidgen.lower.nonlinear import with_real_numbers
 from smidgen.lower.rules import table_entries
 from smidgen.numerics import Array
 from smidgen.run.reference import executable
@@ -189,6 +190,11 @@ class QdqWriter:
         if node.op == "q.softmax" and "mask" in node.params:
             name = node.params["mask"]
             params = {"mask": self.w.constant(executable(self.graph.weights[name]), np.float32, name)}
+        if node.op == "q.normalize":
+            node, vectors = with_real_numbers(self.graph, node)
+            params = {
+                role: self.w.constant(v, np.float32, f"{node.name}.{role}") for role, v in vectors.items()
+            }
         lowest = (INT8[0] - grid.zero) * grid.scale
         y, first = write_real(
             self.w, self.graph, self._as_written(node), self.carried, self.real, params, lowest

@@ -147,7 +147,11 @@ def _normalize(w: OnnxWriter, site: RealSite) -> str:
     variance = w.op("ReduceMean", [w.op("Mul", [x, x], f"{out}.square")], f"{out}.variance", **over)
     epsilon = w.constant(site.attrs["epsilon"], np.float32, f"{out}.epsilon")
     deviation = w.op("Sqrt", [w.op("Add", [variance, epsilon], f"{out}.positive")], f"{out}.deviation")
-    return w.op("Div", [x, deviation], out)
+    y = w.op("Div", [x, deviation], out)
+    for kind, role in (("Mul", "gamma"), ("Add", "beta")):
+        if role in site.params:
+            y = w.op(kind, [y, site.params[role]], f"{out}.{role}")
+    return y
 
 
 def _softmax(w: OnnxWriter, site: RealSite) -> str:

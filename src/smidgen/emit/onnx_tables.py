@@ -1,4 +1,4 @@
-"""Rules that look values up, in ONNX operators, bit for bit: tables, embeddings, softmax."""
+"""Rules that look values up, in ONNX operators, bit for bit: tables and embeddings."""
 
 from __future__ import annotations
 
@@ -60,27 +60,3 @@ def write_embedding(w: OnnxWriter, site: Site) -> str:
     )
     ends = [w.constant(end, np.int64, f"{site.out}.end") for end in (0, len(y) - 1)]
     return w.op("Gather", [rows, w.op("Clip", [index, *ends], f"{site.out}.row")], site.out)
-
-
-def write_softmax(w: OnnxWriter, site: Site) -> str:
-    """min((256 e + S/2) div S, 255) in bytes; everything is positive, so that Div is the floor."""
-    out, masked = site.out, "mask" in site.weights
-    x = w.cast(site.names[0], np.int64, f"{out}.x64")
-    kept = w.constant(site.weights["mask"] != 0, np.bool_, f"{site.node.name}.mask") if masked else ""
-    zero = w.constant(0, np.int64, "zero64")
-    if masked:  # the lowest byte never wins, and is at most 255 below the highest
-        x = w.op("Where", [kept, x, zero], f"{out}.kept")
-    top = w.op("ReduceMax", [x], f"{out}.max", axes=[-1], keepdims=1)
-    index = w.op("Sub", [top, x], f"{out}.index")
-    table = w.constant(site.weights["table"], np.int64, f"{site.node.name}.table")
-    e = w.op("Gather", [table, index], f"{out}.e")
-    if masked:
-        e = w.op("Where", [kept, e, zero], f"{out}.kept_e")
-    total = w.op("ReduceSum", [e, w.constant([-1], np.int64, f"{out}.axes")], f"{out}.total", keepdims=1)
-    if masked:
-        total = w.op("Max", [total, w.constant(1, np.int64, "one64")], f"{out}.positive")
-    half = w.op("Div", [total, w.constant(2, np.int64, "two")], f"{out}.half")
-    scaled = w.op("Mul", [e, w.constant(256, np.int64, "two_to_8")], f"{out}.scaled")
-    quotient = w.op("Div", [w.op("Add", [scaled, half], f"{out}.sum"), total], f"{out}.quotient")
-    saturated = w.op("Min", [quotient, w.constant(255, np.int64, "top_byte")], f"{out}.saturated")
-    return w.cast(saturated, np.uint8, out)

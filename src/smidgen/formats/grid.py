@@ -55,6 +55,10 @@ class Grid:
         exponent = math.frexp(float(reach) / 32767)[1] if reach else -21  # frexp gives zero the exponent 0
         return Grid(2.0 ** max(exponent, -21), 0, 16)
 
+    def widened(self) -> Grid:
+        """The grid of 16 bits that covers what this one does."""
+        return Grid.wide(max(abs(q - self.zero) for q in (self.qmin, self.qmax)) * self.scale)
+
     def quantize(self, x: npt.ArrayLike) -> IntArray:
         """Real values -> integers of the grid, half up, saturating. NaN is the caller's error."""
         q = round_half_up(np.asarray(x, dtype=np.float64) / self.scale) + self.zero

@@ -132,10 +132,10 @@ def _constant(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
 
 
 def _reduced(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:
-    """normalize: what is reduced together stays together."""
+    """normalize: what is reduced together stays together; its vectors lie along the last axis."""
     if inputs[0].axis + len(walk.shape(node.inputs[0])) in node.attrs["axes"]:
         walk.stop(inputs[0])
-    return inputs[0]
+    return _per_channel(walk, node, inputs)
 
 
 def _softmax(walk: ChannelIds, node: Node, inputs: list[Tracked]) -> Tracked:

@@ -176,11 +176,12 @@ def _island(
 def _normalize(
     attrs: Mapping[str, Any], inputs: Sequence[Shape], params: Mapping[str, Shape]
 ) -> tuple[Shape, ...]:
-    """(x - mean) / sqrt(variance + epsilon) over `axes`.
+    """(x - mean) / sqrt(variance + epsilon) over `axes`, then * `gamma` + `beta`, where given, by channel.
 
     Without `centered`: x / sqrt(mean of squares + epsilon).
     """
     _mean({**attrs, "keepdims": True}, inputs, params)
+    _channels_or_one(params, inputs[0][-1])
     return (inputs[0],)
 
 
@@ -374,7 +375,7 @@ OPS: Mapping[str, Op] = {
     "shift_norm": Op(_channels, ("mean", "variance"), attrs=("epsilon", "extra_scale")),
     **{name: Op(_same, elementwise=True) for name in ACTIVATION_FUNCTIONS},
     "softmax": Op(_softmax, optional=("mask",)),
-    "normalize": Op(_normalize, attrs=("axes", "epsilon", "centered")),
+    "normalize": Op(_normalize, (), ("gamma", "beta"), ("axes", "epsilon", "centered")),
     "constant": Op(_constant, ("value",)),
     "max_pool": Op(_pool, attrs=_POOL),
     "avg_pool": Op(_pool, attrs=(*_POOL, "count_padding")),
@@ -439,7 +440,12 @@ OPS: Mapping[str, Op] = {
     "q.table": Op(_same, ("table",), elementwise=True),
     "q.reduce_max": Op(_mean, attrs=("axes", "keepdims")),
     "q.constant": Op(_constant, ("value",)),
-    "q.softmax": Op(_softmax, ("table",), ("mask",)),
+    "q.softmax": Op(_softmax, ("table",), ("mask", *_REQUANTIZE)),  # a ratio where x has 16 bits
+    "q.normalize": Op(
+        _normalize,
+        ("multiplier", "bias"),
+        attrs=("axes", "centered", "root_shift", "epsilon", "epsilon_shift", "shift", *_BOUNDS),
+    ),
     "q.concat": Op(_concat, attrs=("axis",)),
     "q.reshape": Op(_reshape, attrs=("shape",), alias=True),
     "q.transpose": Op(_transpose, attrs=("perm",)),

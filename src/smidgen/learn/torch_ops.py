@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -77,7 +78,9 @@ def _normalize(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tenso
     axes = [axis + 1 for axis in node.attrs["axes"]]
     centred = x[0] - x[0].mean(dim=axes, keepdim=True) if node.attrs["centered"] else x[0]
     variance = centred.square().mean(dim=axes, keepdim=True)
-    return centred * torch.rsqrt(variance + node.attrs["epsilon"])
+    y = centred * torch.rsqrt(variance + node.attrs["epsilon"])
+    y = y * w["gamma"] if "gamma" in w else y
+    return y + w["beta"] if "beta" in w else y
 
 
 def _softmax(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
@@ -195,6 +198,13 @@ def _overwrite(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tenso
     return x[0] + (torch.from_numpy(held).to(x[0]) - x[0]).detach()
 
 
+def _gelu_polynomial(x: Tensor) -> Tensor:
+    """See graph/activations.py."""
+    u = x / math.sqrt(2)
+    parabola = 1 - 0.2888 * (u.abs().clamp_max(1.769) - 1.769) ** 2
+    return 0.5 * x * (1 + u.sign() * parabola)
+
+
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(F, name) for name in ("relu", "relu6", "hardsigmoid", "hardswish", "gelu", "silu")},
     **{name: getattr(F, name) for name in ("mish", "softplus", "softsign", "elu", "selu")},
@@ -202,6 +212,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     **{name: getattr(torch, name) for name in ("reciprocal", "abs", "sin", "cos", "tan", "asin", "acos")},
     **{name: getattr(torch, name) for name in ("atan", "sinh", "cosh", "asinh", "acosh", "atanh", "floor")},
     **{name: getattr(torch, name) for name in ("ceil", "round", "sign")},
+    "gelu_polynomial": _gelu_polynomial,
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "binarize": Binarize.apply,
     **{name: _unipolar(bits) for name, bits in UNIPOLAR.items()},

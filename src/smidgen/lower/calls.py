@@ -17,7 +17,6 @@ RANK = 4  # of element-wise kernels, after neighbouring axes are merged
 ADD_MAX_MULTIPLIER = 65535
 TABLE_KNOTS = 257
 ADD_MAX_SHIFT = 30  # |a M0 + b M1| < 2^25: any longer shift rounds to 0, as this one does
-SOFTMAX_MAX_SIZE = 65536
 DEPTHWISE_MAX_TAPS = 256  # SMG_DEPTHWISE_TAPS
 MEAN_MAX_COUNT = (1 << 31) // 256
 
@@ -110,7 +109,7 @@ def _avg_pool(site: CallSite) -> list[Call]:
     return [site.call("q_avg_pool", args, site.input(), multiplier, shift, site.output())]
 
 
-def _reduced(site: CallSite) -> dict[str, int]:
+def reduced_axes(site: CallSite) -> dict[str, int]:
     """k0 r0 k1 r1 k2: neighbouring axes of one kind merge, so that kept and reduced ones alternate."""
     sizes, kept = [1], True
     for axis, size in enumerate(site.value().shape):
@@ -132,7 +131,7 @@ def _reduced(site: CallSite) -> dict[str, int]:
 
 
 def _mean(site: CallSite) -> list[Call]:
-    args = _reduced(site)
+    args = reduced_axes(site)
     if args["r0"] * args["r1"] >= MEAN_MAX_COUNT:
         raise site.refuse("a mean of too many values", f"fewer than {MEAN_MAX_COUNT} fit the accumulator")
     multiplier, shift, _ = site.ratio()
@@ -142,7 +141,7 @@ def _mean(site: CallSite) -> list[Call]:
 
 def _reduce_max(site: CallSite) -> list[Call]:
     same_grids(site)
-    return [site.call("q_reduce_max", _reduced(site), site.input(), site.output())]
+    return [site.call("q_reduce_max", reduced_axes(site), site.input(), site.output())]
 
 
 def _constant(site: CallSite) -> list[Call]:
@@ -262,32 +261,6 @@ def _slice(site: CallSite) -> list[Call]:
     return _strided(site, source, site.out.shape, strides)
 
 
-def _softmax(site: CallSite) -> list[Call]:
-    size = site.out.shape[-1]
-    if size > SOFTMAX_MAX_SIZE:
-        raise site.refuse(f"a softmax over {size} classes", f"at most {SOFTMAX_MAX_SIZE} are summed exactly")
-    table = site.param("table", np.uint16, (256,))
-    if site.integers("table", np.uint16)[0] == 0:
-        raise site.refuse("the table of exponentials starts with 0", "the largest one is a divisor")
-    args = {"rows": site.out.size // size, "size": size}
-    if "mask" not in site.node.params:
-        return [site.call("q_softmax", args, site.input(), table, site.output())]
-    mask = _row_mask(site)
-    args["mask_rows"] = mask.nbytes // size
-    return [site.call("q_softmax_masked", args, site.input(), table, mask, site.output())]
-
-
-def _row_mask(site: CallSite) -> Pointer:
-    """A mask row for each of the last rows of the input, after which they repeat."""
-    shape = site.graph.weights[site.node.params["mask"]].shape
-    while shape and shape[0] == 1:
-        shape = shape[1:]
-    mask = site.integers("mask", np.uint8).reshape(shape)
-    whole = np.broadcast_to(mask, site.out.shape[-max(len(shape), 1) :])
-    name = site.node.params["mask"]
-    return site.constants.pointer(f"{name}{list(whole.shape)}", whole)
-
-
 def same_grids(site: CallSite) -> None:
     """Operators that only move bytes: a byte must mean the same number before and after."""
     for which in range(len(site.node.inputs)):
@@ -390,7 +363,6 @@ RULES: Mapping[str, Callable[[CallSite], list[Call]]] = {
     "q.mul": _mul,
     "q.requantize": _requantize,
     "q.table": _table,
-    "q.softmax": _softmax,
     "q.concat": _concat,
     "q.reshape": _copy,
     "q.transpose": _transpose,

@@ -1,14 +1,15 @@
 """Float rewrites that leave the function unchanged and the graph ready for integers.
 
 BatchNorm folds into the layer before it: W' = W*g, b' = beta + (b - mean)*g with g = gamma / sqrt(var + eps);
-so does ShiftNorm, whose g is a power of two.
-What can't fold (nothing linear before it, a shared weight, another reader) becomes a depthwise 1x1
-convolution, as do per-channel constants. Structured weights are expanded first.
+so does ShiftNorm, whose g is a power of two, and so do per-channel constants; what stands behind a
+`normalize` becomes its gamma and beta. What can't fold (nothing linear before it, a shared weight, another
+reader) becomes a depthwise 1x1 convolution. Structured weights are expanded first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ FOLDED = ("batch_norm", "shift_norm", "add_constant", "mul_constant")
 LARGEST_RATIO = (
     2.0**16
 )  # of scales in one layer: a bias, counted in steps of its channel, stays within 32 bits
+
+
+FOLDS = ("linear", "conv", "normalize")
 
 
 def canonical(graph: Graph) -> Graph:
@@ -64,14 +68,17 @@ def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
 
 
 def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
-    """The linear layer in front that nothing else reads, with weights that nothing else uses and that can be
-    scaled: float ones, or signs whose scales then still lie within LARGEST_RATIO of each other.
+    """The layer or normalization in front that nothing else reads, with weights that nothing else uses and
+    that can be scaled: float ones, or signs whose scales then still lie within LARGEST_RATIO of each other.
     """
     before = graph.producer(node.inputs[0])
-    if before is None or before.op not in ("linear", "conv") or before.output in graph.outputs:
+    if before is None or before.op not in FOLDS or before.output in graph.outputs:
         return None
     shared = any(len(graph.users(name)) > 1 for name in before.params.values())
-    scalable = _scalable(graph.weights[before.params["weight"]], scale)
+    if before.op == "normalize":  # a grid in between came with the model and rounds there
+        scalable = graph.values[before.output].grid is None
+    else:
+        scalable = _scalable(graph.weights[before.params["weight"]], scale)
     return None if shared or not scalable or len(graph.consumers(before.output)) > 1 else before
 
 
@@ -91,16 +98,16 @@ def _scaled(weight: Format, factor: Vector) -> Format:
 
 
 def _fold(graph: Graph, node: Node, before: Node, scale: Vector, shift: Vector) -> Graph:
-    weight = graph.weights[before.params["weight"]]
-    bias = before.params.get("bias", f"{before.name}.bias")
-    old = graph.weights[bias].decode() if bias in graph.weights else np.zeros_like(shift)
+    """`before` with its weight (gamma of a `normalize`) times `scale` and its bias (beta) moved along."""
+    factor, term = ("gamma", "beta") if before.op == "normalize" else ("weight", "bias")
+    params = {role: before.params.get(role, f"{before.name}.{role}") for role in (factor, term)}
+    weight = graph.weights[params[factor]] if factor in before.params else Dense(np.ones_like(scale))
+    old = graph.weights[params[term]].decode() if term in before.params else np.zeros_like(shift)
     changed: Mapping[str, Format] = {
-        before.params["weight"]: _scaled(weight, scale),
-        bias: Dense(old * scale + shift),
+        params[factor]: _scaled(weight, scale),
+        params[term]: Dense(old * scale + shift),
     }
-    folded = Node(
-        before.name, before.op, before.inputs, before.outputs, {**before.params, "bias": bias}, before.attrs
-    )
+    folded = replace(before, params={**before.params, **params})
     graph = graph.with_weights(changed).replace(before.name, folded).replace(node.name)
     return graph.rename_value(node.output, before.output)
 

@@ -15,11 +15,12 @@ from smidgen.graph.scan import body_of, next_states_of, sequences_of, states_of,
 from smidgen.lower.bit_rules import BIT_RULES
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import fused_activation, own_grid
+from smidgen.lower.nonlinear import NONLINEAR_RULES, fits_integers
 from smidgen.lower.products import PRODUCT_RULES
 from smidgen.lower.rules import RULES, Lowering, requantized
 from smidgen.lower.widths import WIDE_MAKERS, WIDE_MOVES, WIDE_READERS
 
-ALL_RULES = {**RULES, **PRODUCT_RULES, **BIT_RULES}
+ALL_RULES = {**RULES, **PRODUCT_RULES, **NONLINEAR_RULES, **BIT_RULES}
 WIDE_OUTSIDE = frozenset({"trees", "embedding", "reshape"})  # rules that take 16 bits outside a recurrence
 
 
@@ -133,6 +134,8 @@ def _has_grids(low: Lowering, node: Node) -> bool:
 def _is_integer(low: Lowering, node: Node, out: str) -> bool:
     """True when a rule exists, and all it reads and makes is on grids that the rule takes."""
     if node.op not in ALL_RULES or (node.op == "pad" and node.attrs["value"] != 0):
+        return False
+    if node.op == "normalize" and not fits_integers(low.source.values[node.inputs[0]], node):
         return False
     grids = [low.source.values[name].grid for name in (*node.inputs, out)]
     if any(grid is None for grid in grids):

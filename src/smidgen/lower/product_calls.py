@@ -31,7 +31,7 @@ def _matmul(site: CallSite) -> list[Call]:
     for which in (0, 1):
         args |= {f"s{which}_{i}": n for i, n in enumerate(lead(merged[which], LEADING_AXES, 0))}
     args |= {"rows": rows, "inner": inner, "columns": columns}
-    args |= {"zero_0": site.zero(0), "zero_1": site.zero(1)} | site.finish()
+    args |= {"zero_0": site.zero(0), "zero_1": site.zero(1)} | site.finish() | {"wide_y": site.wide_out}
     multiplier, shift, _ = site.ratio()
     return [site.call("q_matmul", args, site.input(0), site.input(1), multiplier, shift, site.output())]
 

@@ -26,7 +26,6 @@ from smidgen.numerics import (
 )
 
 ACCUMULATOR_LIMIT = 2**31 - 1
-EXP_ONE = 65535
 KNOT_STEP = 256  # int16 values between two knots of a table
 LEAF_MAX = 2**15 - 1
 TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
@@ -219,17 +218,6 @@ def embedding(low: Lowering, node: Node, out: str) -> None:
     low.emit(node, "q.embedding", node.inputs, out, params, **bounds(low, node, out))
 
 
-def softmax(low: Lowering, node: Node, out: str) -> None:
-    """exp(-d * scale) for d = max - x in 0..255, as uint16."""
-    scale = low.grid(node.inputs[0]).scale
-    entries = round_half_up(np.exp(-scale * np.arange(256)) * EXP_ONE).astype(np.uint16)
-    params: dict[str, Array | str] = {"table": entries}
-    if "mask" in node.params:
-        kept = low.source.weights[node.params["mask"]].decode() != 0
-        params["mask"] = kept.astype(np.uint8)
-    low.emit(node, "q.softmax", node.inputs, out, params)
-
-
 def constant(low: Lowering, node: Node, out: str) -> None:
     grid = low.grid(out)
     entries = grid.quantize(low.source.weights[node.params["value"]].decode())
@@ -306,7 +294,6 @@ RULES: Mapping[str, Rule] = {
     "mul": mul,
     **dict.fromkeys(CLAMPS, clamp),
     **dict.fromkeys((*SMOOTH, *STEEP), table),
-    "softmax": softmax,
     "constant": constant,
     "reduce_max": move,
     "max_pool": max_pool,

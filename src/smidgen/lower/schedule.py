@@ -18,6 +18,7 @@ from smidgen.lower.bit_calls import BIT_CALLS
 from smidgen.lower.calls import RULES
 from smidgen.lower.coded import CodedWeight
 from smidgen.lower.decode import decode_calls, worth_expanding
+from smidgen.lower.nonlinear_calls import NONLINEAR_CALLS
 from smidgen.lower.product_calls import PRODUCT_CALLS
 from smidgen.lower.program import Call, Port, Program
 from smidgen.lower.recurrence import scan_calls
@@ -29,6 +30,7 @@ Rule = Callable[[CallSite], list[Call]]
 ALL_RULES: Mapping[str, Rule] = {
     **RULES,
     **PRODUCT_CALLS,
+    **NONLINEAR_CALLS,
     **BIT_CALLS,
     **SERIAL_CALLS,
     "q.decode": decode_calls,
@@ -37,8 +39,8 @@ ALL_RULES: Mapping[str, Rule] = {
 # Operators with kernels that read, or make, 16-bit values.
 MOVES_INT16 = frozenset({"q.reshape", "q.slice", "q.concat", "q.transpose", "q.gather"})
 BOTH_INT16 = MOVES_INT16 | {"q.add", "q.mul", "q.requantize", "q.table", "q.scan"}
-READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees"}
-MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.constant"}
+READ_INT16 = BOTH_INT16 | {"q.embedding", "q.trees", "q.normalize", "q.softmax"}
+MAKE_INT16 = BOTH_INT16 | {"q.linear", "q.matmul", "q.constant"}
 BITS = "uint32"  # packed
 PACKS = frozenset({"q.binarize", "q.planes"})
 READ_BITS = frozenset({*BIT_CALLS, *SERIAL_CALLS}) - PACKS

@@ -16,8 +16,8 @@ from smidgen.graph.scan import body_of, sequences_of
 RECTIFIERS: Mapping[str, tuple[float, float]] = {"relu": (0.0, float("inf")), "relu6": (0.0, 6.0)}
 # What becomes part of the saturation of the layer before it. Those of few bits have a grid of their own.
 CLAMPS: Mapping[str, tuple[float, float]] = {**RECTIFIERS, **dict.fromkeys(UNIPOLAR, (0.0, 1.0))}
-WIDE_MAKERS = frozenset({"linear", "add", "sub", "mul", "constant", *RECTIFIERS, *SMOOTH})
-WIDE_READERS = WIDE_MAKERS - {"linear"}
+WIDE_MAKERS = frozenset({"linear", "matmul", "add", "sub", "mul", "constant", *RECTIFIERS, *SMOOTH})
+WIDE_READERS = WIDE_MAKERS - {"linear", "matmul"} | {"softmax", "normalize"}
 WIDE_MOVES = frozenset({"slice", "gather", "reshape", "transpose", "concat"})  # bytes, however many each
 _TABLES = frozenset({*SMOOTH, *STEEP}) - CLAMPS.keys()
 

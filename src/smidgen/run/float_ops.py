@@ -35,7 +35,9 @@ def _normalize(site: Site, x: Sequence[Array]) -> Array:
     axes = tuple(axis + 1 for axis in site.attrs["axes"])
     centred = x[0] - x[0].mean(axis=axes, keepdims=True) if site.attrs["centered"] else x[0]
     variance = np.square(centred).mean(axis=axes, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + np.float32(site.attrs["epsilon"])))
+    y = np.asarray(centred / np.sqrt(variance + np.float32(site.attrs["epsilon"])))
+    w = site.weights
+    return np.asarray(y * w.get("gamma", np.float32(1)) + w.get("beta", np.float32(0)))
 
 
 def constant(site: Site, x: Sequence[Array]) -> Array:

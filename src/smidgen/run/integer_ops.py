@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smidgen.formats import Grid
 from smidgen.formats.packing import WORD_BITS, pack_planes, pack_words, unpack_planes, unpack_words
 from smidgen.graph.overwrite import Overwrite, overwritten
 from smidgen.numerics import Array, IntArray, requantize, saturate
@@ -25,32 +24,19 @@ from smidgen.run.float_ops import (
     transpose,
     tree_sums,
 )
+from smidgen.run.integer_rows import centered, grid_of, made, normalize, output_zero, softmax
 from smidgen.run.interpreter import Function, Site
 from smidgen.run.scan import run_scan
 from smidgen.run.windows import convolve, window_counts, windows
 
 
-def _grid(value_grid: Grid | None) -> Grid:
-    assert value_grid is not None, "integer values carry a grid"
-    return value_grid
-
-
-def _centered(site: Site, x: Sequence[Array], which: int = 0) -> IntArray:
-    """Input minus its zero point."""
-    return x[which].astype(np.int64) - _grid(site.inputs[which].grid).zero
-
-
-def _out(site: Site, y: Array) -> Array:
-    return y.astype(site.outputs[0].dtype)
-
-
 def _finish(site: Site, acc: Array) -> Array:
-    return _out(site, _saturated(site, acc))
+    return made(site, _saturated(site, acc))
 
 
 def _saturated(site: Site, acc: Array) -> IntArray:
     """Requantize by the node's (M, s), add the output's zero point, saturate to [lo, hi]."""
-    y = requantize(acc, site.weights["multiplier"], site.weights["shift"]) + _grid(site.outputs[0].grid).zero
+    y = requantize(acc, site.weights["multiplier"], site.weights["shift"]) + output_zero(site)
     return saturate(y, site.attrs["lo"], site.attrs["hi"])
 
 
@@ -60,14 +46,14 @@ def _weight(site: Site, x: Sequence[Array]) -> Array:
 
 
 def _linear(site: Site, x: Sequence[Array]) -> Array:
-    acc = _centered(site, x).astype(np.float64) @ _weight(site, x).T
+    acc = centered(site, x).astype(np.float64) @ _weight(site, x).T
     return _finish(site, acc.astype(np.int64) + site.weights["bias"])
 
 
 def _conv(site: Site, x: Sequence[Array]) -> Array:
     a = site.attrs
     acc = convolve(
-        _centered(site, x).astype(np.float64),
+        centered(site, x).astype(np.float64),
         _weight(site, x),
         a["stride"],
         a["padding"],
@@ -111,7 +97,7 @@ def _compared(site: Site, acc: Array) -> Array:
 
 
 def _planes(site: Site, x: Sequence[Array]) -> Array:
-    return pack_planes(_centered(site, x), site.outputs[0].shape[0])
+    return pack_planes(centered(site, x), site.outputs[0].shape[0])
 
 
 def _serial_linear(site: Site, x: Sequence[Array]) -> Array:
@@ -131,7 +117,7 @@ def _finish_levels(site: Site, acc: Array) -> Array:
     """As `_finish`, in planes where the output is."""
     y = _saturated(site, acc)
     out = site.outputs[0]
-    return pack_planes(y - site.attrs["lo"], out.shape[0]) if out.dtype == "uint32" else _out(site, y)
+    return pack_planes(y - site.attrs["lo"], out.shape[0]) if out.dtype == "uint32" else made(site, y)
 
 
 def _planes_max_pool(site: Site, x: Sequence[Array]) -> Array:
@@ -152,80 +138,71 @@ def _max_pool(site: Site, x: Sequence[Array]) -> Array:
 def _avg_pool(site: Site, x: Sequence[Array]) -> Array:
     a = site.attrs
     rank = len(a["kernel"])
-    view = windows(_centered(site, x), a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
+    view = windows(centered(site, x), a["kernel"], a["stride"], a["padding"], (1,) * rank, 0)
     acc = view.sum(axis=tuple(range(rank + 1, 2 * rank + 1)))
     m, s = site.weights["multiplier"], site.weights["shift"]
     if m.size > 1:  # one ratio per number of positions inside the input
         index = window_counts(site.inputs[0].shape[:-1], a["kernel"], a["stride"], a["padding"]) - 1
         m, s = m[index][..., None], s[index][..., None]
-    y = requantize(acc, m, s) + _grid(site.outputs[0].grid).zero
-    return _out(site, saturate(y, a["lo"], a["hi"]))
+    y = requantize(acc, m, s) + output_zero(site)
+    return made(site, saturate(y, a["lo"], a["hi"]))
 
 
 def _mean(site: Site, x: Sequence[Array]) -> Array:
     axes = tuple(axis + 1 for axis in site.attrs["axes"])
-    return _finish(site, _centered(site, x).sum(axis=axes, keepdims=site.attrs["keepdims"]))
+    return _finish(site, centered(site, x).sum(axis=axes, keepdims=site.attrs["keepdims"]))
 
 
 def _add(site: Site, x: Sequence[Array]) -> Array:
-    a, b = align([_centered(site, x, 0), _centered(site, x, 1)])
+    a, b = align([centered(site, x, 0), centered(site, x, 1)])
     m, s = site.weights["multiplier"].astype(np.int64), site.attrs["shift"]
-    y = ((a * m[0] + b * m[1] + (1 << (s - 1))) >> s) + _grid(site.outputs[0].grid).zero
-    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+    y = ((a * m[0] + b * m[1] + (1 << (s - 1))) >> s) + output_zero(site)
+    return made(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
 
 
 def _mul(site: Site, x: Sequence[Array]) -> Array:
-    a, b = align([_centered(site, x, 0), _centered(site, x, 1)])
+    a, b = align([centered(site, x, 0), centered(site, x, 1)])
     return _finish(site, a * b)
 
 
 def _matmul(site: Site, x: Sequence[Array]) -> Array:
-    a, b = align([_centered(site, x, which).astype(np.float64) for which in (0, 1)])
+    a, b = align([centered(site, x, which).astype(np.float64) for which in (0, 1)])
     return _finish(site, np.matmul(a, b).astype(np.int64))
 
 
 def _table(site: Site, x: Sequence[Array]) -> Array:
     table, q = site.weights["table"].astype(np.int64), x[0].astype(np.int64)
     if x[0].dtype == np.int8:
-        return _out(site, table[q + 128])
+        return made(site, table[q + 128])
     knot, rest = (q + 32768) >> 8, (q + 32768) & 255
-    return _out(site, table[knot] + (((table[knot + 1] - table[knot]) * rest + 128) >> 8))
+    return made(site, table[knot] + (((table[knot + 1] - table[knot]) * rest + 128) >> 8))
 
 
 def _embedding(site: Site, x: Sequence[Array]) -> Array:
     weight, m, s = (site.weights[role] for role in ("weight", "multiplier", "shift"))
-    row = np.clip(_centered(site, x), 0, len(weight) - 1)
+    row = np.clip(centered(site, x), 0, len(weight) - 1)
     of_row = (m[row][..., None], s[row][..., None]) if m.size > 1 else (m, s)
-    y = requantize(weight[row], *of_row) + _grid(site.outputs[0].grid).zero
-    return _out(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
+    y = requantize(weight[row], *of_row) + output_zero(site)
+    return made(site, saturate(y, site.attrs["lo"], site.attrs["hi"]))
 
 
 def _scan(site: Site, x: Sequence[Array]) -> Sequence[Array]:
     return run_scan(site, x, INTEGER_FUNCTIONS)
 
 
-def _softmax(site: Site, x: Sequence[Array]) -> Array:
-    q = x[0].astype(np.int64)
-    kept = site.weights["mask"] != 0 if "mask" in site.weights else np.True_
-    top = np.where(kept, q, -128).max(axis=-1, keepdims=True)
-    e = np.where(kept, site.weights["table"].astype(np.int64)[np.maximum(top - q, 0)], 0)
-    total = np.maximum(e.sum(axis=-1, keepdims=True), 1)  # 0 where nothing is kept
-    return _out(site, np.minimum((256 * e + total // 2) // total - 128, 127))
-
-
 def _pad(site: Site, x: Sequence[Array]) -> Array:
-    zero = _grid(site.outputs[0].grid).zero
+    zero = output_zero(site)
     return np.pad(x[0], [(0, 0), *site.attrs["pads"]], constant_values=zero)
 
 
 def _overwrite(site: Site, x: Sequence[Array]) -> Array:
-    zero = _grid(site.outputs[0].grid).zero
-    return _out(site, overwritten(_centered(site, x), Overwrite.of(site.attrs)) + zero)
+    zero = output_zero(site)
+    return made(site, overwritten(centered(site, x), Overwrite.of(site.attrs)) + zero)
 
 
 INTEGER_FUNCTIONS: Mapping[str, Function] = {
-    "quantize": lambda site, x: _out(site, _grid(site.outputs[0].grid).quantize(x[0])),
-    "dequantize": lambda site, x: _grid(site.inputs[0].grid).dequantize(x[0]),
+    "quantize": lambda site, x: made(site, grid_of(site.outputs[0].grid).quantize(x[0])),
+    "dequantize": lambda site, x: grid_of(site.inputs[0].grid).dequantize(x[0]),
     "q.decode": lambda site, x: site.weights["weight"],
     "q.linear": _linear,
     "q.conv": _conv,
@@ -243,17 +220,18 @@ INTEGER_FUNCTIONS: Mapping[str, Function] = {
     "q.add": _add,
     "q.mul": _mul,
     "q.matmul": _matmul,
-    "q.requantize": lambda site, x: _finish(site, _centered(site, x)),
+    "q.requantize": lambda site, x: _finish(site, centered(site, x)),
     "q.table": _table,
     "q.reduce_max": reduce_max,
     "q.constant": constant,
-    "q.softmax": _softmax,
+    "q.softmax": softmax,
+    "q.normalize": normalize,
     "q.concat": concat,
     "q.reshape": reshape,
     "q.transpose": transpose,
     "q.pad": _pad,
     "q.slice": slice_axis,
-    "q.spread": lambda site, x: spread(site, x[0], _grid(site.outputs[0].grid).zero),
+    "q.spread": lambda site, x: spread(site, x[0], output_zero(site)),
     "q.gather": gather,
     "q.overwrite": _overwrite,
     "q.embedding": _embedding,

@@ -138,6 +138,33 @@ SMG_INLINE void smg_put_many(int16_t *y, smg_two two, int32_t lo, int32_t hi) {
     _mm256_storeu_si256((__m256i *)y, v);
 }
 
+SMG_INLINE smg_real smg_floor(smg_real v) {
+    return _mm256_floor_pd(v);
+}
+
+/* The first `n` lanes, 0 in the others. */
+SMG_INLINE smg_vec smg_kept(smg_vec v, int32_t n) {
+    return _mm256_and_si256(v, _mm256_cmpgt_epi32(smg_all(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
+}
+
+SMG_INLINE int32_t smg_lanes_sum(smg_vec v) {
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
+SMG_INLINE int32_t smg_lanes_max(smg_vec v) {
+    __m128i half = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    half = _mm_max_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+
+/* table[i], 0 <= i < 256 */
+typedef int32_t smg_entry;
+SMG_INLINE smg_vec smg_entries(const smg_entry *table, smg_vec index) {
+    return _mm256_i32gather_epi32(table, index, 4);
+}
+
 /* table[i] and table[i + 1], as the lower and upper 16 bits. */
 SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
     return _mm256_i32gather_epi32((const int *)(const void *)table, index, 2);

@@ -150,6 +150,37 @@ SMG_INLINE void smg_put_many(int16_t *y, smg_two two, int32_t lo, int32_t hi) {
     _mm512_storeu_si512(y, v);
 }
 
+SMG_INLINE smg_real smg_floor(smg_real v) {
+    return _mm512_floor_pd(v);
+}
+
+/* The first `n` lanes, 0 in the others. */
+SMG_INLINE smg_vec smg_kept(smg_vec v, int32_t n) {
+    return _mm512_maskz_mov_epi32(smg_first(n), v);
+}
+
+SMG_INLINE int32_t smg_lanes_sum(smg_vec v) {
+    return _mm512_reduce_add_epi32(v);
+}
+
+SMG_INLINE int32_t smg_lanes_max(smg_vec v) {
+    return _mm512_reduce_max_epi32(v);
+}
+
+/* table[i], 0 <= i < 256: registers are looked up, which is faster than memory. */
+typedef uint16_t smg_entry;
+SMG_INLINE smg_vec smg_entries(const smg_entry *table, smg_vec index) {
+    __m512i quarter[4];
+    for (int i = 0; i < 4; i++)
+        quarter[i] = _mm512_permutex2var_epi16(_mm512_loadu_si512(table + 64 * i), index,
+                                               _mm512_loadu_si512(table + 64 * i + 32));
+    const __mmask16 odd = _mm512_test_epi32_mask(index, smg_all(64));
+    const __m512i low = _mm512_mask_mov_epi32(quarter[0], odd, quarter[1]);
+    const __m512i high = _mm512_mask_mov_epi32(quarter[2], odd, quarter[3]);
+    const __mmask16 upper = _mm512_test_epi32_mask(index, smg_all(128));
+    return smg_masked(_mm512_mask_mov_epi32(low, upper, high), 0xffff);
+}
+
 /* table[i] and table[i + 1], as the lower and upper 16 bits. */
 SMG_INLINE smg_vec smg_knots(const int16_t *table, smg_vec index) {
     return _mm512_i32gather_epi32(index, table, 2);

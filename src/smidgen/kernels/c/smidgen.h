@@ -278,14 +278,14 @@ void smg_q_mul(const smg_q_mul_args *a, const int8_t *x0, const int8_t *x1, cons
 
 /* y = sat(requantize(sum over i of (x0[r][i] - zero_0) * (x1[i][c] - zero_1)) + zero_y), one multiplier and
  * shift: products of x0 [d0][d1][d2][rows][inner] and x1 [d0][d1][d2][inner][columns], matrices contiguous
- * and s0_.., s1_.. elements apart (0: the same matrix again); y contiguous. inner * |x0 - zero_0| * |x1 -
- * zero_1| < 2^31. */
+ * and s0_.., s1_.. elements apart (0: the same matrix again); y contiguous, int16_t where wide_y is 1, else
+ * int8_t. inner * |x0 - zero_0| * |x1 - zero_1| < 2^31. */
 typedef struct {
     int32_t d0, d1, d2, s0_0, s0_1, s0_2, s1_0, s1_1, s1_2, rows, inner, columns, zero_0, zero_1, zero_y, lo,
-        hi;
+        hi, wide_y;
 } smg_q_matmul_args;
 void smg_q_matmul(const smg_q_matmul_args *a, const int8_t *x0, const int8_t *x1, const uint16_t *multiplier,
-                  const uint8_t *shift, int8_t *y);
+                  const uint8_t *shift, void *y);
 
 /* sat(requantize(x - zero_x) + zero_y): x and y [rows][channels]. In place. */
 typedef struct {
@@ -314,6 +314,29 @@ typedef struct {
 } smg_q_softmax_masked_args;
 void smg_q_softmax_masked(const smg_q_softmax_masked_args *a, const int8_t *x, const uint16_t *table,
                           const uint8_t *mask, int8_t *y);
+
+/* The same for 16-bit values: u_i = requantize(max - x_i), in 256ths of a power of two,
+ * e_i = table[u_i modulo 256] >> u_i / 256, which is 0 from 16 powers on. One multiplier and shift; `mask`
+ * may be NULL (mask_rows is then 1). */
+typedef struct {
+    int32_t rows, size, mask_rows;
+} smg_q_softmax16_args;
+void smg_q_softmax16(const smg_q_softmax16_args *a, const int16_t *x, const uint16_t *table,
+                     const uint16_t *multiplier, const uint8_t *shift, const uint8_t *mask, int8_t *y);
+
+/* For each group of n = r0 * r1 values (x [k0][r0][k1][r1][k2], int16_t where wide_x is 1; y likewise,
+ * int8_t): d = x - zero_x, s = sum d where centered is 1, else 0, v = n * sum d^2 - s^2, q = 2^(root_shift +
+ * 43) / floor(sqrt(v * 4^root_shift + epsilon * 2^epsilon_shift)), z = (n * d - s) * q + 2^26 >> 27, the
+ * normalized value in steps of 2^-16, and y = sat((z * multiplier + bias * 2^(shift - 8) + 2^(shift - 1) >>
+ * shift) + zero_y). multiplier and bias have an entry for each of `channels` (the last axis of x), or one
+ * where that is 1. n <= 65536 and |d| < 2^8, or n <= 8192 and |d| < 2^16 where wide_x; n * 2^root_shift * 2^8
+ * (2^16 where wide_x) <= 2^30, root_shift 0..19, epsilon 1..65535, epsilon_shift 0..45, shift 8..30. */
+typedef struct {
+    int32_t k0, r0, k1, r1, k2, channels, zero_x, centered, root_shift, epsilon, epsilon_shift, shift, zero_y,
+        lo, hi, wide_x;
+} smg_q_normalize_args;
+void smg_q_normalize(const smg_q_normalize_args *a, const void *x, const int32_t *multiplier,
+                     const int32_t *bias, int8_t *y);
 
 /* The same operators where a value has 16 bits: `wide_*` is 1 for those that do (int16_t, zero point
  * -32768..32767, bounds likewise), 0 for int8_t. Strides count elements. smg_q_linear16 makes int16_t. */

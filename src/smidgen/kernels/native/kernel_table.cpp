@@ -253,11 +253,11 @@ bool fits(const smg_q_matmul_args &a, const Span *p) {
     const int64_t left = product({a.rows, a.inner}), right = product({a.inner, a.columns});
     return all_in(1, LIMIT, dims) && all_in(1, LIMIT, {a.rows, a.inner, a.columns, left, right}) &&
            all_in(0, LIMIT, {a.s0_0, a.s0_1, a.s0_2, a.s1_0, a.s1_1, a.s1_2}) &&
-           stored(0, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi) &&
+           stored(0, {a.zero_0, a.zero_1}) && bounds(a.zero_y, a.lo, a.hi, a.wide_y) &&
            product({a.inner, swing(0, a.zero_0), swing(0, a.zero_1)}) <= LIMIT &&
            holds(p[0], reach(dims, {a.s0_0, a.s0_1, a.s0_2}) - 1 + left) &&
            holds(p[1], reach(dims, {a.s1_0, a.s1_1, a.s1_2}) - 1 + right) && ratios(p[2], p[3], 1) &&
-           holds(p[4], product({a.d0, a.d1, a.d2, a.rows, a.columns}));
+           holds_values(p[4], product({a.d0, a.d1, a.d2, a.rows, a.columns}), a.wide_y);
 }
 
 bool fits(const smg_q_requantize_args &a, const Span *p) {
@@ -304,6 +304,26 @@ bool fits(const smg_q_softmax_masked_args &a, const Span *p) {
     const Span unmasked[] = {p[0], p[1], p[3]};
     return all_in(1, LIMIT, {a.mask_rows}) && fits(smg_q_softmax_args{a.rows, a.size}, unmasked) &&
            holds(p[2], product({a.mask_rows, a.size}));
+}
+
+bool fits(const smg_q_softmax16_args &a, const Span *p) {
+    const Span unmasked[] = {p[0], p[1], p[5]};
+    return fits(smg_q_softmax_args{a.rows, a.size}, unmasked) && holds(p[0], product({a.rows, a.size, 2})) &&
+           ratios(p[2], p[3], 1) && all_in(1, LIMIT, {a.mask_rows}) &&
+           (!p[4].present || holds(p[4], product({a.mask_rows, a.size})));
+}
+
+// Squares of sums stay below 2^62, and the root above 0.
+bool fits(const smg_q_normalize_args &a, const Span *p) {
+    const int64_t count = product({a.k0, a.r0, a.k1, a.r1, a.k2}), group = product({a.r0, a.r1});
+    if (!all_in(1, LIMIT, {a.k0, a.r0, a.k1, a.r1, a.k2, a.channels}) || !stored(a.wide_x, {a.zero_x}) ||
+        group > (a.wide_x ? 8192 : 65536) || !all_in(0, 19, {a.root_shift}))
+        return false;
+    const int64_t reach = group << (a.wide_x ? 16 : 8) << a.root_shift;
+    return reach <= int64_t{1} << 30 && all_in(0, 1, {a.centered}) && all_in(1, 65535, {a.epsilon}) &&
+           all_in(0, 45, {a.epsilon_shift}) && all_in(8, 30, {a.shift}) && bounds(a.zero_y, a.lo, a.hi) &&
+           holds_values(p[0], count, a.wide_x) && holds(p[1], 4 * int64_t{a.channels}) &&
+           holds(p[2], 4 * int64_t{a.channels}) && holds(p[3], count);
 }
 
 bool fits(const smg_q_reduce_max_args &a, const Span *p) {
@@ -488,6 +508,8 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_table),
     KERNEL(smg_q_softmax),
     KERNEL(smg_q_softmax_masked),
+    KERNEL(smg_q_softmax16),
+    KERNEL(smg_q_normalize),
     KERNEL(smg_q_reduce_max),
     KERNEL(smg_q_linear16),
     KERNEL(smg_q_add16),

@@ -31,7 +31,9 @@
     DO(smg_q_requantize)                                                                                     \
     DO(smg_q_requantize16)                                                                                   \
     DO(smg_q_table16)                                                                                        \
-    DO(smg_copy)
+    DO(smg_copy)                                                                                             \
+    DO(smg_q_softmax)                                                                                        \
+    DO(smg_q_normalize)
 #define DECLARE(name) extern "C" const smg_variant name##_avx2, name##_avx512;
 #define AVX2(name) &name##_avx2,
 #define AVX512(name) &name##_avx512,

@@ -156,5 +156,4 @@ def calibrated_grid(
     if bits < WIDE_BITS:
         return calibrate(real, batches, bits, rule, seed).get(owner) or declared_grids(graph)[owner]
     seen = calibrate(real, batches, 8, "minmax", seed).get(owner) or declared_grids(graph)[owner]
-    ends = ((seen.qmin - seen.zero) * seen.scale, (seen.qmax - seen.zero) * seen.scale)
-    return Grid.wide(max(map(abs, ends)))
+    return seen.widened()
