@@ -14,6 +14,7 @@ from smidgen.graph import Node
 from smidgen.graph.core import Value
 
 Weights = Mapping[str, Tensor]
+TorchFunction = Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]
 
 
 def _first(x: Tensor) -> Tensor:
@@ -189,7 +190,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "step": lambda x: (x > 0).to(x.dtype),
 }
 
-TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]] = {
+TORCH_FUNCTIONS: Mapping[str, TorchFunction] = {
     "linear": _linear,
     "conv": _conv,
     **{name: _elementwise(function) for name, function in ACTIVATIONS.items()},

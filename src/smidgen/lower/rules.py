@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,12 @@ KNOT_STEP = 256  # int16 values between two knots of a table
 LEAF_MAX = 2**15 - 1
 TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
 TREE_RATIO_LIMIT = 2**15
+LARGEST_SIGN_RATIO = 2.0**14
+# sum + bias >= 0 for whole sums is sum + floor(bias) >= 0; sum + bias > 0 is sum + ceil(bias) > 0.
+SIGN_ROUNDING: Mapping[str, Callable[[FloatArray], IntArray]] = {
+    "binarize": lambda x: np.floor(x).astype(np.int64),
+    "step": lambda x: np.ceil(x).astype(np.int64),
+}
 STRUCTURE = ("feature", "children", "tree")
 
 
@@ -129,14 +135,15 @@ def affine_terms(low: Lowering, node: Node) -> tuple[FloatArray, FloatArray]:
 
 def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     """linear and conv, as the integer operator `op` (`q.linear` and `q.conv` unless told)."""
-    x, y = low.grid(node.inputs[0]), low.grid(out)
-    name = node.params["weight"]
+    x, name = low.grid(node.inputs[0]), node.params["weight"]
     fmt = low.source.weights[name]
     step, real_bias = affine_terms(low, node)
+    rounded = _for_signs(low, out, step)
+    y = low.grid(out)
     whole = fmt.integers()
     assert whole is not None, "affine_terms has refused the others"
     channels = fmt.shape[0]
-    bias = round_half_up(real_bias / step)
+    bias = rounded(real_bias / step)
     reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
     worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
     if worst.max(initial=0.0) > ACCUMULATOR_LIMIT:
@@ -150,6 +157,22 @@ def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     ratios = step / y.scale if whole.scale.size > 1 else step[:1] / y.scale
     params: dict[str, Array | str] = {"weight": name, "bias": bias.astype(np.int32), **requantization(ratios)}
     low.emit(node, op or f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
+
+
+def _for_signs(low: Lowering, out: str, step: FloatArray) -> Callable[[FloatArray], IntArray]:
+    """How biases are rounded. Sums of which only signs are taken keep those exactly: none is rounded to 0,
+    as their grid becomes that of the smallest `step`.
+    """
+    readers = low.source.consumers(out)
+    asked = {reader.op for reader in readers}
+    if len(asked) != 1 or not asked <= SIGN_ROUNDING.keys() or out in low.source.outputs:
+        return round_half_up
+    if step.max() >= step.min() * LARGEST_SIGN_RATIO:
+        return round_half_up
+    grid = Grid(float(step.min()), 0)
+    low.source = low.source.with_values({out: replace(low.source.values[out], grid=grid)})
+    low.values[out] = replace(low.values[out], grid=grid, dtype=grid.dtype)
+    return SIGN_ROUNDING[asked.pop()]
 
 
 def _unquantized(low: Lowering, node: Node, weight: str) -> IllegalGraph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,8 +22,14 @@ def inner_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
     Recurrent layers stay as they are.
     """
     weighted = [node for node in graph.nodes if node.op in WEIGHTED]
-    inner = weighted[1:-1]
-    return [node for node in inner if isinstance(graph.weights[node.params["weight"]], Dense) and suits(node)]
+    ends = [node.name for node in (*weighted[:1], *weighted[-1:])]
+    return [node for node in all_layers(graph, suits) if node.name not in ends]
+
+
+def all_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
+    """The weighted layers with float weights that suit, those of recurrences left out."""
+    weighted = [node for node in graph.nodes if node.op in WEIGHTED]
+    return [n for n in weighted if isinstance(graph.weights[n.params["weight"]], Dense) and suits(n)]
 
 
 def with_binary_input(graph: Graph, layer: str) -> Graph:
@@ -41,8 +48,7 @@ def with_binary_input(graph: Graph, layer: str) -> Graph:
     graph = graph.with_values({signs: Value(graph.values[source].shape)})
     nodes.append(Node(signs, "binarize", (nodes[-1].output if nodes else source,), (signs,)))
     node = graph.node(layer)
-    reading = Node(node.name, node.op, (signs,), node.outputs, node.params, node.attrs)
-    return graph.replace(layer, *nodes, reading)
+    return graph.replace(layer, *nodes, replace(node, inputs=(signs, *node.inputs[1:])))
 
 
 def _without_rectifier(graph: Graph, value: str) -> Graph:

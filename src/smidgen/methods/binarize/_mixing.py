@@ -1,0 +1,117 @@
+"""Training in which a growing random share of weights and activations is signs (imported lazily: torch)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from smidgen.formats import Binary, Format, Sparse
+from smidgen.formats.scales import is_bfloat16
+from smidgen.formats.twins import Twin
+from smidgen.graph import Graph, Node
+from smidgen.graph.core import Value
+from smidgen.graph.scan import SCANS, body_of
+from smidgen.learn.hooks import FitState, Hook
+from smidgen.learn.torch_ops import TORCH_FUNCTIONS, Weights
+from smidgen.methods.binarize._bitwise import signs_of_largest
+
+LARGEST = 0.999  # of a latent's tanh: atanh of 1 is infinite
+Smooth = tuple[Callable[[Tensor], Tensor], float]  # a function, and the sign's gradient as a multiple of its
+# The gates' bit has the slope of 2 sigmoid, as the sign has that of tanh (Kim, Maity, Kim 2019).
+SMOOTH: Mapping[str, Smooth] = {"binarize": (torch.tanh, 1.0), "step": (torch.sigmoid, 2.0)}
+WHOLE = ("add", "mul")  # what they make of signs is whole already: a sign behind them changes nothing
+
+
+@dataclass
+class Share:
+    """How much is signs, 0..1: one for the whole network."""
+
+    value: float = 0.0
+
+    def mixed(self, smooth: Tensor, signs: Tensor) -> Tensor:
+        """Each element is `signs` by that chance."""
+        if self.value in (0.0, 1.0):
+            return signs if self.value else smooth
+        return torch.where(torch.rand_like(smooth) < self.value, signs, smooth)
+
+
+class MixedTwin(Twin):
+    """tanh(latent), a share of it as the signs that it will be frozen to."""
+
+    def __init__(self, fmt: Format, share: Share) -> None:
+        super().__init__()
+        self.share = share
+        self.sparsity = 1 - float(fmt.mask.mean()) if isinstance(fmt, Sparse) else 0.0
+        compressed = torch.from_numpy(fmt.latent.copy()).clamp(-LARGEST, LARGEST)
+        self.latent = nn.Parameter(torch.atanh(compressed))
+
+    def weight(self) -> Tensor:
+        smooth = torch.tanh(self.latent)
+        if not self.share.value:
+            return smooth
+        made = torch.from_numpy(self.freeze().decode()).to(smooth.device)
+        return self.share.mixed(smooth, made + made.abs() * (smooth - smooth.detach()))
+
+    def freeze(self) -> Format:
+        return signs_of_largest(torch.tanh(self.latent).detach().cpu().numpy(), self.sparsity)
+
+
+class MixedSign:
+    """An operator of SMOOTH that is its smooth form in part."""
+
+    def __init__(self, share: Share) -> None:
+        self.share = share
+
+    def __call__(self, node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+        function, slope = SMOOTH[node.op]
+        smooth = function(x[0])
+        with torch.no_grad():
+            hard = TORCH_FUNCTIONS[node.op](node, x, w, out)
+        return self.share.mixed(smooth, hard + slope * (smooth - smooth.detach()))
+
+
+def unchanged(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
+    """A sign of what is +1, 0 or -1 in the end, and in between while training mixes."""
+    return x[0]
+
+
+class GrowingSigns(Hook):
+    """Mixes all weights of one scale for all signs, and all signs but those of the network's input."""
+
+    def __init__(self, share_at: Callable[[float], float]) -> None:
+        self.share_at, self.share = share_at, Share()
+
+    def on_fit_start(self, state: FitState) -> None:
+        twin = state.twin
+        self.share.value = self.share_at(0.0)
+        for name, fmt in twin.graph.weights.items():
+            if name in twin.weights and is_signs(fmt):
+                twin.put(name, MixedTwin(fmt, self.share))
+        mixed = MixedSign(self.share)
+        for node, maker in signs_in(twin.graph):
+            twin.functions[node.name] = unchanged if maker.op in WHOLE else mixed
+
+    def on_step(self, state: FitState) -> None:
+        self.share.value = self.share_at(state.t)
+
+    def on_fit_end(self, state: FitState) -> None:
+        self.share.value = 1.0
+
+
+def is_signs(fmt: Format) -> bool:
+    """True for signs of one scale that no BatchNorm was folded into, sparse or not."""
+    inner = fmt.inner if isinstance(fmt, Sparse) else fmt
+    return isinstance(inner, Binary) and inner.scale.size == 1 and is_bfloat16(inner.scale)
+
+
+def signs_in(graph: Graph) -> Iterator[tuple[Node, Node]]:
+    """(sign, what makes its input) in the graph and its recurrences; signs of the network's input stay."""
+    for node in graph.nodes:
+        if node.op in SCANS:
+            yield from signs_in(body_of(node))
+        elif maker := graph.producer(node.inputs[0]) if node.inputs else None:
+            if node.op in SMOOTH or (node.op == "sign" and maker.op in WHOLE):
+                yield node, maker
