@@ -17,7 +17,7 @@ from smidgen.methods.binarize._layers import SIGN_KEEPING, with_binary_input
 
 Floats = npt.NDArray[np.float32]
 SIGN_OF: Mapping[str, str] = {"tanh": "binarize", "sigmoid": "step"}
-START = -1.0  # of a state: no sign is 0
+START = -1.0  # of a state: no sign is 0; training may turn it
 
 
 def signs_of_largest(weight: Floats, sparsity: float) -> Format:
@@ -41,7 +41,7 @@ def with_bitwise_layer(graph: Graph, layer: str) -> Graph:
 
 
 def bitwise_recurrence(graph: Graph, name: str) -> Graph:
-    """The graph in which the GRU `name`, whose states start at rest, is one of signs that start at -1."""
+    """The graph in which the GRU `name`, whose states start at rest, is one of signs, which start at -1 each."""
     node = graph.node(name)
     weights, body = _joined_weights(graph, node), body_of(node)
     if node.inputs[0] in graph.inputs or not _is_signs(graph, node.inputs[0]):
@@ -50,13 +50,13 @@ def bitwise_recurrence(graph: Graph, name: str) -> Graph:
     hidden = body.values[states_of(node)[0]].shape[0]
     inputs = body.values[body.inputs[0]].shape[0]
     cell = bitwise_gru_cell(name, inputs, hidden, weights, bool(sequences_of(node)))
-    start = f"{name}.start"
+    start, signs = f"{name}.start", f"{name}.start.signs"
     graph = graph.with_weights({**cell.weights, start: Dense(np.full(hidden, START, np.float32))})
-    graph = graph.with_values({start: Value((hidden,))})
-    constant = Node(start, "constant", (), (start,), {"value": start})
+    graph = graph.with_values({start: Value((hidden,)), signs: Value((hidden,))})
     attrs = {**node.attrs, "kind": "custom"}
-    bitwise = with_body(replace(node, inputs=(node.inputs[0], start), attrs=attrs), cell)
-    return graph.replace(name, constant, bitwise).pruned()
+    bitwise = with_body(replace(node, inputs=(node.inputs[0], signs), attrs=attrs), cell)
+    constant = Node(start, "constant", (), (start,), {"value": start})
+    return graph.replace(name, constant, Node(signs, "binarize", (start,), (signs,)), bitwise).pruned()
 
 
 def _joined_weights(graph: Graph, node: Node) -> dict[str, Floats]:

@@ -28,8 +28,8 @@ class Incremental(Step):
     a gate's bit is twice the sigmoid's.
 
     GRU layers become bitwise ones (`graph.cells.bitwise_gru_cell`: the reset comes before its product) that
-    start at -1; layers read signs as those of `binarize.xnor` do, a tanh before them becomes the sign. What
-    reads a network's input reads it as it is; a recurrence needs signs there too, and a BatchNorm and a sign
+    start at -1, signs that training may turn; layers read signs as those of `binarize.xnor` do, a tanh before
+    them becomes the sign. What reads a network's input reads it as it is; a recurrence needs signs there too, and a BatchNorm and a sign
     are put between where there are none. Put `quantize.affine` behind the training: before, it would put the
     states of round 1 on the grid of bits.
     Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), sections 2 and 3; Kim, Smaragdis 2018 (ICASSP).
