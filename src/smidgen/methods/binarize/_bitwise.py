@@ -30,12 +30,19 @@ def signs_of_largest(weight: Floats, sparsity: float) -> Format:
     return Sparse(kept, signs_of(weight, mean_sizes(sizes[kept].reshape(1, -1))))
 
 
-def with_bitwise_layer(graph: Graph, layer: str) -> Graph:
-    """The graph in which a linear or conv layer reads signs, unless it reads the network's input.
+def reading_signs(graph: Graph, layer: str) -> Graph:
+    """The graph in which a linear or conv layer reads signs, unless it reads the network's input."""
+    source = graph.node(layer).inputs[0]
+    maker = _maker(graph, source)
+    if maker is None or _is_signs(graph, source):
+        return graph
+    if maker.op == "tanh" and len(graph.consumers(maker.output)) == 1:
+        return _with_sign_of(graph, maker)
+    return with_binary_input(graph, layer)
 
-    Where only a tanh or sigmoid reads its sums, that becomes their sign or step.
-    """
-    graph = _reading_signs(graph, layer)
+
+def making_signs(graph: Graph, layer: str) -> Graph:
+    """The graph in which a tanh or sigmoid that alone reads a layer's sums is their sign or step."""
     readers = graph.consumers(graph.node(layer).output)
     return _with_sign_of(graph, readers[0]) if len(readers) == 1 else graph
 
@@ -73,16 +80,6 @@ def _joined_weights(graph: Graph, node: Node) -> dict[str, Floats]:
         found[f"{gate}.bias"] = np.zeros(hidden, np.float32) + array(f"{gate}.bias")
     found["new.bias"] = found["new.bias"] + array("new.recurrent_bias")
     return found
-
-
-def _reading_signs(graph: Graph, layer: str) -> Graph:
-    source = graph.node(layer).inputs[0]
-    maker = _maker(graph, source)
-    if maker is None or _is_signs(graph, source):
-        return graph
-    if maker.op == "tanh" and len(graph.consumers(maker.output)) == 1:
-        return _with_sign_of(graph, maker)
-    return with_binary_input(graph, layer)
 
 
 def _with_sign_of(graph: Graph, node: Node) -> Graph:

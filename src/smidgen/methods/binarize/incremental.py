@@ -9,7 +9,7 @@ from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, Node
 from smidgen.graph.cells import gate_weights
 from smidgen.learn.hooks import Hook
-from smidgen.methods.binarize._bitwise import bitwise_recurrence, signs_of_largest, with_bitwise_layer
+from smidgen.methods.binarize._bitwise import bitwise_recurrence, making_signs, reading_signs, signs_of_largest
 from smidgen.methods.binarize._layers import all_layers, inner_layers
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Stage, Step
@@ -28,15 +28,16 @@ class Incremental(Step):
     a gate's bit is twice the sigmoid's.
 
     GRU layers become bitwise ones (`graph.cells.bitwise_gru_cell`: the reset comes before its product) that
-    start at -1, signs that training may turn; layers read signs as those of `binarize.xnor` do, a tanh before
-    them becomes the sign. What reads a network's input reads it as it is; a recurrence needs signs there too, and a BatchNorm and a sign
-    are put between where there are none. Put `quantize.affine` behind the training: before, it would put the
-    states of round 1 on the grid of bits.
+    start at -1, signs that training may turn. Layers read signs as those of `binarize.xnor` do; a tanh before
+    them becomes the sign. What reads the network's input reads it as it is, but a recurrence needs signs there
+    too: a BatchNorm and a sign are put between where there are none. Put `quantize.affine` behind the
+    training: before, it would put the states of round 1 on the grid of bits.
     Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), sections 2 and 3; Kim, Smaragdis 2018 (ICASSP).
 
     Attributes:
         sparsity: share of each weight that becomes 0, 0 <= sparsity < 1; at 0 layers run on packed bits.
-        layers: `inner` leaves the first and the last linear or conv layer as they are, `all` does not.
+        layers: `inner` leaves the first and the last linear or conv layer as they are; `all` binarizes them too,
+            and a tanh or sigmoid behind any layer.
         levels: of round 2; 1 binarizes at once.
         first_round: share of the training that round 1 takes, 0 <= first_round < 1.
     """
@@ -67,7 +68,8 @@ class Incremental(Step):
         for node in recurrent:
             graph = bitwise_recurrence(graph, node.name)
         for node in layers:
-            graph = with_bitwise_layer(graph, node.name)
+            graph = reading_signs(graph, node.name)
+            graph = making_signs(graph, node.name) if self.layers == "all" else graph
         names = {role for node in layers for role in node.params.values()}
         names |= {role for node in recurrent for role in graph.node(node.name).params}
         graph = graph.with_weights({name: self._signs(graph, name) for name in sorted(names)})
