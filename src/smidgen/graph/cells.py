@@ -72,13 +72,13 @@ def bitwise_gru_cell(name: str, inputs: int, hidden: int, weights: Arrays, seque
         h' = c where u, else h
 
     Gates are 0 or 1 and sign(0) = +1. `weights` maps `<gate>.weight` [hidden, inputs + hidden] and
-    `<gate>.bias` [hidden] for the gates reset, update and new. What ties r h and h' to whole numbers is a
-    `sign` and a `binarize` that change nothing there, so that integers hold them exactly.
+    `<gate>.bias` [hidden] for the gates reset, update and new. What ties (x, h), r h and h' to whole numbers is a
+    `binarize` or `sign` that changes nothing there: integers hold them exactly, and gates run on packed bits.
     Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), section 3.
     """
     cell = _Cell(name, inputs, weights)
     h = cell.state("h", hidden)
-    joined = cell.op("concat", "joined", cell.x, h, axis=0)
+    joined = cell.op("binarize", "joined", cell.op("concat", "both", cell.x, h, axis=0))
     r, u = (cell.op("step", g, cell.linear(f"{g}.weight", joined, f"{g}.bias")) for g in GRU_GATES[:2])
     held = cell.op("sign", "held", cell.op("mul", "recalled", r, h))
     beside = cell.op("concat", "beside", cell.x, held, axis=0)

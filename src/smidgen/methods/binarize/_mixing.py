@@ -22,7 +22,8 @@ LARGEST = 0.999  # of a latent's tanh: atanh of 1 is infinite
 Smooth = tuple[Callable[[Tensor], Tensor], float]  # a function, and the sign's gradient as a multiple of its
 # The gates' bit has the slope of 2 sigmoid, as the sign has that of tanh (Kim, Maity, Kim 2019).
 SMOOTH: Mapping[str, Smooth] = {"binarize": (torch.tanh, 1.0), "step": (torch.sigmoid, 2.0)}
-WHOLE = ("add", "mul")  # what they make of signs is whole already: a sign behind them changes nothing
+# What they make of signs in a bitwise cell is whole already: a sign behind them changes nothing.
+WHOLE = ("add", "mul", "concat")
 
 
 @dataclass
@@ -91,8 +92,9 @@ class GrowingSigns(Hook):
             if name in twin.weights and is_signs(fmt):
                 twin.put(name, MixedTwin(fmt, self.share))
         mixed = MixedSign(self.share)
-        for node, maker in signs_in(twin.graph):
-            twin.functions[node.name] = unchanged if maker.op in WHOLE else mixed
+        twin.functions |= {node.name: mixed for node in smooth_signs(twin.graph)}
+        cells = (body_of(node) for node in twin.graph.nodes if node.op in SCANS)
+        twin.functions |= {node.name: unchanged for body in cells for node in whole_signs(body)}
 
     def on_step(self, state: FitState) -> None:
         self.share.value = self.share_at(state.t)
@@ -107,11 +109,20 @@ def is_signs(fmt: Format) -> bool:
     return isinstance(inner, Binary) and inner.scale.size == 1 and is_bfloat16(inner.scale)
 
 
-def signs_in(graph: Graph) -> Iterator[tuple[Node, Node]]:
-    """(sign, what makes its input) in the graph and its recurrences; signs of the network's input stay."""
+def smooth_signs(graph: Graph) -> Iterator[Node]:
+    """The signs that start as something else, bitwise cells included; signs of the network's input stay."""
     for node in graph.nodes:
         if node.op in SCANS:
-            yield from signs_in(body_of(node))
-        elif maker := graph.producer(node.inputs[0]) if node.inputs else None:
-            if node.op in SMOOTH or (node.op == "sign" and maker.op in WHOLE):
-                yield node, maker
+            body = body_of(node)
+            whole = {inner.name for inner in whole_signs(body)}
+            yield from (inner for inner in smooth_signs(body) if inner.name not in whole)
+        elif node.op in SMOOTH and graph.producer(node.inputs[0]):
+            yield node
+
+
+def whole_signs(cell: Graph) -> Iterator[Node]:
+    """The signs of a cell that only tie whole numbers to their grid."""
+    for node in cell.nodes:
+        maker = cell.producer(node.inputs[0]) if node.inputs else None
+        if node.op in ("binarize", "sign") and maker and maker.op in WHOLE:
+            yield node
