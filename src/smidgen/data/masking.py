@@ -89,9 +89,9 @@ def masked(outputs: Floats, targets: Floats) -> tuple[Signals, Signals, Signals]
         found = f"{size} outputs and {targets.shape[1]} targets"
         raise BadInput("sdr_gain", found, "it judges masks by what data.masking.targets_of gives")
     real, imaginary = (targets[:, i * size : (i + 1) * size] for i in (1, 2))
-    noisy = (real + 1j * imaginary).reshape(-1, count, BINS)
+    noisy = (real + 1j * imaginary).astype(np.complex64).reshape(-1, count, BINS)
     passed = (np.clip(outputs, -1, 1).reshape(noisy.shape) + 1) / 2
-    return targets[:, 3 * size :], rebuilt(passed * noisy), rebuilt(noisy)
+    return targets[:, 3 * size :], rebuilt((passed * noisy).astype(np.complex64)), rebuilt(noisy)
 
 
 def sdr_gains(outputs: Floats, targets: Floats) -> Decibels:

@@ -72,8 +72,9 @@ def bitwise_gru_cell(name: str, inputs: int, hidden: int, weights: Arrays, seque
         h' = c where u, else h
 
     Gates are 0 or 1 and sign(0) = +1. `weights` maps `<gate>.weight` [hidden, inputs + hidden] and
-    `<gate>.bias` [hidden] for the gates reset, update and new. What ties (x, h), r h and h' to whole numbers is a
-    `binarize` or `sign` that changes nothing there: integers hold them exactly, and gates run on packed bits.
+    `<gate>.bias` [hidden] for the gates reset, update and new. What ties (x, h), r h and h' to whole numbers
+    is a `binarize` or `sign` that changes nothing there: integers hold them exactly, and gates run on packed
+    bits.
     Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), section 3.
     """
     cell = _Cell(name, inputs, weights)

@@ -33,10 +33,7 @@ TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many l
 TREE_RATIO_LIMIT = 2**15
 LARGEST_SIGN_RATIO = 2.0**14
 # sum + bias >= 0 for whole sums is sum + floor(bias) >= 0; sum + bias > 0 is sum + ceil(bias) > 0.
-SIGN_ROUNDING: Mapping[str, Callable[[FloatArray], IntArray]] = {
-    "binarize": lambda x: np.floor(x).astype(np.int64),
-    "step": lambda x: np.ceil(x).astype(np.int64),
-}
+SIGN_ROUNDING: Mapping[str, Callable[[FloatArray], FloatArray]] = {"binarize": np.floor, "step": np.ceil}
 STRUCTURE = ("feature", "children", "tree")
 
 
@@ -138,12 +135,11 @@ def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     x, name = low.grid(node.inputs[0]), node.params["weight"]
     fmt = low.source.weights[name]
     step, real_bias = affine_terms(low, node)
-    rounded = _for_signs(low, out, step)
+    bias = _whole_bias(low, out, real_bias, step)
     y = low.grid(out)
     whole = fmt.integers()
     assert whole is not None, "affine_terms has refused the others"
     channels = fmt.shape[0]
-    bias = rounded(real_bias / step)
     reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
     worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
     if worst.max(initial=0.0) > ACCUMULATOR_LIMIT:
@@ -159,20 +155,20 @@ def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     low.emit(node, op or f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
 
 
-def _for_signs(low: Lowering, out: str, step: FloatArray) -> Callable[[FloatArray], IntArray]:
-    """How biases are rounded. Sums of which only signs are taken keep those exactly: none is rounded to 0,
-    as their grid becomes that of the smallest `step`.
+def _whole_bias(low: Lowering, out: str, bias: FloatArray, step: FloatArray) -> FloatArray | IntArray:
+    """The bias of the layer that makes `out`, in whole steps.
+
+    Sums of which only signs are taken keep those exactly: `out` gets the grid of the smallest step, on which
+    none but 0 becomes 0, and the bias is rounded to the side that changes no sign.
     """
-    readers = low.source.consumers(out)
-    asked = {reader.op for reader in readers}
-    if len(asked) != 1 or not asked <= SIGN_ROUNDING.keys() or out in low.source.outputs:
-        return round_half_up
-    if step.max() >= step.min() * LARGEST_SIGN_RATIO:
-        return round_half_up
+    asked = {reader.op for reader in low.source.consumers(out)}
+    signs = len(asked) == 1 and asked <= SIGN_ROUNDING.keys() and out not in low.source.outputs
+    if not signs or step.max() >= step.min() * LARGEST_SIGN_RATIO:
+        return round_half_up(bias / step)
     grid = Grid(float(step.min()), 0)
     low.source = low.source.with_values({out: replace(low.source.values[out], grid=grid)})
     low.values[out] = replace(low.values[out], grid=grid, dtype=grid.dtype)
-    return SIGN_ROUNDING[asked.pop()]
+    return SIGN_ROUNDING[asked.pop()](bias / step)
 
 
 def _unquantized(low: Lowering, node: Node, weight: str) -> IllegalGraph:

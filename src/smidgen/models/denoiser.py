@@ -20,7 +20,10 @@ UNITS = 128
 
 
 def gru(input_shape: Sequence[int], classes: int, width: float = 1.0, seed: int = 0) -> Graph:
-    """One GRU of 128 units times the width (reset before the product), a linear layer, tanh. Raises BadInput."""
+    """One GRU of 128 units times the width (its reset before the product), a linear layer, tanh.
+
+    The input's shape says how large the mask is; there are no `classes`. Raises BadInput for another shape.
+    """
     blocks, units = _started("denoiser", input_shape, seed), scaled(UNITS, width)
     features, reach = input_shape[1], 1 / math.sqrt(units)
     shapes = {"input": (units, features), "recurrent": (units, units)}
@@ -35,7 +38,7 @@ def gru(input_shape: Sequence[int], classes: int, width: float = 1.0, seed: int 
 
 
 def dense(input_shape: Sequence[int], classes: int, width: float = 1.0, seed: int = 0) -> Graph:
-    """Two layers of 128 units times the width with tanh, each frame by itself, and the mask's layer."""
+    """Two layers of 128 units times the width with tanh, each frame by itself; the rest as for `gru`."""
     blocks, units = _started("denoiser_dense", input_shape, seed), scaled(UNITS, width)
     for _ in range(2):
         blocks.linear(units, relu=False).activation(op="tanh")

@@ -11,7 +11,6 @@ from smidgen.data import masking
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.data.features.framing import Signals
 from smidgen.data.features.lloyd_max import LloydMax
-from smidgen.data.source import need
 from smidgen.data.split import Index, divide, leave_out
 from smidgen.data.table import decode_audio, read_columns
 from smidgen.models import denoiser
@@ -30,8 +29,9 @@ SHAPE = (FRAMES, masking.BINS * denoiser.BITS)
 def read() -> Splits:
     """Signs [32, 1028] and what masks are judged by (`data.masking.targets_of`): 800, 200 and 200 signals.
 
-    Each recording has a noise of its own, as loud as itself (0 dB), from clips of its part alone; the sum
-    has a root mean square of 1. Levels are fitted to the training signals' sizes.
+    Each recording is mixed with a noise as loud as itself (0 dB), from clips of its part alone; the sum has
+    a root mean square of 1. Levels are fitted to the training signals' sizes. `groups` are speakers,
+    `clusters` clips of noise.
     """
     speech, speakers = _speech()
     rows = leave_out(speakers, _numbers(VALIDATION), _numbers(TEST))
@@ -39,28 +39,29 @@ def read() -> Splits:
     clips = divide(np.zeros(len(noise), np.int64), None, (0.2, 0.2), seed=0)
     rng = np.random.default_rng(0)
     mixed = [_mixed(speech[r], noise[c], rng) for r, c in zip(rows, clips, strict=True)]
-    sizes = [np.abs(masking.spectra(noisy)) for _, noisy in mixed]
+    sizes = [np.abs(masking.spectra(noisy)) for _, noisy, _ in mixed]
     levels = LloydMax.fit(sizes[0].reshape(-1, masking.BINS), denoiser.BITS)
-    parts = (
-        Dataset(levels.signs(size), masking.targets_of(*signals), speakers[r], r)
-        for size, signals, r in zip(sizes, mixed, rows, strict=True)
+    train, validation, test = (
+        Dataset(levels.signs(size), masking.targets_of(clean, noisy), speakers[r], c[clip])
+        for size, (clean, noisy, clip), r, c in zip(sizes, mixed, rows, clips, strict=True)
     )
-    return Splits(*parts, classes=None, metric="sdr_gain", loss="mask_error")
+    return Splits(train, validation, test, None, metric="sdr_gain", loss="mask_error")
 
 
-def _mixed(speech: Signals, noise: Signals, rng: np.random.Generator) -> tuple[Signals, Signals]:
-    """(clean, noisy) at 0 dB, both in the scale at which noisy has a root mean square of 1."""
+def _mixed(speech: Signals, noise: Signals, rng: np.random.Generator) -> tuple[Signals, Signals, Index]:
+    """(clean, noisy, row of the noise), at 0 dB; noisy has a root mean square of 1."""
     starts = rng.integers(0, noise.shape[1] - SAMPLES + 1, len(speech))
-    chosen = noise[rng.integers(0, len(noise), len(speech))]
-    cut = np.stack([clip[start : start + SAMPLES] for clip, start in zip(chosen, starts, strict=True)])
-    noisy = speech + cut * (_level(speech) / _level(cut))
-    scale = 1 / _level(noisy)
-    return speech * scale, noisy * scale
+    chosen = rng.integers(0, len(noise), len(speech))
+    cut = np.stack([noise[i, start : start + SAMPLES] for i, start in zip(chosen, starts, strict=True)])
+    noisy: Signals = speech + cut * (_level(speech) / _level(cut))
+    scale = _level(noisy)
+    return speech / scale, noisy / scale, chosen
 
 
 def _level(signals: Signals) -> Signals:
     """Root mean squares [n, 1]."""
-    return np.sqrt(np.mean(signals**2, axis=1, keepdims=True))
+    levels: Signals = np.sqrt(np.mean(signals**2, axis=1, keepdims=True))
+    return levels
 
 
 def _speech() -> tuple[Signals, Index]:
@@ -96,11 +97,11 @@ TASK = Task(
     "clips differ between the parts but are cut from the same few recordings.",
     labels=(),
     input_shape=SHAPE,
-    training=Training(epochs=20, learning_rate=3e-3, batch_size=32),
+    training=Training(epochs=20, learning_rate=2e-3, batch_size=10),
     read=read,
     build=denoiser.gru,
     metric="sdr_gain",
-    variants={"dense": Variant(denoiser.dense, Training(epochs=20, learning_rate=3e-3, batch_size=32))},
+    variants={"dense": Variant(denoiser.dense, Training(epochs=20, learning_rate=2e-3, batch_size=10))},
     features=f"sizes of {masking.BINS} bins of {masking.WINDOW} samples every {masking.HOP}, "
     f"{denoiser.BITS} bits each (Lloyd-Max)",
 )

@@ -48,7 +48,7 @@ def making_signs(graph: Graph, layer: str) -> Graph:
 
 
 def bitwise_recurrence(graph: Graph, name: str) -> Graph:
-    """The graph in which the GRU `name`, whose states start at rest, is one of signs, which start at -1 each."""
+    """The graph in which the GRU `name`, whose states start at rest, is one of signs that start at -1."""
     node = graph.node(name)
     weights, body = _joined_weights(graph, node), body_of(node)
     if node.inputs[0] in graph.inputs or not _is_signs(graph, node.inputs[0]):
@@ -68,17 +68,13 @@ def bitwise_recurrence(graph: Graph, name: str) -> Graph:
 
 def _joined_weights(graph: Graph, node: Node) -> dict[str, Floats]:
     """Of each gate: the products of the input and of the state side by side, and one bias."""
-    names, found = gate_weights(node), {}
-    assert names is not None, "only GRUs are chosen"
-
-    def array(key: str) -> Floats:
-        return graph.weights[names[key]].decode() if key in names else np.float32(0)
-
+    names = gate_weights(node) or {}
+    arrays = {key: graph.weights[name].decode() for key, name in names.items()}
+    found = {}
     for gate in GRU_GATES:
-        found[f"{gate}.weight"] = np.hstack([array(f"{gate}.input"), array(f"{gate}.recurrent")])
-        hidden = len(found[f"{gate}.weight"])
-        found[f"{gate}.bias"] = np.zeros(hidden, np.float32) + array(f"{gate}.bias")
-    found["new.bias"] = found["new.bias"] + array("new.recurrent_bias")
+        found[f"{gate}.weight"] = np.hstack([arrays[f"{gate}.input"], arrays[f"{gate}.recurrent"]])
+        biases = [arrays.get(f"{gate}.{role}", np.float32(0)) for role in ("bias", "recurrent_bias")]
+        found[f"{gate}.bias"] = np.broadcast_to(sum(biases), len(found[f"{gate}.weight"])).copy()
     return found
 
 

@@ -9,7 +9,12 @@ from smidgen.formats import Dense, Format
 from smidgen.graph import Graph, Node
 from smidgen.graph.cells import gate_weights
 from smidgen.learn.hooks import Hook
-from smidgen.methods.binarize._bitwise import bitwise_recurrence, making_signs, reading_signs, signs_of_largest
+from smidgen.methods.binarize._bitwise import (
+    bitwise_recurrence,
+    making_signs,
+    reading_signs,
+    signs_of_largest,
+)
 from smidgen.methods.binarize._layers import all_layers, inner_layers
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Stage, Step
@@ -29,15 +34,15 @@ class Incremental(Step):
 
     GRU layers become bitwise ones (`graph.cells.bitwise_gru_cell`: the reset comes before its product) that
     start at -1, signs that training may turn. Layers read signs as those of `binarize.xnor` do; a tanh before
-    them becomes the sign. What reads the network's input reads it as it is, but a recurrence needs signs there
-    too: a BatchNorm and a sign are put between where there are none. Put `quantize.affine` behind the
+    them becomes the sign. What reads the network's input reads it as it is, but a recurrence needs signs
+    there too: a BatchNorm and a sign are put between where there are none. Put `quantize.affine` behind the
     training: before, it would put the states of round 1 on the grid of bits.
     Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), sections 2 and 3; Kim, Smaragdis 2018 (ICASSP).
 
     Attributes:
         sparsity: share of each weight that becomes 0, 0 <= sparsity < 1; at 0 layers run on packed bits.
-        layers: `inner` leaves the first and the last linear or conv layer as they are; `all` binarizes them too,
-            and a tanh or sigmoid behind any layer.
+        layers: `inner` leaves the first and the last linear or conv layer as they are; `all` binarizes them
+            too, and a tanh or sigmoid behind any layer.
         levels: of round 2; 1 binarizes at once.
         first_round: share of the training that round 1 takes, 0 <= first_round < 1.
     """
