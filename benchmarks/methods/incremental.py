@@ -59,12 +59,13 @@ HOW = f"""\
 Task `denoise`: 800 training signals of four speakers, 200 of a fifth (validation) and 200 of a sixth (test),
 0.46 s each, real background noise at 0 dB. The bits of the input are made outside of the network. GRUs of 64
 units; the feed-forward network has two layers of 160, about as many weights. All arms: {EPOCHS} epochs of
-{BATCH} signals (equal updates), the learning rate of {" and ".join(f"{r:g}" for r in RATES)} that is better on
-validation at seed {SEEDS[0]}, then `quantize.affine` at 8 bits. Binary arms: round 1 takes the first 40% of
-the updates; `one-shot` then puts in all signs at once and trains on. SDR improvement in dB by the masks of the
-integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (weights, order, draws); bytes of the whole
-`.smg` file; equal bits: outputs of the packed integer network that are those of the float network with signs,
-on the test signals. Ideal masks reach 12.6 dB on validation; to let half of everything through gives 3.0.
+{BATCH} signals (equal updates), the learning rate of {" and ".join(f"{r:g}" for r in RATES)} that is
+better on validation at seed {SEEDS[0]}, then `quantize.affine` at 8 bits. Binary arms: round 1 takes the
+first 40% of the updates; `one-shot` then puts in all signs at once and trains on. SDR improvement in dB by
+the masks of the integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (weights, order, draws);
+bytes of the whole `.smg` file; equal bits: outputs of the packed integer network that are those of the float
+network with signs, on the test signals. Ideal masks reach 12.6 dB on validation; to let half of everything
+through gives 3.0.
 
 """
 Runs = dict[str, dict[str, float]]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from smidgen.data.dataset import Splits
-from smidgen.data.masking import BINS, rebuilt, sdr, sdr_gains, spectra
+from smidgen.data.masking import BINS, rebuilt, sdr, sdr_gains
 from smidgen.data.metrics import METRICS, metric_for
 from smidgen.data.source import find
 from smidgen.errors import BadFile, BadInput, MissingExtra
