@@ -51,7 +51,7 @@ def bitwise_recurrence(graph: Graph, name: str) -> Graph:
     """The graph in which the GRU `name`, whose states start at rest, is one of signs that start at -1."""
     node = graph.node(name)
     weights, body = _joined_weights(graph, node), body_of(node)
-    if node.inputs[0] in graph.inputs or not _is_signs(graph, node.inputs[0]):
+    if not _is_signs(graph, node.inputs[0]):
         graph = with_binary_input(graph, name)
         node = graph.node(name)
     hidden = body.values[states_of(node)[0]].shape[0]
