@@ -25,7 +25,8 @@ def gru(input_shape: Sequence[int], classes: int, width: float = 1.0, seed: int 
     The input's shape says how large the mask is; there are no `classes`. Raises BadInput for another shape.
     """
     blocks, units = _started("denoiser", input_shape, seed), scaled(UNITS, width)
-    features, reach = input_shape[1], 1 / math.sqrt(units)
+    features = input_shape[1]
+    reach = 1 / math.sqrt(features + units)  # many bits come in: 1 / sqrt(units) would saturate the gates
     shapes = {"input": (units, features), "recurrent": (units, units)}
     weights = {
         f"{gate}.{role}": blocks.rng.uniform(-reach, reach, shape).astype(np.float32)

@@ -35,7 +35,7 @@ from tests.networks import digits, small_cnn, small_gru
 
 HOST = load_target("generic-c")
 STEPS, BITS = 9, 40
-SCHEDULE = Incremental(levels=4, first_round=0.2)
+SCHEDULE = Incremental(levels=4, first_round=0.2, until=0.8)
 
 
 def signs(seed: int = 0) -> Splits:
@@ -182,12 +182,12 @@ def test_networks_on_real_inputs_learn() -> None:
         assert (found == data.test.y).mean() > least
 
 
-@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 20), st.floats(0, 0.9))
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(1, 20), st.floats(0, 0.7))
 def test_the_share_of_signs_only_grows_and_ends_at_one(a: float, b: float, levels: int, first: float) -> None:
-    step = Incremental(levels=levels, first_round=first)
+    step = Incremental(levels=levels, first_round=first, until=0.75)
     early, late = sorted((a, b))
     assert 0 <= step.share_at(early) <= step.share_at(late) <= 1
-    assert step.share_at(1.0) == 1.0
+    assert step.share_at(0.75) == 1.0
     assert step.share_at(first) == 1 / levels
 
 
@@ -256,7 +256,7 @@ def test_another_recurrence_is_left_alone_and_a_second_time_too() -> None:
 
 
 def test_settings_out_of_range_are_refused() -> None:
-    for wrong in ({"sparsity": 1.0}, {"first_round": 1.0}, {"levels": 0}, {"layers": "none"}):
+    for wrong in ({"sparsity": 1.0}, {"first_round": 1.0}, {"until": 0.1}, {"levels": 0}, {"layers": "none"}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Incremental(**wrong)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,10 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
 from smidgen.graph.scan import SCANS, body_of
 from smidgen.learn.hooks import FitState, Hook
-from smidgen.learn.torch_ops import TORCH_FUNCTIONS, Weights
+from smidgen.learn.torch_ops import Weights
 from smidgen.methods.binarize._bitwise import signs_of_largest
 
 LARGEST = 0.999  # of a latent's tanh: atanh of 1 is infinite
-Smooth = tuple[Callable[[Tensor], Tensor], float]  # a function, and the sign's gradient as a multiple of its
-# The gates' bit has the slope of 2 sigmoid, as the sign has that of tanh (Kim, Maity, Kim 2019).
-SMOOTH: Mapping[str, Smooth] = {"binarize": (torch.tanh, 1.0), "step": (torch.sigmoid, 2.0)}
 # What they make of signs in a bitwise cell is whole already: a sign behind them changes nothing.
 WHOLE = ("add", "mul", "concat")
 
@@ -32,11 +30,12 @@ class Share:
 
     value: float = 0.0
 
-    def mixed(self, smooth: Tensor, signs: Tensor) -> Tensor:
-        """Each element is `signs` by that chance."""
+    def mixed(self, smooth: Callable[[], Tensor], signs: Callable[[], Tensor]) -> Tensor:
+        """Each element is of `signs` by that chance; what nothing is taken of is not computed."""
         if self.value in (0.0, 1.0):
-            return signs if self.value else smooth
-        return torch.where(torch.rand_like(smooth) < self.value, signs, smooth)
+            return signs() if self.value else smooth()
+        made = smooth()
+        return torch.where(torch.rand_like(made) < self.value, signs(), made)
 
 
 class MixedTwin(Twin):
@@ -51,27 +50,59 @@ class MixedTwin(Twin):
 
     def weight(self) -> Tensor:
         smooth = torch.tanh(self.latent)
-        if not self.share.value:
-            return smooth
+        return self.share.mixed(lambda: smooth, lambda: self._signs(smooth))
+
+    def _signs(self, smooth: Tensor) -> Tensor:
         made = torch.from_numpy(self.freeze().decode()).to(smooth.device)
-        return self.share.mixed(smooth, made + made.abs() * (smooth - smooth.detach()))
+        return made + made.abs() * (smooth - smooth.detach())
 
     def freeze(self) -> Format:
         return signs_of_largest(torch.tanh(self.latent).detach().cpu().numpy(), self.sparsity)
 
 
+class SmoothSign(torch.autograd.Function):
+    """sign(x) with sign(0) = +1, whose gradient is that of tanh."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.where(x >= 0, 1.0, -1.0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return grads[0] * (1 - torch.tanh(ctx.saved_tensors[0]) ** 2)
+
+
+class SmoothStep(torch.autograd.Function):
+    """[x > 0], whose gradient is twice that of the sigmoid."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        gate = torch.sigmoid(ctx.saved_tensors[0])
+        return grads[0] * 2 * gate * (1 - gate)
+
+
+# Sign -> what it starts as, and what it ends as.
+FORMS: Mapping[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
+    "binarize": (torch.tanh, SmoothSign.apply),
+    "step": (torch.sigmoid, SmoothStep.apply),
+}
+
+
 class MixedSign:
-    """An operator of SMOOTH that is its smooth form in part."""
+    """An operator of FORMS that is its smooth form in part."""
 
     def __init__(self, share: Share) -> None:
         self.share = share
 
     def __call__(self, node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
-        function, slope = SMOOTH[node.op]
-        smooth = function(x[0])
-        with torch.no_grad():
-            hard = TORCH_FUNCTIONS[node.op](node, x, w, out)
-        return self.share.mixed(smooth, hard + slope * (smooth - smooth.detach()))
+        smooth, hard = FORMS[node.op]
+        return self.share.mixed(lambda: smooth(x[0]), lambda: hard(x[0]))
 
 
 def unchanged(node: Node, x: Sequence[Tensor], w: Weights, out: Value) -> Tensor:
@@ -116,7 +147,7 @@ def smooth_signs(graph: Graph) -> Iterator[Node]:
             body = body_of(node)
             whole = {inner.name for inner in whole_signs(body)}
             yield from (inner for inner in smooth_signs(body) if inner.name not in whole)
-        elif node.op in SMOOTH and graph.producer(node.inputs[0]):
+        elif node.op in FORMS and graph.producer(node.inputs[0]):
             yield node
 
 

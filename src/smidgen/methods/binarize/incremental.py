@@ -45,6 +45,7 @@ class Incremental(Step):
             too, and a tanh or sigmoid behind any layer.
         levels: of round 2; 1 binarizes at once.
         first_round: share of the training that round 1 takes, 0 <= first_round < 1.
+        until: share of it at which all is signs; the rest trains the network that is kept, 0 < until < 1.
     """
 
     stage: ClassVar[Stage] = Stage.VALUES
@@ -52,13 +53,16 @@ class Incremental(Step):
     sparsity: float = 0.0
     layers: Literal["inner", "all"] = "inner"
     levels: int = 10
-    first_round: float = 0.4
+    first_round: float = 0.3
+    until: float = 0.7
 
     def __post_init__(self) -> None:
         if not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity must be at least 0 and below 1, not {self.sparsity}")
         if not 0 <= self.first_round < 1:
             raise ValueError(f"first_round must be at least 0 and below 1, not {self.first_round}")
+        if not self.first_round <= self.until < 1:
+            raise ValueError(f"until must be at least first_round and below 1, not {self.until}")
         if self.levels < 1:
             raise ValueError(f"levels must be at least 1, not {self.levels}")
         if self.layers not in ("inner", "all"):
@@ -98,8 +102,10 @@ class Incremental(Step):
         """The share of signs when `t` (0..1) of the training is done."""
         if t < self.first_round:
             return 0.0
-        level = int((t - self.first_round) / (1 - self.first_round) * self.levels) + 1
-        return min(level, self.levels) / self.levels
+        if t >= self.until or self.levels == 1:
+            return 1.0
+        level = int((t - self.first_round) / (self.until - self.first_round) * (self.levels - 1)) + 1
+        return min(level, self.levels - 1) / self.levels
 
 
 def is_float_gru(graph: Graph, node: Node) -> bool:
