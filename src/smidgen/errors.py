@@ -74,6 +74,11 @@ class MissingExtra(SmidgenError):
         )
 
 
+def first_line(problem: Exception) -> str:
+    """The first line of what another library's exception says; its class if it says nothing."""
+    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
+
+
 def _revived(kind: type[SmidgenError], message: str, fields: dict[str, Any]) -> SmidgenError:
     error = kind.__new__(kind, message)
     error.__dict__.update(fields)

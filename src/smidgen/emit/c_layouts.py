@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
+from smidgen.emit.c_project import filled
 from smidgen.targets.project import MANIFEST, Manifest
 
 Files = Mapping[str, str]
@@ -98,11 +99,11 @@ def arduino(files: Files, words: Mapping[str, str]) -> Files:
     moved[f"src/{header}"] = moved.pop("src/model.h")
     moved["src/model.c"] = moved["src/model.c"].replace('"model.h"', f'"{header}"')
     own = manifest.model_copy(update={"sources": tuple(f"src/{name}" for name in manifest.sources)})
-    filled = {path.name: _filled(path.read_text(), {**words, "header": header}) for path in ARDUINO.iterdir()}
+    written = {path.name: filled(path.read_text(), {**words, "header": header}) for path in ARDUINO.iterdir()}
     return {
         **dict(sorted(moved.items())),
-        "library.properties": filled["library.properties"],
-        "examples/SelfTest/SelfTest.ino": filled["SelfTest.ino"],
+        "library.properties": written["library.properties"],
+        "examples/SelfTest/SelfTest.ino": written["SelfTest.ino"],
         "examples/SelfTest/golden.h": files["golden.h"],
         "README.md": f"{_before_use(files['README.md'])}{_arduino_use(header)}",
         MANIFEST: own.model_dump_json(indent=2) + "\n",
@@ -118,12 +119,6 @@ def _arduino_use(header: str) -> str:
         "## Use\n\nPut this folder into the sketchbook's `libraries` and write "
         f"`#include <{header}>`.\nThe example SelfTest runs the golden vectors on the board.\n"
     )
-
-
-def _filled(text: str, words: Mapping[str, str]) -> str:
-    for word, value in words.items():
-        text = text.replace(f"@{word}@", value)
-    return text
 
 
 LAYOUTS: Mapping[str, Callable[[Files, Mapping[str, str]], Files]] = {

@@ -32,7 +32,7 @@ def project_files(program: Program, golden: Golden, figures: str = "") -> dict[s
         "weights.c": c_source.weights_source(program),
         "golden.h": _golden_header(program, golden),
         MANIFEST: manifest.model_dump_json(indent=2) + "\n",
-        **{path.name: _filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
+        **{path.name: filled(path.read_text(), words) for path in sorted(TEMPLATES.iterdir())},
         **_kernel_files(program),
     }
 
@@ -78,7 +78,8 @@ def _tensor(port: Port) -> Tensor:
     )
 
 
-def _filled(text: str, words: Mapping[str, str]) -> str:
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """A template with its `@word@`s replaced."""
     for word, value in words.items():
         text = text.replace(f"@{word}@", value)
     return text

@@ -164,7 +164,7 @@ def _mean(w: OnnxWriter, site: Site) -> str:
     return finish(w, site, total, -count * site.zero_byte())
 
 
-def _reduce_max(w: OnnxWriter, site: Site) -> str:
+def reduce_max(w: OnnxWriter, site: Site) -> str:
     axes = [axis + 1 for axis in site.attrs["axes"]]
     return w.op("ReduceMax", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
 
@@ -245,13 +245,13 @@ def _concat(w: OnnxWriter, site: Site) -> str:
     return w.op("Concat", list(site.names), site.out, axis=site.attrs["axis"] + 1)
 
 
-def _reshape(w: OnnxWriter, site: Site) -> str:
+def reshape(w: OnnxWriter, site: Site) -> str:
     """A dimension of 0 keeps the batch as it is."""
     shape = w.constant([0, *site.output.shape], np.int64, f"{site.out}.shape")
     return w.op("Reshape", [site.names[0], shape], site.out)
 
 
-def _transpose(w: OnnxWriter, site: Site) -> str:
+def transpose(w: OnnxWriter, site: Site) -> str:
     return w.op("Transpose", [site.names[0]], site.out, perm=[0, *(axis + 1 for axis in site.attrs["perm"])])
 
 
@@ -287,7 +287,7 @@ RULES: Mapping[str, Rule] = {
     "q.max_pool": _max_pool,
     "q.avg_pool": _avg_pool,
     "q.mean": _mean,
-    "q.reduce_max": _reduce_max,
+    "q.reduce_max": reduce_max,
     "q.constant": _constant,
     "q.add": _add,
     "q.mul": _mul,
@@ -295,8 +295,8 @@ RULES: Mapping[str, Rule] = {
     "q.table": write_table,
     "q.softmax": write_softmax,
     "q.concat": _concat,
-    "q.reshape": _reshape,
-    "q.transpose": _transpose,
+    "q.reshape": reshape,
+    "q.transpose": transpose,
     "q.pad": _pad,
     "q.slice": _slice,
     "q.embedding": write_embedding,

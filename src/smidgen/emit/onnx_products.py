@@ -46,7 +46,7 @@ def gathered(w: OnnxWriter, x: str, axis: int, indices: IntArray, out: str) -> s
     return w.op("Gather", [x, w.constant(indices, np.int64, f"{out}.indices")], out, axis=axis)
 
 
-def _gather(w: OnnxWriter, site: Site) -> str:
+def gather(w: OnnxWriter, site: Site) -> str:
     return gathered(w, site.names[0], site.attrs["axis"] + 1, site.int64("indices"), site.out)
 
 
@@ -55,5 +55,5 @@ ALL_RULES: Mapping[str, Rule] = {
     **BIT_RULES,
     "q.matmul": _matmul,
     "q.spread": _spread,
-    "q.gather": _gather,
+    "q.gather": gather,
 }

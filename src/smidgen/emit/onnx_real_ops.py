@@ -9,8 +9,8 @@ import numpy as np
 
 from smidgen.emit.onnx_functions import FUNCTIONS, Write, clipped
 from smidgen.emit.onnx_layout import Carried, in_order, placed
-from smidgen.emit.onnx_ops import aligned, padded, pads, sliced
-from smidgen.emit.onnx_products import gathered, spread
+from smidgen.emit.onnx_ops import aligned, padded, pads, reduce_max, reshape, sliced, transpose
+from smidgen.emit.onnx_products import gather, spread
 from smidgen.emit.onnx_site import Site
 from smidgen.emit.onnx_writer import OnnxWriter
 from smidgen.graph import Graph, Node
@@ -139,11 +139,6 @@ def _mean(w: OnnxWriter, site: RealSite) -> str:
     return w.op("ReduceMean", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
 
 
-def _reduce_max(w: OnnxWriter, site: RealSite) -> str:
-    axes = [axis + 1 for axis in site.attrs["axes"]]
-    return w.op("ReduceMax", [site.names[0]], site.out, axes=axes, keepdims=int(site.attrs["keepdims"]))
-
-
 def _normalize(w: OnnxWriter, site: RealSite) -> str:
     x, out = site.names[0], site.out
     over = {"axes": [axis + 1 for axis in site.attrs["axes"]], "keepdims": 1}
@@ -170,16 +165,6 @@ def _concat(w: OnnxWriter, site: RealSite) -> str:
     return w.op("Concat", list(site.names), site.out, axis=placed(site.attrs["axis"], site.rank, site.first))
 
 
-def _reshape(w: OnnxWriter, site: RealSite) -> str:
-    """A dimension of 0 keeps the batch as it is."""
-    shape = w.constant([0, *site.output.shape], np.int64, f"{site.out}.shape")
-    return w.op("Reshape", [site.names[0], shape], site.out)
-
-
-def _transpose(w: OnnxWriter, site: RealSite) -> str:
-    return w.op("Transpose", [site.names[0]], site.out, perm=[0, *(axis + 1 for axis in site.attrs["perm"])])
-
-
 def _pad(w: OnnxWriter, site: RealSite) -> str:
     around = in_order(site.attrs["pads"], site.first)
     return padded(w, site.names[0], around, np.float32(site.attrs.get("value", 0.0)), site.out)
@@ -200,10 +185,6 @@ def _matmul(w: OnnxWriter, site: RealSite) -> str:
 
 def _spread(w: OnnxWriter, site: RealSite) -> str:
     return spread(w, site, np.float32(0))
-
-
-def _gather(w: OnnxWriter, site: RealSite) -> str:
-    return gathered(w, site.names[0], site.attrs["axis"] + 1, site.int64("indices"), site.out)
 
 
 def _embedding(w: OnnxWriter, site: RealSite) -> str:
@@ -228,7 +209,7 @@ REAL_RULES: Mapping[str, RealRule] = {
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "mean": _mean,
-    "reduce_max": _reduce_max,
+    "reduce_max": reduce_max,
     "softmax": _softmax,
     "normalize": _normalize,
     "add": _named("Add"),
@@ -236,12 +217,12 @@ REAL_RULES: Mapping[str, RealRule] = {
     "mul": _named("Mul"),
     "matmul": _matmul,
     "concat": _concat,
-    "reshape": _reshape,
-    "transpose": _transpose,
+    "reshape": reshape,
+    "transpose": transpose,
     "pad": _pad,
     "slice": _slice,
     "spread": _spread,
-    "gather": _gather,
+    "gather": gather,
     "embedding": _embedding,
     "requantize": lambda w, site: site.names[0],
 }

@@ -32,17 +32,18 @@ class ScaledSigns(torch.autograd.Function):
         return grads[0] * (1 / latent.shape[1] + scale * (latent.abs() <= INSIDE)), None
 
 
-class BinaryTwin(Twin):
-    """Latent weights; sign and scale are made anew from them at every step.
+class LatentTwin(Twin):
+    """Latent weights; a scale that a BatchNorm was folded into (no bfloat16 number) stays what it is."""
 
-    A scale that a BatchNorm was folded into stays what it is: it is no mean of the latents.
-    """
-
-    def __init__(self, fmt: Binary) -> None:
+    def __init__(self, fmt: Binary | Ternary) -> None:
         super().__init__()
         self.rows = fmt.scale.size
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
         self.fixed_scale = None if is_bfloat16(fmt.scale) else fmt.scale
+
+
+class BinaryTwin(LatentTwin):
+    """Sign and scale are made anew at every step; a folded scale is no mean of the latents."""
 
     def weight(self) -> Tensor:
         rows = self.latent.reshape(self.rows, -1)
@@ -56,17 +57,8 @@ class BinaryTwin(Twin):
         return signs_of(latent, means if self.fixed_scale is None else self.fixed_scale)
 
 
-class TernaryTwin(Twin):
-    """Latent weights, whose threshold and scale follow them; the gradient passes straight through.
-
-    A scale that a BatchNorm was folded into stays what it is.
-    """
-
-    def __init__(self, fmt: Ternary) -> None:
-        super().__init__()
-        self.rows = fmt.scale.size
-        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
-        self.fixed_scale = None if is_bfloat16(fmt.scale) else fmt.scale
+class TernaryTwin(LatentTwin):
+    """Threshold and scale follow the latent weights; the gradient passes straight through."""
 
     def weight(self) -> Tensor:
         made = torch.from_numpy(self.freeze().decode()).to(self.latent.device)

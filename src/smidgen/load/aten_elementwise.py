@@ -86,10 +86,6 @@ def _binary(function: Binary, swapped: bool = False) -> Handler:
     return handle
 
 
-def _conjunction(source: Source, a: Operand, b: Operand, name: str) -> str:
-    return source.mul(a, b, name)
-
-
 def _not(call: Call) -> str:
     return compose.negation(call.source, call.x, call.name)
 
@@ -185,7 +181,7 @@ LOGIC_HANDLERS: Mapping[str, Handler] = {
     "le": _binary(compose.greater_equal, swapped=True),
     "eq": _binary(compose.equal),
     "ne": _binary(compose.differs),
-    **dict.fromkeys(("logical_and", "bitwise_and", "__and__"), _binary(_conjunction)),
+    **dict.fromkeys(("logical_and", "bitwise_and", "__and__"), _binary(Source.mul)),
     **dict.fromkeys(("logical_or", "bitwise_or", "__or__"), _binary(compose.either)),
     **dict.fromkeys(("logical_xor", "bitwise_xor", "__xor__"), _binary(compose.differs)),
     **dict.fromkeys(("logical_not", "bitwise_not"), _not),

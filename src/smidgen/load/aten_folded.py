@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smidgen.load.aten_call import Call
-from smidgen.load.folded import Fold, folded_constant
+from smidgen.load.folded import Fold, folded_constant, own_axis
 from smidgen.load.products import product
 from smidgen.load.source import Constant, NotCaptured, Operand
 
@@ -25,10 +25,7 @@ class FoldedCall(Call):
     fold: Fold = field(default_factory=lambda: Fold(0, 1))
 
     def axis(self, given: int) -> int:
-        axis = given % self.source.rank(self.x)
-        if axis == self.fold.axis:
-            raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
-        return axis
+        return own_axis(given, self.source.rank(self.x), self.fold)
 
     def operand(self, key: str) -> Operand:
         given, x = super().operand(key), next(v for v in self.args.values() if isinstance(v, str))

@@ -51,3 +51,11 @@ def folded_constant(constant: Constant, rank: int, fold: Fold) -> Constant:
     if array.ndim >= rank - fold.axis:
         raise NotCaptured("a constant tensor along a folded batch", "Keep the batch first")
     return replace(constant, array=array)
+
+
+def own_axis(given: int, rank: int, fold: Fold) -> int:
+    """An axis of a tensor with a folded batch, which may not be the folded one."""
+    axis = given % rank
+    if axis == fold.axis:
+        raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
+    return axis

@@ -109,16 +109,8 @@ def _several(function: Binary) -> Handler:
     return handle
 
 
-def _conjunction(source: Source, a: Operand, b: Operand, name: str) -> str:
-    return source.mul(a, b, name)
-
-
-def _sum(source: Source, a: Operand, b: Operand, name: str) -> str:
-    return source.add(a, b, name)
-
-
 def _average(call: Call) -> str:
-    return call.source.scale(_several(_sum)(call), 1 / len(call.inputs), f"{call.name}.mean")  # type: ignore[arg-type]
+    return call.source.scale(_several(Source.add)(call), 1 / len(call.inputs), f"{call.name}.mean")  # type: ignore[arg-type]
 
 
 def _not(call: Call) -> str:
@@ -147,7 +139,7 @@ LOGIC_HANDLERS: Mapping[str, Handler] = {
     "Less": _binary(compose.greater, swapped=True),
     "LessOrEqual": _binary(compose.greater_equal, swapped=True),
     "Equal": _binary(compose.equal),
-    "And": _binary(_conjunction),
+    "And": _binary(Source.mul),
     "Or": _binary(compose.either),
     "Xor": _binary(compose.differs),
     "Not": _not,

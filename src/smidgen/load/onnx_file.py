@@ -10,7 +10,7 @@ import onnx
 import onnx.inliner
 from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
-from smidgen.errors import BadInput
+from smidgen.errors import BadInput, first_line
 from smidgen.files import read_bytes
 from smidgen.load.onnx_integers import spelled_out
 from smidgen.load.onnx_limits import check_declared, check_functions, declared_bytes
@@ -30,7 +30,7 @@ def read_model(path: Path) -> Any:
     try:
         model = onnx.load_model_from_string(data)
     except Exception as problem:
-        raise BadInput(str(path), f"not an ONNX model ({_first_line(problem)})") from problem
+        raise BadInput(str(path), f"not an ONNX model ({first_line(problem)})") from problem
     if not model.graph.output:
         raise BadInput(str(path), "not an ONNX model (it has no outputs)")
     _check_opset(path, model)
@@ -47,7 +47,7 @@ def read_model(path: Path) -> Any:
         onnx.checker.check_model(model)
         return spelled_out(onnx.inliner.inline_local_functions(model) if model.functions else model)
     except Exception as problem:
-        raise BadInput(str(path), f"an invalid ONNX model ({_first_line(problem)})") from problem
+        raise BadInput(str(path), f"an invalid ONNX model ({first_line(problem)})") from problem
 
 
 def _check_opset(path: Path, model: Any) -> None:
@@ -96,11 +96,7 @@ def _load_external(path: Path, tensor: Any) -> None:
         load_external_data_for_tensor(tensor, str(folder))
     except Exception as problem:
         raise BadInput(
-            str(path), f"the weight {tensor.name} can't be read ({_first_line(problem)})"
+            str(path), f"the weight {tensor.name} can't be read ({first_line(problem)})"
         ) from problem
     tensor.data_location = onnx.TensorProto.DEFAULT
     del tensor.external_data[:]
-
-
-def _first_line(problem: Exception) -> str:
-    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)

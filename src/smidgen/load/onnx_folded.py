@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from smidgen.load.folded import Fold, folded_constant, folded_turn, folded_view
+from smidgen.load.folded import Fold, folded_constant, folded_turn, folded_view, own_axis
 from smidgen.load.onnx_call import Call, Handler
 from smidgen.load.source import Constant, NotCaptured, Operand
 
@@ -29,10 +29,7 @@ class FoldedCall(Call):
     fold: Fold = field(default_factory=lambda: Fold(0, 1))
 
     def axis(self, given: int) -> int:
-        axis = given % self.source.rank(self.x)
-        if axis == self.fold.axis:
-            raise NotCaptured("it works across the samples of a batch", "Keep samples independent")
-        return axis
+        return own_axis(given, self.source.rank(self.x), self.fold)
 
     def operand(self, index: int) -> Operand:
         given = self.inputs[index]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper
 
+from smidgen.errors import first_line
 from smidgen.load.onnx_limits import check_sizes
 from smidgen.load.source import NotCaptured
 from smidgen.numerics import Array
@@ -84,18 +85,14 @@ def _attempted(attempt: Callable[[Mapping[str, Array]], list[Result]], feed: Map
     except NotCaptured:
         raise
     except Exception as failure:
-        return _first_line(failure)
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]
+        return first_line(failure)
 
 
 def _check(model: Any, ports: Ports) -> None:
     try:
         check_sizes(model)
     except ValueError as problem:
-        raise NotCaptured(f"onnx can't run it ({_first_line(problem)})") from problem
+        raise NotCaptured(f"onnx can't run it ({first_line(problem)})") from problem
     for node in model.graph.node:
         _check_repeatable(node)
         _check_exact(node, ports)

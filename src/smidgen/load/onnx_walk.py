@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from smidgen.errors import BadInput
+from smidgen.errors import BadInput, first_line
 from smidgen.formats import Grid
 from smidgen.graph import Graph
 from smidgen.load.arrange import expand
@@ -194,8 +194,9 @@ class Walk:
             arrays = fold(node, self.constants, opsets)
             others = fold(node, more, opsets) if any(name in self.of_batch for name in read) else arrays
         except Exception as problem:
-            first = (str(problem).splitlines() or [type(problem).__name__])[0]
-            raise BadInput(_label(node), f"{node.op_type} of constants fails ({first})") from problem
+            raise BadInput(
+                _label(node), f"{node.op_type} of constants fails ({first_line(problem)})"
+            ) from problem
         self.constants.update(zip(names, arrays, strict=True))
         self.folded_bytes += sum(array.nbytes for array in arrays)
         if self.folded_bytes > self.most_folded_bytes:

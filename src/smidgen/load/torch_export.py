@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram, ShapesCollection
 
-from smidgen.errors import BadInput
+from smidgen.errors import BadInput, first_line
 from smidgen.graph import Graph
 from smidgen.load.aten_walk import Walk
 from smidgen.load.finish import finish
@@ -41,7 +41,7 @@ def load_module(module: nn.Module, example: Any, batch_axes: Sequence[int] | int
             shapes = ", ".join(str(list(x.shape)) for x in given.tensors)
             raise BadInput(
                 where,
-                f"it fails on the example input {shapes} ({_first_line(problem)})",
+                f"it fails on the example input {shapes} ({first_line(problem)})",
                 "the example is a batch that the model accepts",
                 "Pass an example_input of the shape [n, ...] that forward takes",
             ) from problem
@@ -94,10 +94,6 @@ def _portable(module: nn.Module) -> nn.Module:
     odd = any(t.is_floating_point() and t.dtype != torch.float32 for t in tensors)
     elsewhere = any(t.device.type != "cpu" for t in tensors)
     return copy.deepcopy(module).to("cpu", torch.float32) if odd or elsewhere else module
-
-
-def _first_line(problem: Exception) -> str:
-    return next((line.strip() for line in str(problem).splitlines() if line.strip()), type(problem).__name__)
 
 
 @contextmanager

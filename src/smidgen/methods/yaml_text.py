@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from smidgen.errors import BadInput
+from smidgen.errors import BadInput, first_line
 
 
 def read_yaml(text: str, where: str) -> Any:
@@ -16,8 +16,7 @@ def read_yaml(text: str, where: str) -> Any:
     except RecursionError as problem:
         raise BadInput(where, "it is nested too deep", "a list of steps is flat") from problem
     except (yaml.YAMLError, ValueError, TypeError, LookupError) as problem:  # dates and numbers out of range
-        first = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise BadInput(where, f"not YAML ({first})") from problem
+        raise BadInput(where, f"not YAML ({first_line(problem)})") from problem
 
 
 class _Loader(yaml.SafeLoader):

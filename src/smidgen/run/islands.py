@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.errors import BadFile, MissingExtra, SmidgenError
+from smidgen.errors import BadFile, MissingExtra, SmidgenError, first_line
 from smidgen.graph import Graph, Node
 from smidgen.run.onnx_reference import evaluator
 
@@ -53,8 +53,9 @@ def run_island(node: Node, inputs: list[FloatArray32]) -> list[FloatArray32]:
     except SmidgenError:
         raise
     except Exception as problem:  # whatever the foreign runtime throws at a corrupt or unfit payload
-        first = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise BadFile(f"island {node.name}", f"{node.attrs['source']} failed ({first})") from problem
+        raise BadFile(
+            f"island {node.name}", f"{node.attrs['source']} failed ({first_line(problem)})"
+        ) from problem
     results = [np.ascontiguousarray(array, dtype=np.float32) for array in raw]
     found = [array.shape[1:] for array in results]
     expected = [tuple(shape) for shape in node.attrs["shapes"]]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from smidgen.data.readers.request import Found, Request
-from smidgen.errors import BadInput
+from smidgen.errors import BadInput, first_line
 from smidgen.limits import LIMIT, decoded_bytes_limit
 from smidgen.numerics import Array
 from smidgen.units import format_bytes
@@ -114,7 +114,7 @@ def _header(file: Any, source: str, name: str) -> tuple[tuple[int, ...], bool, n
     try:
         shape, fortran, dtype = HEADER_READERS[version](file)
     except Exception as problem:  # the header is Python text, and its parser raises all kinds
-        found = f"the header of array {name!r} can't be read ({_first_line(problem)})"
+        found = f"the header of array {name!r} can't be read ({first_line(problem)})"
         raise BadInput(source, found, "", "Write the file again") from problem
     if dtype.hasobject:
         raise BadInput(
@@ -126,7 +126,3 @@ def _header(file: Any, source: str, name: str) -> tuple[tuple[int, ...], bool, n
     if dtype.names or dtype.subdtype or not dtype.itemsize or min(shape, default=0) < 0:
         raise BadInput(source, f"array {name!r} is {dtype} of shape {list(shape)}", "numbers are needed")
     return shape, fortran, dtype
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]

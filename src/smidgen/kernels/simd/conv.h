@@ -6,19 +6,8 @@
 #include "gemm.h"
 #include "image.h"
 
-static smg_image conv_image(const smg_q_conv_args *a) {
-    const smg_image m = {a->in_h,
-                         a->in_w,
-                         a->in_c,
-                         a->pad_top,
-                         a->pad_left,
-                         smg_reached(a->out_h, a->stride_h, a->k_h, a->dilation_h),
-                         smg_reached(a->out_w, a->stride_w, a->k_w, a->dilation_w)};
-    return m;
-}
-
 static smg_window conv_window(const smg_q_conv_args *a) {
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     const int32_t per_group = a->in_c / a->groups;
     const int dense = a->groups == 1 && a->dilation_w == 1;
     const smg_window w = {a->k_h, dense ? 1 : a->k_w, dense ? a->k_w * per_group : per_group,
@@ -34,7 +23,7 @@ static size_t conv_packed(const void *args) {
 }
 
 static size_t conv_scratch(const void *args) {
-    const smg_image m = conv_image(args);
+    const smg_image m = smg_conv_image(args);
     return smg_image_bytes(&m);
 }
 
@@ -69,7 +58,7 @@ static void conv_group(const smg_q_conv_args *a, const smg_gemm *g, int32_t padd
 
 static void conv_run(const void *args, const smg_job *job) {
     const smg_q_conv_args *a = args;
-    const smg_image m = conv_image(a);
+    const smg_image m = smg_conv_image(a);
     smg_x *x = job->scratch;
     const int32_t out = a->out_c / a->groups;
     smg_gemm g = {conv_window(a),

@@ -9,17 +9,6 @@
 
 enum { IM2COL_ROWS = 24 }; /* windows gathered at a time: whole tiles of 12, 8 or 6 rows */
 
-static smg_image im2col_image(const smg_q_conv_args *a) {
-    const smg_image m = {a->in_h,
-                         a->in_w,
-                         a->in_c,
-                         a->pad_top,
-                         a->pad_left,
-                         smg_reached(a->out_h, a->stride_h, a->k_h, a->dilation_h),
-                         smg_reached(a->out_w, a->stride_w, a->k_w, a->dilation_w)};
-    return m;
-}
-
 static int im2col_serves(const smg_q_conv_args *a) {
     const size_t taps = smg_times((size_t)a->k_h, smg_times((size_t)a->k_w, (size_t)a->in_c));
     return a->groups == 1 && taps <= SMG_MOST_BYTES && (a->k_h > 1 || a->k_w > 1);
@@ -46,7 +35,7 @@ static size_t im2col_scratch(const void *args) {
     const smg_q_conv_args *a = args;
     if (!im2col_serves(a))
         return SMG_MOST_BYTES + 1;
-    const smg_image m = im2col_image(a);
+    const smg_image m = smg_conv_image(a);
     return smg_rounded(smg_image_bytes(&m), 64) + (IM2COL_ROWS * im2col_row(a) + 64) * sizeof(smg_x);
 }
 
@@ -91,7 +80,7 @@ static void im2col_sample(const smg_q_conv_args *a, const smg_gemm *g, int32_t i
 
 static void im2col_run(const void *args, const smg_job *job) {
     const smg_q_conv_args *a = args;
-    const smg_image m = im2col_image(a);
+    const smg_image m = smg_conv_image(a);
     const smg_channels *channels = job->packed;
     smg_x *image = job->scratch;
     smg_x *rows = (smg_x *)((char *)job->scratch + smg_rounded(smg_image_bytes(&m), 64));

@@ -13,6 +13,18 @@ static inline int32_t smg_reached(int32_t out, int32_t stride, int32_t kernel, i
     return (out - 1) * stride + (kernel - 1) * dilation + 1;
 }
 
+/* What the windows of a convolution reach. */
+static inline smg_image smg_conv_image(const smg_q_conv_args *a) {
+    const smg_image m = {a->in_h,
+                         a->in_w,
+                         a->in_c,
+                         a->pad_top,
+                         a->pad_left,
+                         smg_reached(a->out_h, a->stride_h, a->k_h, a->dilation_h),
+                         smg_reached(a->out_w, a->stride_w, a->k_w, a->dilation_w)};
+    return m;
+}
+
 /* Values of the padded image and a vector more, which is read but not used. */
 static inline size_t smg_image_bytes(const smg_image *m) {
     const size_t pixels = smg_times((size_t)m->h, (size_t)m->w);
