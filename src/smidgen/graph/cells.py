@@ -75,7 +75,7 @@ def bitwise_gru_cell(name: str, inputs: int, hidden: int, weights: Arrays, seque
     `<gate>.bias` [hidden] for the gates reset, update and new. What ties (x, h), r h and h' to whole numbers
     is a `binarize` or `sign` that changes nothing there: integers hold them exactly, and gates run on packed
     bits.
-    Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), section 3.
+    Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898).
     """
     cell = _Cell(name, inputs, weights)
     h = cell.state("h", hidden)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import SMOOTH, STEEP, tabulated
 from smidgen.lower.grids import GATE_SUM, GATES, fused_activation
+from smidgen.lower.sign_sums import whole_bias
 from smidgen.lower.widths import CLAMPS
 from smidgen.numerics import (
     Array,
@@ -31,9 +32,6 @@ KNOT_STEP = 256  # int16 values between two knots of a table
 LEAF_MAX = 2**15 - 1
 TREE_SUM_LIMIT = 2**30  # half of what an accumulator holds: roundings of many leaves stay inside
 TREE_RATIO_LIMIT = 2**15
-LARGEST_SIGN_RATIO = 2.0**14
-# sum + bias >= 0 for whole sums is sum + floor(bias) >= 0; sum + bias > 0 is sum + ceil(bias) > 0.
-SIGN_ROUNDING: Mapping[str, Callable[[FloatArray], FloatArray]] = {"binarize": np.floor, "step": np.ceil}
 STRUCTURE = ("feature", "children", "tree")
 
 
@@ -135,7 +133,7 @@ def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     x, name = low.grid(node.inputs[0]), node.params["weight"]
     fmt = low.source.weights[name]
     step, real_bias = affine_terms(low, node)
-    bias = _whole_bias(low, out, real_bias, step)
+    bias = whole_bias(low, out, real_bias, step)
     y = low.grid(out)
     whole = fmt.integers()
     assert whole is not None, "affine_terms has refused the others"
@@ -153,22 +151,6 @@ def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     ratios = step / y.scale if whole.scale.size > 1 else step[:1] / y.scale
     params: dict[str, Array | str] = {"weight": name, "bias": bias.astype(np.int32), **requantization(ratios)}
     low.emit(node, op or f"q.{node.op}", node.inputs, out, params, **node.attrs, **bounds(low, node, out))
-
-
-def _whole_bias(low: Lowering, out: str, bias: FloatArray, step: FloatArray) -> FloatArray | IntArray:
-    """The bias of the layer that makes `out`, in whole steps.
-
-    Sums of which only signs are taken keep those exactly: `out` gets the grid of the smallest step, on which
-    none but 0 becomes 0, and the bias is rounded to the side that changes no sign.
-    """
-    asked = {reader.op for reader in low.source.consumers(out)}
-    signs = len(asked) == 1 and asked <= SIGN_ROUNDING.keys() and out not in low.source.outputs
-    if not signs or step.max() >= step.min() * LARGEST_SIGN_RATIO:
-        return round_half_up(bias / step)
-    grid = Grid(float(step.min()), 0)
-    low.source = low.source.with_values({out: replace(low.source.values[out], grid=grid)})
-    low.values[out] = replace(low.values[out], grid=grid, dtype=grid.dtype)
-    return SIGN_ROUNDING[asked.pop()](bias / step)
 
 
 def _unquantized(low: Lowering, node: Node, weight: str) -> IllegalGraph:

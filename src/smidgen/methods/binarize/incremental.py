@@ -37,7 +37,8 @@ class Incremental(Step):
     them becomes the sign. What reads the network's input reads it as it is, but a recurrence needs signs
     there too: a BatchNorm and a sign are put between where there are none. Put `quantize.affine` behind the
     training: before, it would put the states of round 1 on the grid of bits.
-    Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898), sections 2 and 3; Kim, Smaragdis 2018 (ICASSP).
+    Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898); Kim, Smaragdis 2018 (ICASSP). There every share is trained
+    until it settles; here the whole schedule is one training.
 
     Attributes:
         sparsity: share of each weight that becomes 0, 0 <= sparsity < 1; at 0 layers run on packed bits.
