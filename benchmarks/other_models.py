@@ -79,7 +79,7 @@ def spread(values: list[float], digits: int) -> str:
 
 
 if __name__ == "__main__":
-    tasks = sys.argv[1:] or task_names()
+    tasks = sys.argv[1:] or [name for name in task_names() if load_task(name).labels]
     pairs = [(task, name) for task in tasks for name in OTHER_MODELS]
     rows = [row(*pair) for pair in progress(pairs, "models of another class")]
     write_results("other_models", "Models of another class", rows, HOW)

@@ -129,7 +129,7 @@ def main(names: list[str]) -> None:
     path = RESULTS / "tasks.json"
     old = json.loads(path.read_text())["tasks"] if path.exists() else []
     rows = {row["task"]: row for row in old}
-    for name in names or task_names():
+    for name in names or [name for name in task_names() if load_task(name).labels]:
         rows[name] = measure(load_task(name))
         results = {
             "threads": torch.get_num_threads(),

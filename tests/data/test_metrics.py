@@ -16,6 +16,7 @@ from smidgen.data import Dataset, Splits
 from smidgen.data.metrics import METRICS, metric_for
 from smidgen.errors import BadInput
 
+PLAIN = [m for m in METRICS.values() if m.name != "sdr_gain"]  # whose targets are another kind of thing
 LABELS = arrays(np.int64, 30, elements=st.integers(0, 3))
 VALUES = arrays(np.float32, (30, 2), elements=st.floats(-100, 100, width=32))
 SHARES = {
@@ -65,7 +66,7 @@ def test_agreement_is_100_for_the_same_outputs_and_0_for_their_mean() -> None:
     assert METRICS["agreement"].score(mean, targets) == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
+@pytest.mark.parametrize("metric", PLAIN, ids=[m.name for m in PLAIN])
 def test_perfect_outputs_have_the_largest_gain(metric: object) -> None:
     targets = np.arange(30) % 2
     outputs = np.eye(2, dtype=np.float32)[targets]

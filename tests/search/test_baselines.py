@@ -91,3 +91,8 @@ def test_trees_stand_only_where_targets_are_classes_or_one_value():
     one, two = (Dataset(x, np.zeros((4, k), np.float32)) for k in (1, 2))
     assert other_models(splits()) == other_models(Splits(one, one, one, None)) == OTHER_MODELS
     assert other_models(Splits(two, two, two, None)) == (LINEAR,)
+
+
+def test_a_linear_model_of_gigabytes_is_not_fitted():
+    huge = Dataset(np.zeros((4, 10_000), np.float32), np.zeros((4, 10_000), np.float32))
+    assert other_models(Splits(huge, huge, huge, None)) == ()

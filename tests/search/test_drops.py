@@ -1,5 +1,7 @@
 """Paired drops of any metric."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,16 @@ def test_what_both_get_wrong_cancels() -> None:
     same = noisy(0.3, 1)
     drop = paired_drop(METRICS["mae"], same, [same], TARGETS)
     assert (drop.points, drop.low, drop.high) == (0, 0, 0)
+
+
+def test_a_mean_over_samples_is_drawn_like_any_metric() -> None:
+    """Squared errors: scored once a sample, or anew for every draw."""
+    metric = METRICS["mse"]
+    quick = replace(metric, rows=lambda outputs, targets: ((outputs - targets) ** 2)[:, 0].astype(np.float64))
+    runs = [noisy(0.2, 1), noisy(0.4, 2)]
+    slow = paired_drop(metric, noisy(0.1, 3), runs, TARGETS)
+    found = paired_drop(quick, noisy(0.1, 3), runs, TARGETS)
+    np.testing.assert_allclose([found.points, found.low, found.high], [slow.points, slow.low, slow.high])
 
 
 def test_draws_where_the_metric_is_not_defined_are_left_out() -> None:

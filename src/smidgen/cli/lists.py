@@ -25,10 +25,11 @@ def tasks() -> None:
     for name in task_names():
         task = load_task(name)
         shape = "x".join(map(str, task.input_shape))
+        classes = str(task.classes or "values")
         mind = f"{task.caveats} {_features(task)}".rstrip()
-        made.add_row(name, shape, str(task.classes), task.description, mind)
+        made.add_row(name, shape, classes, task.description, mind)
         for variant in task.variants:
-            made.add_row(f"{name}:{variant}", shape, str(task.classes), "the same data, another network", "")
+            made.add_row(f"{name}:{variant}", shape, classes, "the same data, another network", "")
     Console().print(made)
 
 

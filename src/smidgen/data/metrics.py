@@ -16,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.data.dataset import Splits
+from smidgen.data.masking import sdr_gains
 from smidgen.data.user_function import call, find_function
 from smidgen.errors import BadInput
 
 Array = npt.NDArray[Any]
 Score = Callable[[Array, Array], float]
+Rows = Callable[[Array, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Metric:
         reads: what is kept of a network's outputs: `labels` int64 [n] (the largest output) or `outputs`
             float32 [n, k].
         score: (what is kept, targets) -> score; NaN where it is not defined.
+        rows: likewise, but the score of each sample [n], where `score` is their mean.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Metric:
     targets: Literal["classes", "values", "any"]
     reads: Literal["labels", "outputs"]
     score: Score
+    rows: Rows | None = None
 
     def predictions(self, outputs: Array) -> Array:
         """What the metric keeps of real outputs [n, ...]. Equal outputs: the lowest class."""
@@ -159,6 +163,11 @@ def _agreement(outputs: Array, targets: Array) -> float:
     return float((1 - ((outputs - exact) ** 2).sum() / spread) * 100) if spread > 0 else math.nan
 
 
+def _sdr_gain(outputs: Array, targets: Array) -> float:
+    """Mean improvement of the signal-to-distortion ratio by a mask, dB: see data/masking.py."""
+    return float(sdr_gains(outputs, targets).mean())
+
+
 ACCURACY = Metric("accuracy", "%", "higher", "classes", "labels", _accuracy)
 AGREEMENT = Metric("agreement", "%", "higher", "values", "outputs", _agreement)
 AUC = Metric("auc", "%", "higher", "classes", "outputs", _auc)
@@ -175,5 +184,6 @@ METRICS: Mapping[str, Metric] = {
         Metric("rmse", "", "lower", "values", "outputs", _rmse),
         Metric("mse", "", "lower", "values", "outputs", _mse),
         Metric("mae", "", "lower", "values", "outputs", _mae),
+        Metric("sdr_gain", "dB", "higher", "values", "outputs", _sdr_gain, sdr_gains),
     )
 }

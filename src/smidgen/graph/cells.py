@@ -7,7 +7,7 @@ A cell returns its new hidden state as its one sequence output unless `sequence`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -62,6 +62,30 @@ def gru_cell(
     n = cell.gate("new", "tanh", [cell.linear("new.input", cell.x, "new.bias"), recalled])
     change = cell.op("mul", "kept", z, cell.op("sub", "difference", h, n))
     following = cell.op("add", "next", n, change)
+    return cell.graph(*([following] if sequence else []), following)
+
+
+def bitwise_gru_cell(name: str, inputs: int, hidden: int, weights: Arrays, sequence: bool = True) -> Graph:
+    """One step of a gated recurrent unit on signs: x [inputs] and h [hidden] of +1 and -1 -> h' alike.
+
+        r = [W_r (x, h) + b_r > 0]        u = [W_u (x, h) + b_u > 0]        c = sign(W_c (x, r h) + b_c)
+        h' = c where u, else h
+
+    Gates are 0 or 1 and sign(0) = +1. `weights` maps `<gate>.weight` [hidden, inputs + hidden] and
+    `<gate>.bias` [hidden] for the gates reset, update and new. What ties (x, h), r h and h' to whole numbers
+    is a `binarize` or `sign` that changes nothing there: integers hold them exactly, and gates run on packed
+    bits.
+    Ref: Kim, Maity, Kim 2019 (arXiv 1908.08898).
+    """
+    cell = _Cell(name, inputs, weights)
+    h = cell.state("h", hidden)
+    joined = cell.op("binarize", "joined", cell.op("concat", "both", cell.x, h, axis=0))
+    r, u = (cell.op("step", g, cell.linear(f"{g}.weight", joined, f"{g}.bias")) for g in GRU_GATES[:2])
+    held = cell.op("sign", "held", cell.op("mul", "recalled", r, h))
+    beside = cell.op("concat", "beside", cell.x, held, axis=0)
+    c = cell.op("binarize", "new", cell.linear("new.weight", beside, "new.bias"))
+    change = cell.op("mul", "kept", u, cell.op("sub", "difference", c, h))
+    following = cell.op("binarize", "next", cell.op("add", "chosen", h, change))
     return cell.graph(*([following] if sequence else []), following)
 
 
@@ -164,8 +188,8 @@ class _Cell:
         }
         return self._builder.op("linear", [x], params, f"{self._name}.{weight}.product")
 
-    def op(self, op: str, name: str, *inputs: str) -> str:
-        return self._builder.op(op, inputs, name=f"{self._name}.{name}")
+    def op(self, op: str, name: str, *inputs: str, **attrs: Any) -> str:
+        return self._builder.op(op, inputs, name=f"{self._name}.{name}", **attrs)
 
     def gate(self, gate: str, function: str, terms: list[str]) -> str:
         return self.op(function, gate, self.op("add", f"{gate}.sum", *terms))

@@ -92,8 +92,8 @@ def _fit(
     batches = _Batches(data, settings.batch_size, fabric.device, seed)
     steps = len(batches)
     state = FitState(twin, settings.epochs, steps)
+    _call(hooks, "on_fit_start", state)  # first: hooks may put other twins in place
     objective.start(twin, settings.lr, settings.epochs * steps)
-    _call(hooks, "on_fit_start", state)
     patience, metric = (0 if hooks else settings.patience), metric_for(data)
     best = _Best(patience)
     validation = replace(data.validation, y=objective.targets(data.validation)) if patience else None

@@ -18,6 +18,7 @@ from smidgen.graph.core import Value
 from smidgen.graph.overwrite import Overwrite, overwritten
 
 Weights = Mapping[str, Tensor]
+TorchFunction = Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]
 
 
 def _first(x: Tensor) -> Tensor:
@@ -219,7 +220,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "step": lambda x: (x > 0).to(x.dtype),
 }
 
-TORCH_FUNCTIONS: Mapping[str, Callable[[Node, Sequence[Tensor], Weights, Value], Tensor]] = {
+TORCH_FUNCTIONS: Mapping[str, TorchFunction] = {
     "linear": _linear,
     "conv": _conv,
     **{name: _elementwise(function) for name, function in ACTIVATIONS.items()},

@@ -22,7 +22,7 @@ from smidgen.learn.fused_cells import fused_cell
 from smidgen.learn.grid_twin import GridTwin
 from smidgen.learn.scan import run_scan
 from smidgen.learn.shift_norm import batch_statistics, shift_norm
-from smidgen.learn.torch_ops import TORCH_FUNCTIONS, per_sample
+from smidgen.learn.torch_ops import TORCH_FUNCTIONS, TorchFunction, per_sample
 from smidgen.lower.grids import KEEPS_GRID, declared_grids, grid_owners, trainable_grids, with_grids
 
 STATISTICS = ("mean", "variance")
@@ -34,7 +34,8 @@ TRAINABLE = frozenset({*TORCH_FUNCTIONS, "batch_norm", "shift_norm", "scan"})
 class GraphTwin(nn.Module):
     """The float graph, its weights through their formats' twins, its declared grids as fake quantization.
 
-    `weights` maps weight names to twins; low-rank ones are executed factor by factor. `forward` takes
+    `weights` maps weight names to twins; low-rank ones are executed factor by factor. `functions` maps names
+    of nodes to what training computes in their place (same arguments as in TORCH_FUNCTIONS). `forward` takes
     [n, ...] channels last and returns the first output.
     """
 
@@ -46,6 +47,7 @@ class GraphTwin(nn.Module):
                 graph.name, f"operators {', '.join(missing)} can't be trained", "", "Drop tune.fit"
             )
         self.graph = graph
+        self.functions: dict[str, TorchFunction] = {}
         self.weights: dict[str, Twin] = {}
         for role, name in _params(graph):
             if role in STATISTICS:
@@ -82,6 +84,11 @@ class GraphTwin(nn.Module):
         for grid in self.grids.values():
             grid.adapting = not grid.fixed and t < 0.5
 
+    def put(self, name: str, twin: Twin) -> None:
+        """Train the weight `name` by another twin. It must be there before the optimizer is made."""
+        self.weights[name] = twin.to(next(self.parameters()).device)
+        self._twins = nn.ModuleList(self.weights.values())
+
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         return [{"params": [p for p in self.parameters() if p.requires_grad], "lr": lr}]
 
@@ -106,8 +113,8 @@ class GraphTwin(nn.Module):
         if node.op == "batch_norm":
             return [self._batch_norm(node, x[0], params)]
         if node.op == "shift_norm":
-            return [self._shift_norm(node, x[0], params)]
-        return [TORCH_FUNCTIONS[node.op](node, x, params, values[node.output])]
+            function = self.functions.get(node.name) or TORCH_FUNCTIONS[node.op]
+        return [function(node, x, params, values[node.output])]
 
     def _on_grid(self, name: str, x: Tensor) -> Tensor:
         return self._grid_of[name](x) if name in self._grid_of else x

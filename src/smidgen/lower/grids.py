@@ -166,6 +166,10 @@ def fixed_grids(graph: Graph) -> dict[str, Grid]:
                 found[owners[node.inputs[0]]] = index_grid(graph.weights[node.params["weight"]].shape[0])
             elif owner in wide and owner == node.output and _read_by_gates(scope, owner):
                 found[owner] = GATE_SUM
+    for node in (node for scope in scopes(graph) for node in scope.nodes if node.op == "concat"):
+        parts = {found.get(owners[name]) for name in node.inputs}
+        if len(parts) == 1 and (grid := parts.pop()) and owners[node.output] not in wide:
+            found[owners[node.output]] = grid  # of bits, above all, which no other grid holds exactly
     return found | {name: grid for name in graph.inputs if (grid := _threshold_grid(graph, name))}
 
 

@@ -14,6 +14,7 @@ from smidgen.formats import Format, Grid, Integer
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.activations import SMOOTH, STEEP, tabulated
 from smidgen.lower.grids import GATE_SUM, GATES, fused_activation
+from smidgen.lower.sign_sums import whole_bias
 from smidgen.lower.widths import CLAMPS
 from smidgen.numerics import (
     Array,
@@ -128,14 +129,14 @@ def affine_terms(low: Lowering, node: Node) -> tuple[FloatArray, FloatArray]:
 
 def weighted(low: Lowering, node: Node, out: str, op: str = "") -> None:
     """linear and conv, as the integer operator `op` (`q.linear` and `q.conv` unless told)."""
-    x, y = low.grid(node.inputs[0]), low.grid(out)
-    name = node.params["weight"]
+    x, name = low.grid(node.inputs[0]), node.params["weight"]
     fmt = low.source.weights[name]
     step, real_bias = affine_terms(low, node)
+    bias = whole_bias(low, out, real_bias, step)
+    y = low.grid(out)
     whole = fmt.integers()
     assert whole is not None, "affine_terms has refused the others"
     channels = fmt.shape[0]
-    bias = round_half_up(real_bias / step)
     reach = np.abs(whole.values.reshape(channels, -1).astype(np.float64)).sum(axis=1)
     worst = np.abs(bias) + reach * max(x.qmax - x.zero, x.zero - x.qmin)
     if worst.max(initial=0.0) > ACCUMULATOR_LIMIT:

@@ -32,6 +32,7 @@ METRICS: Mapping[str, str] = {
     "mae": "MAE",
     "auc": "AUC",
     "f1": "F1",
+    "sdr_gain": "SDR improvement",
     "agreement": "agreement with the original (not accuracy)",
 }
 KINDS: Mapping[Kind, str] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,15 +34,21 @@ if TYPE_CHECKING:
 
 LINEAR = "linear"
 OTHER_MODELS = (LINEAR, BOOSTED, FOREST)
+LARGEST_LINEAR = 50_000_000  # weights; to fit them takes gigabytes
 WIDTHS = (0.75, 0.5, 0.35, 0.25)
 FINE_TUNING = Fit(epochs=10)
 WidthModel = Callable[[float, int], Graph]  # (width, seed) -> fresh weights
 
 
 def other_models(data: Splits) -> tuple[str, ...]:
-    """All but trees where targets are several values a sample: trees give one."""
-    several = data.classes is None and data.train.y.shape[1] > 1
-    return (LINEAR,) if several else OTHER_MODELS
+    """All but trees where targets are several values a sample: trees give one.
+
+    None where they are so many that a linear model would dwarf any network, or hold more than the outputs.
+    """
+    if data.classes is not None or data.train.y.shape[1] == 1:
+        return OTHER_MODELS
+    weights = prod(data.train.inputs.shape[1:]) * data.train.y.shape[1]
+    return (LINEAR,) if weights <= LARGEST_LINEAR else ()
 
 
 def baseline_candidates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -32,12 +32,13 @@ def paired_drop(
         return paired.paired_drop(reference, candidates, targets, seed, clusters)
     units = _units(len(targets), clusters)
     rng, runs = np.random.default_rng(seed), len(candidates)
+    gain = _gain_of_rows(metric, reference, candidates, targets)
     losses = np.empty(RESAMPLES)
     for draw in range(RESAMPLES):
         rows = np.concatenate([units[i] for i in rng.integers(0, len(units), len(units))])
         seeds = rng.integers(0, runs, runs)
-        before = metric.gain(reference[rows], targets[rows])
-        gains = {run: metric.gain(candidates[run][rows], targets[rows]) for run in set(seeds.tolist())}
+        before = gain(0, rows)
+        gains = {run: gain(run + 1, rows) for run in set(seeds.tolist())}
         losses[draw] = before - np.mean([gains[run] for run in seeds.tolist()])
     defined = losses[np.isfinite(losses)]
     low, high = np.quantile(defined, [0.025, 0.975]) if defined.size else (-np.inf, np.inf)
@@ -51,6 +52,20 @@ def mean_drop(metric: Metric, reference: Array, candidates: Sequence[Array], tar
         return paired.mean_drop(reference, candidates, targets)
     gains = [metric.gain(candidate, targets) for candidate in candidates]
     return metric.gain(reference, targets) - float(np.mean(gains))
+
+
+def _gain_of_rows(
+    metric: Metric, reference: Array, candidates: Sequence[Array], targets: Array
+) -> Callable[[int, Array], float]:
+    """(model, rows) -> the gain on these rows; model 0 is the reference.
+
+    A metric that is a mean over samples looks at each sample once.
+    """
+    models = (reference, *candidates)
+    if metric.rows is None:
+        return lambda model, rows: metric.gain(models[model][rows], targets[rows])
+    single = [metric.rows(model, targets) for model in models]
+    return lambda model, rows: metric.shown(float(single[model][rows].mean()))
 
 
 def _units(samples: int, clusters: Clusters | None) -> list[Array]:

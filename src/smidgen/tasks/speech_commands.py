@@ -5,6 +5,8 @@ Ref: Warden 2018, arXiv 1804.03209.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from smidgen.data.augment import TimeShift
@@ -47,7 +49,7 @@ def read() -> Splits:
 
 def clips() -> Dataset:
     """All clips [49, 10, 1], unscaled; `groups` numbers the speakers (silence: NOBODY)."""
-    path = need(_FILE, _SHA256, _ORIGIN)
+    path = file()
     columns = read_columns(path, ("audio", "label", "speaker"))
     signals = decode_audio(columns["audio"], SAMPLE_RATE, SAMPLES, str(path))
     speakers = sorted(set(columns["speaker"]) - {""})
@@ -55,6 +57,11 @@ def clips() -> Dataset:
     groups = np.asarray([numbers[speaker] for speaker in columns["speaker"]], np.int64)
     labels = np.asarray([LABELS.index(label) for label in columns["label"]], np.int64)
     return Dataset(FEATURES(signals)[..., None], labels, groups)
+
+
+def file() -> Path:
+    """The table of clips. Raises BadInput if it can't be had."""
+    return need(_FILE, _SHA256, _ORIGIN)
 
 
 TASK = Task(

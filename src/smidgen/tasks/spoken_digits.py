@@ -6,6 +6,7 @@ Ref: Jackson et al. 2018, doi 10.5281/zenodo.1342401.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -49,13 +50,23 @@ def folds() -> Iterator[Splits]:
 
 def recordings() -> tuple[Dataset, Index]:
     """All recordings [49, 10, 1], unscaled, `groups` the place in SPEAKERS; and the number of each, 0–49."""
-    path = need(_FILE, _SHA256, _ORIGIN)
+    path = file()
     columns = read_columns(path, ("audio", "label", "speaker", "file"))
     signals = decode_audio(columns["audio"], SAMPLE_RATE, SAMPLES, str(path))
     labels = np.asarray(columns["label"], np.int64)
     speakers = np.asarray([SPEAKERS.index(speaker) for speaker in columns["speaker"]], np.int64)
-    numbers = [int(file.removesuffix(".wav").rpartition("_")[2]) for file in columns["file"]]
+    numbers = [take_of(name) for name in columns["file"]]
     return Dataset(FEATURES(signals)[..., None], labels, speakers), np.asarray(numbers, np.int64)
+
+
+def file() -> Path:
+    """The table of recordings. Raises BadInput if it can't be had."""
+    return need(_FILE, _SHA256, _ORIGIN)
+
+
+def take_of(name: str) -> int:
+    """The number, 0–49, in a recording's file name `<digit>_<speaker>_<number>.wav`."""
+    return int(name.removesuffix(".wav").rpartition("_")[2])
 
 
 def _splits(data: Dataset, parts: tuple[Index, Index, Index]) -> Splits:

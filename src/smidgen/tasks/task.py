@@ -44,9 +44,10 @@ class Variant:
 class Task:
     """One module `tasks/<name>.py` holds one, called `TASK`; its file name is its name.
 
-    `caveats` is printed next to every result. `read` makes the splits, `build` the architecture. `variants`
-    are other architectures; `<task>:<variant>` stands wherever a task's name does. `features` says what the
-    host computes before the network (nothing: ""); no measured cost includes it, and reports say so.
+    `labels` name the classes; a task without any asks for values. `caveats` is printed next to every result.
+    `read` makes the splits, `build` the architecture. `variants` are other architectures; `<task>:<variant>`
+    stands wherever a task's name does. `features` says what the host computes before the network (nothing:
+    ""); no measured cost includes it, and reports say so.
     """
 
     name: str

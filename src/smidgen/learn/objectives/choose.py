@@ -7,13 +7,18 @@ from collections.abc import Callable, Mapping
 from smidgen.data.dataset import Splits
 from smidgen.errors import BadInput
 from smidgen.learn.objectives.cross_entropy import CrossEntropy
+from smidgen.learn.objectives.mask_error import MaskError
 from smidgen.learn.objectives.mean_absolute_error import MeanAbsoluteError
 from smidgen.learn.objectives.mean_squared_error import MeanSquaredError
 from smidgen.learn.objectives.objective import LossObjective
 from smidgen.learn.objectives.users_loss import UsersLoss
 
 CLASSES: Mapping[str, Callable[[], LossObjective]] = {"cross_entropy": CrossEntropy}
-VALUES: Mapping[str, Callable[[], LossObjective]] = {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
+VALUES: Mapping[str, Callable[[], LossObjective]] = {
+    "mse": MeanSquaredError,
+    "mae": MeanAbsoluteError,
+    "mask_error": MaskError,
+}
 
 
 def loss_for(data: Splits) -> LossObjective:

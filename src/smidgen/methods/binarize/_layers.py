@@ -28,8 +28,14 @@ def inner_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
     Recurrent layers stay as they are.
     """
     weighted = [node for node in graph.nodes if node.op in WEIGHTED]
-    inner = weighted[1:-1]
-    return [node for node in inner if isinstance(graph.weights[node.params["weight"]], Dense) and suits(node)]
+    ends = [node.name for node in (*weighted[:1], *weighted[-1:])]
+    return [node for node in all_layers(graph, suits) if node.name not in ends]
+
+
+def all_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
+    """The weighted layers with float weights that suit, those of recurrences left out."""
+    weighted = [node for node in graph.nodes if node.op in WEIGHTED]
+    return [n for n in weighted if isinstance(graph.weights[n.params["weight"]], Dense) and suits(n)]
 
 
 def with_binary_input(graph: Graph, layer: str) -> Graph:
@@ -74,7 +80,8 @@ def _with_input(
         nodes.append(made)
     graph = graph.with_values({name: Value(graph.values[source].shape)})
     nodes.append(Node(name, activation, (nodes[-1].output if nodes else source,), (name,)))
-    return graph.replace(layer, *nodes, replace(graph.node(layer), inputs=(name,)))
+    node = graph.node(layer)
+    return graph.replace(layer, *nodes, replace(node, inputs=(name, *node.inputs[1:])))
 
 
 def _without_rectifier(graph: Graph, value: str) -> Graph:
