@@ -82,8 +82,8 @@ def test_a_layer_is_held_to_the_arithmetic_that_it_computes_with() -> None:
     program = schedule(graph)
     rates = {"dot": 1e30, "popcount": 2e6, "tiles": 3e6}
     slow = Ceilings("ref", rates, {"L1": 1e15, "DRAM": 1e15}, {"L1": 1})
-    names = load(program.name, *serialize(program)).candidates(chosen_isa())[1]
-    for name in names:
+    pairs = load(program.name, *serialize(program)).candidates(chosen_isa())[1]
+    for name, _ in pairs:
         rows = layer_times(NativePlan(graph, program, ["", name]), slow, repeats=1)
         (found,) = (row for row in rows if row.node == "n")
         least = found.operations / rates["tiles" if "amx" in name else "popcount"]
