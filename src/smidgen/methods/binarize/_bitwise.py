@@ -33,7 +33,7 @@ def signs_of_largest(weight: Floats, sparsity: float) -> Format:
 def reading_signs(graph: Graph, layer: str) -> Graph:
     """The graph in which a linear or conv layer reads signs, unless it reads the network's input."""
     source = graph.node(layer).inputs[0]
-    maker = _maker(graph, source)
+    maker = maker_of(graph, source)
     if maker is None or _is_signs(graph, source):
         return graph
     if maker.op == "tanh" and len(graph.consumers(maker.output)) == 1:
@@ -87,14 +87,14 @@ def _with_sign_of(graph: Graph, node: Node) -> Graph:
 
 def _is_signs(graph: Graph, value: str) -> bool:
     """True for a value of +1 and -1: a sign, or what a recurrence of signs makes; moved or pooled or not."""
-    maker = _maker(graph, value)
+    maker = maker_of(graph, value)
     if maker is None or maker.op not in SCANS:
         return maker is not None and maker.op == "binarize"
     body = body_of(maker)
     return all(_is_signs(body, name) for name in body.outputs)
 
 
-def _maker(graph: Graph, value: str) -> Node | None:
+def maker_of(graph: Graph, value: str) -> Node | None:
     """What makes `value`, past what keeps signs; None for the network's input."""
     maker = graph.producer(value)
     while maker and maker.op in SIGN_KEEPING:

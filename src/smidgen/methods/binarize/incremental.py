@@ -89,11 +89,6 @@ class Incremental(Step):
     def space(self, graph: Graph) -> Space:
         return {"layers": Choice(("inner", "all")), "sparsity": Range(0.0, 0.5)}
 
-    def _signs(self, graph: Graph, name: str) -> Format:
-        """Weights lose the smallest, biases (the only vectors) do not."""
-        latent = graph.weights[name].decode()
-        return signs_of_largest(latent, self.sparsity if latent.ndim > 1 else 0.0)
-
     def hooks(self, ctx: Context) -> tuple[Hook, ...]:
         from smidgen.methods.binarize._mixing import GrowingSigns
 
@@ -107,6 +102,11 @@ class Incremental(Step):
             return 1.0
         level = int((t - self.first_round) / (self.until - self.first_round) * (self.levels - 1)) + 1
         return min(level, self.levels - 1) / self.levels
+
+    def _signs(self, graph: Graph, name: str) -> Format:
+        """Weights lose the smallest, biases (the only vectors) do not."""
+        latent = graph.weights[name].decode()
+        return signs_of_largest(latent, self.sparsity if latent.ndim > 1 else 0.0)
 
 
 def is_float_gru(graph: Graph, node: Node) -> bool:
