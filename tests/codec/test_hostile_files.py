@@ -76,7 +76,7 @@ def test_another_kind_of_file_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "what"), [(4, "container version 2"), (5, "op-set version 5"), (6, "numerics")]
+    ("at", "what"), [(4, "container version 2"), (5, "op-set version 6"), (6, "numerics")]
 )
 def test_a_newer_version_says_which(at: int, what: str) -> None:
     data = bytearray(sound())
