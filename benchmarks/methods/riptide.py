@@ -66,7 +66,8 @@ method: sizes of weights and normalization are powers of two, without gain and o
 sizes and a BatchNorm with both. Each trains with the gradient of its own paper, so the difference is that of
 two methods, not of the rounding alone. The reference and both kinds of scales (at 2 bits) have tried the
 rates {RATES} with a seed of their own; the best on validation is used. Test accuracy in percent of the
-integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order); bytes of the whole `.smg` file.
+integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order); bytes of
+the whole `.smg` file.
 
 **Time.** {LAYERS} convolutions 3×3 in a chain, {CHANNELS} to {CHANNELS} channels on {SIZE}×{SIZE}, one image,
 from int8 to int8. One thread; candidates take turns; medians of processor time with the 10th and 90th
