@@ -55,6 +55,8 @@ def recipe(step: Step, training: Fit) -> Recipe:
     """The step in its place, in int8 unless it says itself how weights are held, and the training."""
     if step.stage is Stage.VALUES:
         return Recipe((step, training))
+    if step.stage is Stage.WEIGHTS:
+        return Recipe((step, training, INT8))
     declared = (step, INT8) if step.stage < Stage.VALUES else (INT8, step)
     return Recipe((*declared, training))
 

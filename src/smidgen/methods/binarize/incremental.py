@@ -49,7 +49,7 @@ class Incremental(Step):
         until: share of it at which all is signs; the rest trains the network that is kept, 0 < until < 1.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
 
     sparsity: float = 0.0
     layers: Literal["inner", "all"] = "inner"
