@@ -73,7 +73,7 @@ def _two(method: str, graph: Graph) -> Sequence[Settings]:
 
 def _within(domain: Choice | Range, share: float) -> Any:
     if isinstance(domain, Choice):
-        return domain.options[round(share * (len(domain.options) - 1))]
+        return domain.options[int(share * len(domain.options))]
     if domain.log:
         return domain.low * (domain.high / domain.low) ** share
     return domain.low + (domain.high - domain.low) * share
