@@ -45,13 +45,13 @@ SEEDS = (0, 1, 2)
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 EMULATED = 200  # windows of the test split
 HOW = """\
-`watch`, subjects 9 and 10 are the test set; its network at width {width}, the largest of {widths} whose memory map
-fits, trained with the task's own settings ({epochs} epochs) and quantized to int8 after training. Flash and RAM are
-measured on the linked firmware: the arena, {ports:,} bytes of input and output, {stack:,} bytes of stack, of which the
-emulator saw the bytes in the column used. Accuracy is of all {windows} test windows; the firmware computed the first
-{emulated} of them in the emulator, all bytes of its outputs equal to the reference's. Without strips the same network
-takes {whole:,} bytes of RAM. The device has no features to compute: the input is the raw, standardised signal. Over
-{seeds} seeds: float {float}, on the device {integer} (mean ± standard deviation)."""
+`watch`, subjects 9 and 10 are the test set; its network at width {width}, the largest of {widths} whose memory
+map fits, trained with the task's own settings ({epochs} epochs) and quantized to int8 after training. Flash and RAM
+are measured on the linked firmware: the arena, {ports:,} bytes of input and output, {stack:,} bytes of stack, of
+which the emulator saw the bytes under "stack used". Accuracy is of all {windows} test windows; the firmware computed
+the first {emulated} of them in the emulator, all bytes of its outputs equal to the reference's. Without strips the
+same network takes {whole:,} bytes of RAM. No features: the input is the raw, standardised signal. Over {seeds}
+seeds: float {float}, on the device {integer} (mean ± standard deviation)."""
 
 
 @dataclass(frozen=True)
