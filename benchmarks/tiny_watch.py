@@ -11,17 +11,15 @@ byte of its outputs must be the reference's. Each seed is stored at once: a seco
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import RESULTS, progress, write_results
+from benchmarks.firmware import on_device
 from smidgen.data.dataset import Splits
-from smidgen.emit.c import CEmitter
 from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
 from smidgen.lower import lower
@@ -32,10 +30,6 @@ from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.run.native import native_plan
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
-from smidgen.targets.cross import build_firmware, measure_cross
-from smidgen.targets.emulator import emulate
-from smidgen.targets.project import read_manifest
-from smidgen.targets.target import Target
 from smidgen.tasks import load_task
 
 FILE = RESULTS / "tiny_watch.json"
@@ -45,13 +39,14 @@ SEEDS = (0, 1, 2)
 WIDTHS = (1.0, 0.75, 0.5, 0.25)
 EMULATED = 200  # windows of the test split
 HOW = """\
-`watch`, subjects 9 and 10 are the test set; its network at width {width}, the largest of {widths} whose memory
-map fits, trained with the task's own settings ({epochs} epochs) and quantized to int8 after training. Flash and RAM
-are measured on the linked firmware: the arena, {ports:,} bytes of input and output, {stack:,} bytes of stack, of
-which the emulator saw the bytes under "stack used". Accuracy is of all {windows} test windows; the firmware computed
-the first {emulated} of them in the emulator, all bytes of its outputs equal to the reference's. Without strips the
-same network takes {whole:,} bytes of RAM. No features: the input is the raw, standardised signal. Over {seeds}
-seeds: float {float}, on the device {integer} (mean ± standard deviation)."""
+`watch`, subjects 9 and 10 are the test set; its network at width {width}, the largest of {widths}
+whose memory map fits, trained with the task's own settings ({epochs} epochs) and quantized to int8 after
+training. Flash and RAM are measured on the linked firmware: the arena, {ports:,} bytes of input and output,
+{stack:,} bytes of stack, of which the emulator saw the bytes under "stack used". Accuracy is of all {windows}
+test windows; the firmware computed the first {emulated} of them in the emulator, all bytes of its outputs
+equal to the reference's. Without strips the same network takes {whole:,} bytes of RAM. No features: the input
+is the raw, standardised signal. Over {seeds} seeds: float {float}, on the device {integer} (mean ± standard
+deviation)."""
 
 
 @dataclass(frozen=True)
@@ -87,27 +82,23 @@ def row(data: Splits, seed: int, width: float) -> dict[str, Any]:
         "float test %": _percent(float_logits(trained, data.test.x).argmax(axis=1) == data.test.y),
         "test accuracy %": _percent(labels == data.test.y),
         "test windows": len(data.test),
-        **on_device(graph, quantized_inputs(graph, data.test.x[:EMULATED]), DEVICE),
+        **measured(graph, quantized_inputs(graph, data.test.x[:EMULATED])),
     }
 
 
-def on_device(graph: Graph, x: np.ndarray, device: Target) -> dict[str, Any]:
+def measured(graph: Graph, x: np.ndarray) -> dict[str, Any]:
     """Sizes and instructions of the firmware of `graph`; it must agree with the reference on x [n, ...]."""
-    with tempfile.TemporaryDirectory() as scratch:
-        project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
-        elf = build_firmware(project, device, Path(scratch))
-        sizes = {m.name: int(m.value) for m in measure_cross(project, device)}
-        ran = emulate(elf, read_manifest(project), device, x)
-    if not np.array_equal(ran.outputs[0], run_integer(graph, x)):
+    made = on_device(graph, x, DEVICE)
+    if not np.array_equal(made.ran.outputs[0], run_integer(graph, x)):
         raise SystemExit("the firmware's outputs differ from the reference")
     return {
-        "flash bytes": sizes["flash_bytes"],
-        "code bytes": sizes["code_bytes"],
-        "RAM bytes": sizes["ram_bytes"],
-        "arena": ran.arena_bytes,
-        "planned arena": memory_map(graph, device).arena_bytes,
-        "stack used": ran.stack_bytes,
-        "instructions": ran.total_instructions,
+        "flash bytes": made.sizes["flash_bytes"],
+        "code bytes": made.sizes["code_bytes"],
+        "RAM bytes": made.sizes["ram_bytes"],
+        "arena": made.ran.arena_bytes,
+        "planned arena": memory_map(graph, DEVICE).arena_bytes,
+        "stack used": made.ran.stack_bytes,
+        "instructions": made.ran.total_instructions,
         "windows on the device": len(x),
     }
 

@@ -117,10 +117,10 @@ def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     problems = []
     ports, ram = port_bytes(executed), ram_bytes(executed, target)
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())
+        peak = ", ".join(f"{name} ({nbytes:,})" for name, nbytes in plan.live_at_peak.items())
         reason = (
-            f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
-            f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "
+            f"{ram:,} bytes of RAM are needed (arena {program.arena_bytes:,}, inputs and outputs {ports:,}, "
+            f"stack {target.stack_bytes:,}), {target.name} has {target.ram_bytes:,}; "
             f"live at the peak: {peak or 'nothing'}"
         )
         problems.append(
@@ -128,6 +128,6 @@ def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
         )
     flash = constant_bytes(program)
     if target.flash_bytes is not None and flash > target.flash_bytes:
-        reason = f"the weights alone need {flash} bytes of flash, {target.name} has {target.flash_bytes}"
+        reason = f"the weights alone need {flash:,} bytes of flash, {target.name} has {target.flash_bytes:,}"
         problems.append(Problem(graph.name, reason, "Use fewer bits, prune, or take a larger part"))
     return problems

@@ -34,8 +34,8 @@ def fewest_patches(graph: Graph, target: Target, weights: Weights | None) -> int
     for number in PATCHES:
         try:
             cut = with_patches(graph, number)
-        except BadInput:  # no such image, or too few rows
-            break
+        except BadInput:  # no such maps, too few rows, or nothing gained
+            continue
         if not _over_ram(_with_weights(cut, target, weights), target):
             return number
     return 0

@@ -38,20 +38,36 @@ def with_patches(graph: Graph, patches: int) -> Graph:
     """`graph` with its first layers in `patches` strips, as many layers as makes the arena smallest.
 
     Raises:
-        BadInput: fewer than 2 patches, or the network does not begin with layers that can be cut.
+        BadInput: fewer than 2 patches, the network does not begin with layers that can be cut, or the arena
+            is not smaller then.
+    """
+    best = min(cuts(graph, patches), key=_arena_bytes)
+    if _arena_bytes(best) >= _arena_bytes(graph):
+        found = f"the arena takes {_arena_bytes(best):,} bytes in {patches} strips"
+        raise BadInput("patches", found, f"it takes no more than {_arena_bytes(graph):,} whole")
+    return best
+
+
+def cuts(graph: Graph, patches: int) -> tuple[Graph, ...]:
+    """`graph` with each of its first regions in `patches` strips, where that is possible; at least one.
+
+    Raises:
+        BadInput: as `with_patches`, whatever the arena.
     """
     regions = first_regions(graph)
-    if patches < 2 or not regions:
-        found = (
-            f"{patches} patches" if patches < 2 else "no first layers that work row by row and have one end"
-        )
-        raise BadInput(
-            "patches", found, "at least 2, for images [H, W, C] and sequences [T, C], are possible"
-        )
-    cuts = [cut for region in regions if (cut := _cut(graph, region, patches)) is not None]
-    if not cuts:
+    if patches < 2:
+        raise BadInput("patches", f"{patches} of them", "at least 2 are possible")
+    if not regions:
+        expected = "images [H, W, C] and sequences [T, C] can be cut"
+        raise BadInput("patches", "no first layers that work row by row and have one end", expected)
+    found = tuple(cut for region in regions if (cut := _cut(graph, region, patches)) is not None)
+    if not found:
         raise BadInput("patches", f"{patches} of them", "no map of the first layers has so many rows")
-    return min(cuts, key=lambda cut: plan_memory(cut).arena_bytes)
+    return found
+
+
+def _arena_bytes(graph: Graph) -> int:
+    return plan_memory(graph).arena_bytes
 
 
 def _cut(graph: Graph, region: Region, patches: int) -> Graph | None:
@@ -124,7 +140,7 @@ class _Strip:
         whole = name if is_source else self._named(name)
         if (start, stop) == (0, held.last - held.first):
             return whole
-        sliced = f"{self._named(name)}.rows{rows.first}to{rows.last}"
+        sliced = f"{self._named(name)}.{rows.first}-{rows.last}"
         if sliced not in self.values:
             attrs: dict[str, Any] = {"axis": 0, "start": start, "stop": stop, "step": 1}
             self._append(Node(sliced, "q.slice", (whole,), (name,), {}, attrs), sliced)
