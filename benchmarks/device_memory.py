@@ -12,14 +12,13 @@ from typing import Any
 
 from benchmarks.common import progress, write_results
 from benchmarks.device_networks import CASES, integers
-from benchmarks.firmware import on_device
+from benchmarks.firmware import ROOMY, on_device
 from smidgen.emit.c_golden import random_inputs
 from smidgen.measure.memory_map import memory_map
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
 
 TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
-ROOMY = {"flash_bytes": 1 << 26, "ram_bytes": 1 << 26}  # what does not fit the part is measured all the same
 INPUTS = 3
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.agreement import network
 from benchmarks.common import RESULTS, progress, write_results
-from benchmarks.device_memory import ROOMY
+from benchmarks.firmware import ROOMY
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
 from smidgen.formats import Ternary

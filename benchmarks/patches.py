@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.common import progress, write_results
 from benchmarks.device_networks import integers
-from benchmarks.firmware import on_device
+from benchmarks.firmware import ROOMY, on_device
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
 from smidgen.emit.c_schedule import PATCHES, ram_bytes
@@ -31,13 +31,13 @@ HOW = """\
 Strips as in `smidgen export c --patches N`; 1: whole. RAM is measured on the linked firmware: arena, inputs,
 outputs and {stack:,} bytes of stack; the arena by paint that was overwritten. Instructions are emulated, of
 the sample that takes most. Every byte of all outputs on {inputs} inputs equals the reference's of the whole
-network. Without `--patches`, export takes the fewest strips that fit: {fewest} of the device's {ram:,} bytes."""
+network. Without `--patches`, export takes the fewest strips that fit: {fewest} of the {ram:,} bytes."""
 
 
 def row(strips: int) -> dict[str, Any]:
     """The firmware with `strips` strips, on a device that has room for any."""
     graph, emitter = integers(NETWORK), CEmitter(patches=strips if strips > 1 else 0)
-    roomy = DEVICE.model_copy(update={"ram_bytes": 1 << 26})
+    roomy = DEVICE.model_copy(update=ROOMY)
     executed = emitter.scheduled(graph, roomy)
     (x,) = random_inputs(graph, INPUTS)
     made = on_device(graph, x, roomy, emitter)
