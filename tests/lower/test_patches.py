@@ -190,3 +190,17 @@ def test_what_no_strips_make_fit_is_still_a_problem() -> None:
     tiny = M4.model_copy(update={"ram_bytes": 2000})
     (problem,) = CEmitter().check(integers_of(large_maps()), tiny)
     assert "bytes of RAM are needed" in problem.reason
+
+
+def test_a_branch_whose_window_would_lie_in_the_padding_is_not_cut() -> None:
+    rng, b = np.random.default_rng(0), GraphBuilder("padded")
+    x = b.op("relu", [b.conv(b.input("x", (8, 8, 1)), rng.normal(size=(2, 3, 3, 1)), np.ones(2), padding=1)])
+    far = b.conv(x, rng.normal(size=(2, 1, 1, 2)), np.zeros(2), padding=2)  # two rows of nothing on each side
+    near = b.conv(x, rng.normal(size=(2, 3, 3, 2)), np.zeros(2), padding=3)
+    total = b.flatten(b.op("add", [far, near]))
+    graph = integers_of(b.graph(b.linear(total, rng.normal(size=(3, b.shape(total)[0])), np.zeros(3))))
+    assert [region.output for region in first_regions(graph)] == ["relu1", "add1"]
+    assert len(cuts(graph, 3)) == 2
+    assert len(cuts(graph, 6)) == 1  # of the sum, the first two of twelve rows see no row of x
+    assert_strips_agree(graph, 3)
+    assert_strips_agree(graph, 6)

@@ -79,7 +79,7 @@ def _cut(graph: Graph, region: Region, patches: int) -> Graph | None:
     for number in range(patches):
         rows = Rows(number * height // patches, (number + 1) * height // patches)
         needed = _needed(graph, region, rows)
-        if any(read.first >= read.last for read in needed.values()):
+        if needed is None:
             return None
         strips.append(_Strip(graph, number, needed))
     parts = tuple(strip.compute(region) for strip in strips)
@@ -98,13 +98,18 @@ def _cut(graph: Graph, region: Region, patches: int) -> Graph | None:
     return replace(graph, nodes=tuple(nodes), values=values).inferred()
 
 
-def _needed(graph: Graph, region: Region, rows: Rows) -> dict[str, Rows]:
-    """Which rows of each value in and before `region` it takes to make `rows` of its output."""
+def _needed(graph: Graph, region: Region, rows: Rows) -> dict[str, Rows] | None:
+    """Which rows of each value in and before `region` it takes to make `rows` of its output.
+
+    None if a window looks at nothing but padding.
+    """
     needed = {region.output: rows}
     for node in reversed(region.nodes):
         for name in node.inputs:
             if region.is_cut(graph, name):
                 read = _window(graph, node, needed[node.output])
+                if read.first >= read.last:
+                    return None
                 needed[name] = needed[name].around(read) if name in needed else Rows(read.first, read.last)
     return needed
 
