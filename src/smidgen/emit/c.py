@@ -10,7 +10,7 @@ from smidgen.emit.c_figures import device_figures
 from smidgen.emit.c_golden import golden_vectors
 from smidgen.emit.c_layouts import LAYOUTS
 from smidgen.emit.c_project import manifest_of, project_files, template_words
-from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled
+from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled, strips_text
 from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
@@ -92,6 +92,8 @@ class CEmitter(Emitter):
         if self.measured:
             plain = project_files(program, golden)
             figures = device_figures(plain, target, tuple(array[:1] for array in golden.inputs))
+        if strips := strips_text(graph, executed, target, self.weights):
+            figures = f"{figures}\n\n{strips[0].upper()}{strips[1:]}.".lstrip()
         files = project_files(program, golden, figures)
         laid_out = LAYOUTS[self.layout](files, template_words(program, manifest, golden))
         write_folder(Path(folder), laid_out, MANIFEST)
