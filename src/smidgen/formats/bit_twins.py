@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, signs_of
+from smidgen.formats.binarypacks import BinaryPacks, largest_packs, signs_in
 from smidgen.formats.scales import is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
 from smidgen.formats.twins import Twin
@@ -36,7 +39,7 @@ class ScaledSigns(torch.autograd.Function):
 class LatentTwin(Twin):
     """Latent weights; a scale that a BatchNorm was folded into (no bfloat16 number) stays what it is."""
 
-    def __init__(self, fmt: Binary | Ternary) -> None:
+    def __init__(self, fmt: Binary | BinaryPacks | Ternary) -> None:
         super().__init__()
         self.rows = fmt.scale.size
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
@@ -104,3 +107,37 @@ class TernaryTwin(LatentTwin):
 
     def freeze(self) -> Ternary:
         return ternarized(self.latent.detach().cpu().numpy().copy(), self.rows, self.fixed_scale)
+
+
+class PacksTwin(LatentTwin):
+    """Latents stay in -1..1, and the gradient passes straight through to kept and lost ones alike.
+
+    Until `open_share` of the training each update keeps the packs that are the largest by then, so that a
+    lost one may come back; from there on those of that moment stay.
+    Ref: Romaszkan, Li, Gupta 2020 (3PXNet): packs first, then a training with their mask frozen.
+    """
+
+    def __init__(self, fmt: BinaryPacks) -> None:
+        super().__init__(fmt)
+        self.width, self.count, self.open_share = fmt.width, fmt.packs_a_row, fmt.open_share
+        self.kept = fmt.kept
+        self.settled = fmt.open_share == 0
+
+    def weight(self) -> Tensor:
+        with torch.no_grad():
+            self.latent.clamp_(-INSIDE, INSIDE)
+        made = torch.from_numpy(self.freeze().decode()).to(self.latent.device)
+        return self.latent + (made - self.latent).detach()
+
+    def progress(self, t: float) -> None:
+        if not self.settled and t >= self.open_share:
+            self.kept, self.settled = self._packs(), True
+
+    def freeze(self) -> BinaryPacks:
+        latent = self.latent.detach().cpu().numpy().copy()
+        return signs_in(latent, self._packs(), self.width, self.rows, self.fixed_scale)
+
+    def _packs(self) -> npt.NDArray[np.bool_]:
+        if self.settled:
+            return self.kept
+        return largest_packs(self.latent.detach().cpu().numpy(), self.count, self.width)
