@@ -64,9 +64,14 @@ class BinaryPacks(Format):
         """
         latent = np.clip(np.asarray(weight, dtype=np.float32), -1, 1)
         count = packs_of(latent.shape, width) // max(latent.shape[0], 1)
-        most = max(1, math.floor((1 - sparsity) * count + 0.5 + 1e-9))
         rows = 1 if granularity == "tensor" else latent.shape[0]
-        return signs_in(latent, largest_packs(latent, most, width), width, rows, open_share=open_share)
+        return signs_in(
+            latent,
+            largest_packs(latent, kept_count(count, sparsity), width),
+            width,
+            rows,
+            open_share=open_share,
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -139,6 +144,11 @@ class BinaryPacks(Format):
 
     def _values(self) -> npt.NDArray[np.int8]:
         return np.where(self.mask, np.where(self.bits, np.int8(1), np.int8(-1)), np.int8(0))
+
+
+def kept_count(count: int, sparsity: float) -> int:
+    """How many of `count` stay: the share 1 - `sparsity`, rounded half up, one at least."""
+    return max(1, math.floor((1 - sparsity) * count + 0.5 + 1e-9))
 
 
 def packs_of(shape: tuple[int, ...], width: int) -> int:

@@ -13,7 +13,7 @@ from smidgen.graph import Graph, Node
 from smidgen.graph.channel_ids import ChannelIds
 from smidgen.graph.reorder import path_from_input, read_classes, reordered, with_gathered_input
 from smidgen.methods.binarize._layers import has_one_group, inner_layers, with_signs
-from smidgen.methods.binarize._packing import greedy_order, largest_weights
+from smidgen.methods.binarize._packing import largest_weights, sorting_order
 from smidgen.methods.post_training import WEIGHTED
 from smidgen.methods.space import Choice, Range, Space
 from smidgen.methods.step import Context, Needs, Stage, Step
@@ -26,10 +26,10 @@ class PackedSparse(Step):
     """Of each output's binary weights only the packs of largest sum |w| stay, equally many for all outputs.
 
     Layers that `binarize.xnor` or `binarize.bwn` made are pruned; where there is none, those between the
-    first and the last become binary as by `binarize.xnor` first. Before that, the inputs of a layer are put in an
-    order in which packs are nearly empty or nearly full: layers before make their outputs in that order, and
-    an input of the network is gathered, so that the network computes the same. The order follows from the
-    largest weights now; for the paper's recipe train with `width` 1 first:
+    first and the last become binary as by `binarize.xnor` first. Before that, the inputs of a layer are put
+    in an order in which packs are nearly empty or nearly full: layers before make their outputs in that
+    order, and an input of the network is gathered, so that the network computes the same. The order follows
+    from the largest weights now; for the paper's recipe train with `width` 1 first:
 
         binarize.xnor, binarize.packed_sparse (width 1), tune.fit, binarize.packed_sparse, tune.fit
 
@@ -92,8 +92,8 @@ class PackedSparse(Step):
         classes, path = read_classes(walk, name), path_from_input(graph, node.inputs[0])
         columns = len(classes) or graph.weights[name].shape[-1]
         latent = graph.weights[name].decode()
-        kept = largest_weights(latent.reshape(len(latent), -1), self.sparsity).reshape(-1, columns)
-        order = greedy_order(kept, self.width)
+        kept = largest_weights(latent.reshape(len(latent), -1), self.sparsity)
+        order = sorting_order(kept.reshape(len(latent), -1, columns), self.width, self.sparsity)
         if np.array_equal(order, np.arange(columns)):
             return graph
         if classes:
