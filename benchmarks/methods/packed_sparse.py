@@ -41,7 +41,7 @@ from smidgen.tasks.task import load_task
 
 NAME = "methods/packed_sparse"
 SEEDS = (0, 1, 2)
-ROWS, VALIDATION, INPUTS, HIDDEN = 6_000, 2_000, 768, 512
+ROWS, VALIDATION, INPUTS, HIDDEN = 3_000, 2_000, 768, 512
 RATES = (1e-3, 3e-3)
 EPOCHS = (3, 13)  # the first alone, then 3 with packs chosen anew and 10 with those that are left
 OPEN_SHARE = 3 / 13

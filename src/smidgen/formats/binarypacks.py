@@ -167,10 +167,16 @@ def largest_packs(latent: FloatArray32, count: int, width: int) -> Mask:
     sizes = np.abs(latent.astype(np.float64))
     whole = np.pad(sizes, [(0, 0)] * len(outer) + [(0, -inputs % width)])
     sums = whole.reshape(*outer, -1, width).sum(axis=-1)
-    rows = sums.reshape(outer[0], -1)
-    kept = np.zeros(rows.shape, dtype=bool)
-    np.put_along_axis(kept, np.argsort(-rows, axis=1, kind="stable")[:, :count], True, axis=1)
-    return kept.reshape(sums.shape)
+    return largest(sums.reshape(outer[0], -1), count).reshape(sums.shape)
+
+
+def largest(rows: FloatArray, count: int) -> Mask:
+    """The `count` largest numbers of each row, of equals the first: bool [R, C]."""
+    least = np.partition(rows, rows.shape[1] - count, axis=1)[:, rows.shape[1] - count, None]
+    above, equal = rows > least, rows == least
+    missing = count - above.sum(axis=1, keepdims=True)
+    kept: Mask = above | (equal & (equal.cumsum(axis=1) <= missing))
+    return kept
 
 
 def signs_in(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, signs_of
-from smidgen.formats.binarypacks import BinaryPacks, largest_packs, signs_in
-from smidgen.formats.scales import is_bfloat16
+from smidgen.formats.binarypacks import BinaryPacks, largest_packs, signs_in, spread_over
+from smidgen.formats.scales import floored, is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
 from smidgen.formats.twins import Twin
 
@@ -120,13 +120,18 @@ class PacksTwin(LatentTwin):
     def __init__(self, fmt: BinaryPacks) -> None:
         super().__init__(fmt)
         self.width, self.count, self.open_share = fmt.width, fmt.packs_a_row, fmt.open_share
-        self.kept = fmt.kept
-        self.settled = fmt.open_share == 0
+        self.kept, self.settled = fmt.kept, fmt.open_share == 0
 
     def weight(self) -> Tensor:
         with torch.no_grad():
             self.latent.clamp_(-INSIDE, INSIDE)
-        made = torch.from_numpy(self.freeze().decode()).to(self.latent.device)
+            kept = spread_over(self._packs(), self.width, self.latent.shape[-1])
+            mask = torch.from_numpy(kept).to(self.latent.device).reshape(self.rows, -1)
+            rows = self.latent.reshape(self.rows, -1)
+            means = (rows.abs() * mask).sum(dim=1, dtype=torch.float64) / mask.sum(dim=1).clamp_min(1)
+            found = floored(means.cpu().numpy()) if self.fixed_scale is None else self.fixed_scale
+            scale = torch.from_numpy(found).to(rows.device)[:, None] * mask
+            made = torch.where(rows >= 0, scale, -scale).reshape(self.latent.shape)
         return self.latent + (made - self.latent).detach()
 
     def progress(self, t: float) -> None:

@@ -208,7 +208,8 @@ static inline int32_t smg_pack_sum(const smg_bit_window *v, const uint32_t *x, c
         const int32_t h = top + kh * v->dilation_h, c = left + kw * v->dilation_w, i = index[p] - start;
         if (h >= 0 && h < v->in_h && c >= 0 && c < v->in_w)
             sum += smg_bits_of_word(v->in_c, i) -
-                   2 * smg_popcount(w[p] ^ x[((size_t)h * (size_t)v->in_w + (size_t)c) * (size_t)words + (size_t)i]);
+                   2 * smg_popcount(w[p] ^
+                                    x[((size_t)h * (size_t)v->in_w + (size_t)c) * (size_t)words + (size_t)i]);
     }
     return sum;
 }

@@ -131,9 +131,10 @@ template <class Packs> bool packs_fit(const Packs &a, const Span *p) {
     const int64_t words = SMG_WORDS(int64_t{a.in_c}), window = product({a.k_h, a.k_w, words});
     if (!axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) ||
         !axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) ||
-        !all_in(1, LIMIT, {a.in_c, a.out_c}) || !all_in(1, 65536, {window}) || !all_in(1, window, {a.packs}) ||
-        !holds(p[0], 4 * product({a.in_h, a.in_w, words})) || !holds(p[1], 4 * product({a.out_c, a.packs})) ||
-        !holds(p[2], 2 * product({a.out_c, a.packs})) || !holds(p[3], 4 * int64_t{a.out_c}) || !p[2].constant)
+        !all_in(1, LIMIT, {a.in_c, a.out_c}) || !all_in(1, 65536, {window}) ||
+        !all_in(1, window, {a.packs}) || !holds(p[0], 4 * product({a.in_h, a.in_w, words})) ||
+        !holds(p[1], 4 * product({a.out_c, a.packs})) || !holds(p[2], 2 * product({a.out_c, a.packs})) ||
+        !holds(p[3], 4 * int64_t{a.out_c}) || !p[2].constant)
         return false;
     const auto *index = reinterpret_cast<const uint16_t *>(p[2].constant);
     for (int64_t i = 0; i < int64_t{a.out_c} * a.packs; i++)

@@ -2,12 +2,13 @@
  * smg_q_binary_packs_bits: each lane is the count of one output, whose words it gathers.
  *
  * A window is what lies at one position of the output, its words side by side. At the border there are two of
- * them, with bits of 0 and of 1 in the place of what lies outside: added up, both count a bit outside once and
- * an unequal one inside twice. That is what inner positions count as well, where one window is counted double,
- * so the sum is always that of all bits minus the count, and padding is no third value of a bit.
+ * them, with bits of 0 and of 1 in the place of what lies outside: added up, both count a bit outside once
+ * and an unequal one inside twice. That is what inner positions count as well, where one window is counted
+ * double, so the sum is always that of all bits minus the count, and padding is no third value of a bit.
  *
- * Packed constants: smg_channels, their bias with the number of bits added (to int8), or that number minus the
- * threshold (to bits), for each block of LANES outputs; then places and signs, both [blocks][packs][LANES]. */
+ * Packed constants: smg_channels, their bias with the number of bits added (to int8), or that number minus
+ * the threshold (to bits), for each block of LANES outputs; then places and signs, both
+ * [blocks][packs][LANES]. */
 #ifndef SMIDGEN_PACKS_H
 #define SMIDGEN_PACKS_H
 
@@ -55,7 +56,8 @@ static inline size_t smg_pack_window(const smg_pack_args *a) {
 }
 
 /* Places and signs of all outputs; lanes without an output count nothing, as their places are 0. */
-static inline void smg_pack_words(const smg_pack_args *a, void *const *pointers, const int to_bits, char *to) {
+static inline void smg_pack_words(const smg_pack_args *a, void *const *pointers, const int to_bits,
+                                  char *to) {
     const uint32_t *w = pointers[1];
     const uint16_t *index = pointers[2];
     const int32_t blocks = smg_pack_blocks(a->out_c, to_bits);
@@ -86,14 +88,14 @@ static inline smg_pack_layer smg_pack_layer_of(const void *args, const char *pac
     const smg_pack_args a = smg_pack_shape(args);
     const int32_t blocks = smg_pack_blocks(a.out_c, to_bits);
     const int32_t *places = (const int32_t *)(packed + smg_pack_head(blocks, to_bits));
-    const smg_pack_layer l = {
-        .shape = a,
-        .channels = (const smg_channels *)packed,
-        .limits = (const int32_t *)packed,
-        .places = places,
-        .weights = (const uint32_t *)(places + (size_t)blocks * (size_t)a.packs * LANES),
-        .blocks = blocks,
-        .words = SMG_WORDS(a.in_c)};
+    const smg_pack_layer l = {.shape = a,
+                              .channels = (const smg_channels *)packed,
+                              .limits = (const int32_t *)packed,
+                              .places = places,
+                              .weights =
+                                  (const uint32_t *)(places + (size_t)blocks * (size_t)a.packs * LANES),
+                              .blocks = blocks,
+                              .words = SMG_WORDS(a.in_c)};
     return l;
 }
 
@@ -137,8 +139,8 @@ SMG_INLINE void smg_pack_position(const int to_bits, const smg_pack_layer *l, co
 }
 
 /* The window at (top, left) of the image, whose words outside have bits of `fill` for all channels. */
-static void smg_pack_fetch(const smg_pack_layer *l, const uint32_t *x, int32_t top, int32_t left, uint32_t fill,
-                           uint32_t *to) {
+static void smg_pack_fetch(const smg_pack_layer *l, const uint32_t *x, int32_t top, int32_t left,
+                           uint32_t fill, uint32_t *to) {
     const smg_pack_args *a = &l->shape;
     for (int32_t kh = 0; kh < a->k_h; kh++)
         for (int32_t kw = 0; kw < a->k_w; kw++, to += l->words) {
@@ -157,8 +159,8 @@ static inline int smg_pack_is_inside(const smg_pack_args *a, int32_t top, int32_
            left + (a->k_w - 1) * a->dilation_w < a->in_w;
 }
 
-SMG_INLINE void smg_pack_image(const int to_bits, const smg_pack_layer *l, const uint32_t *x, uint32_t *scratch,
-                               char *y) {
+SMG_INLINE void smg_pack_image(const int to_bits, const smg_pack_layer *l, const uint32_t *x,
+                               uint32_t *scratch, char *y) {
     const smg_pack_args *a = &l->shape;
     const size_t step = to_bits ? (size_t)SMG_WORDS(a->out_c) * 4 : (size_t)a->out_c;
     uint32_t *second = scratch + smg_pack_window(a);

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats.binarypacks import kept_count
+from smidgen.formats.binarypacks import kept_count, largest
 from smidgen.numerics import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -18,10 +18,7 @@ Order = npt.NDArray[np.intp]
 def largest_weights(rows: Array, sparsity: float) -> Mask:
     """The largest |w| of each row [R, C], of equals the first: 1 - `sparsity` of them, one at least."""
     count = kept_count(rows.shape[1], sparsity)
-    kept = np.zeros(rows.shape, dtype=bool)
-    first = np.argsort(-np.abs(rows), axis=1, kind="stable")[:, :count]
-    np.put_along_axis(kept, first, True, axis=1)
-    return kept
+    return largest(np.abs(rows.astype(np.float64)), count)
 
 
 def retained(kept: Mask, order: Order, width: int, sparsity: float) -> int:
