@@ -11,7 +11,8 @@ SMG_INLINE int32_t fewer(int32_t left) {
 }
 
 /* Softmax. Packed: the table. Scratch: the exponentials of a row, up to a whole vector. */
-static size_t softmax_packed(const void *args) {
+static size_t softmax_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     (void)args;
     return 256 * sizeof(smg_entry);
 }
@@ -82,7 +83,8 @@ static size_t normalize_channels(const void *args) {
     return smg_rounded((size_t)channels, LANES);
 }
 
-static size_t normalize_packed(const void *args) {
+static size_t normalize_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     return 2 * normalize_channels(args) * sizeof(double);
 }
 

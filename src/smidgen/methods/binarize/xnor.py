@@ -27,7 +27,7 @@ class Xnor(Step):
         first: the first layer is `kept`, or `binary` too and reads signs of the network's inputs.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     granularity: Literal["tensor", "channel"] = "channel"
