@@ -1,5 +1,5 @@
-/* Counting unequal bits: 8 lanes of one word each, whose four bytes count by themselves until they are about to
- * overflow. */
+/* Counting unequal bits: 8 lanes of one word each, whose four bytes count by themselves until they are about
+ * to overflow. */
 #ifndef SMIDGEN_BITS_VECTOR_H
 #define SMIDGEN_BITS_VECTOR_H
 

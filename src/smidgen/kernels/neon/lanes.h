@@ -18,8 +18,7 @@ typedef float32x4x4_t smg_floats;
 typedef uint32x4x4_t smg_words;
 
 /* One expression for each register `i`. */
-#define SMG_FOUR(expression)                                                                                 \
-    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) expression
+#define SMG_FOUR(expression) _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) expression
 
 SMG_INLINE smg_floats smg_all(float v) {
     return (smg_floats){{vdupq_n_f32(v), vdupq_n_f32(v), vdupq_n_f32(v), vdupq_n_f32(v)}};

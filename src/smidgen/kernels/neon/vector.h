@@ -1,5 +1,5 @@
-/* NEON of AArch64: products of signed bytes, two summed in each of 8 lanes, or four where there are dot products
- * (DOTPROD). Values stay as they are; the bias takes their zero point back. */
+/* NEON of AArch64: products of signed bytes, two summed in each of 8 lanes, or four where there are dot
+ * products (DOTPROD). Values stay as they are; the bias takes their zero point back. */
 #ifndef SMIDGEN_VECTOR_H
 #define SMIDGEN_VECTOR_H
 
