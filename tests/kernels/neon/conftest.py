@@ -1,4 +1,4 @@
-"""The tests here run once with NEON and once with its dot products, in the emulator."""
+"""The tests here run in an emulator, once with each instruction set of their module's SETS."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from smidgen.kernels import native
 from smidgen.run.isa import VARIABLE
 from tests.conftest import require
 
-SETS = {"neon": ("neon",), "dotprod": ("dotprod",)}
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("isa", metafunc.module.SETS, indirect=True, scope="module")
 
 
-@pytest.fixture(scope="module", autouse=True, params=SETS)
+@pytest.fixture(scope="module", autouse=True)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     for package in ("ziglang", "elftools", "unicorn"):
         require(importlib.util.find_spec(package), package)
     from tests.kernels.neon.module import EmulatedModule
 
-    emulated = EmulatedModule(native(), SETS[request.param])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "smidgen.kernels._native", emulated)
+        patch.setitem(sys.modules, "smidgen.kernels._native", EmulatedModule(native(), request.param))
         patch.setenv(VARIABLE, request.param)
         yield request.param

@@ -25,40 +25,41 @@ SAMPLE: dict[str, Callable[[Sequence[int]], int]] = {
     "hamming": lambda sizes: sizes[1],
 }
 WITH_SCRATCH = {"depthwise": "convolution"}
+REALS = {"clamp": (1, 2), "hadamard": (1,)}  # which of the numbers are float32
 
 
 class EmulatedModule:
-    """`_native`, but plans and kernels of the set `isas[-1]` and of lesser ones run in the emulator."""
+    """`_native`, but plans and kernels of `isa` run in the emulator."""
 
-    def __init__(self, real: ModuleType, isas: Sequence[str]) -> None:
-        self._real, self._isas = real, isas
-        self._processor = Processor(isas[-1])
+    def __init__(self, real: ModuleType, isa: str) -> None:
+        self._real, self._isa = real, isa
+        self._processor = Processor(isa)
 
     def supported_isas(self) -> list[str]:
-        return ["ref", *self._isas]
+        return ["ref", self._isa]
 
     def Plan(self, code: np.ndarray, constants: np.ndarray, isa: str, choices: Sequence[str]) -> Any:
         if isa == "ref":
             return self._real.Plan(code, constants, isa, choices)
-        return EmulatedPlan(self._processor, self._isas, code, constants, choices)
+        return EmulatedPlan(self._processor, self._isa, code, constants, choices)
 
     def __getattr__(self, name: str) -> Any:
         return partial(self._kernel, name) if name in SAMPLE else getattr(self._real, name)
 
     def _kernel(self, name: str, isa: str, *constants: Any) -> Any:
         checked = getattr(self._real, name)("ref", *constants)
-        return checked if isa == "ref" else EmulatedKernel(self._processor, self._isas, name, constants)
+        return checked if isa == "ref" else EmulatedKernel(self._processor, self._isa, name, constants)
 
 
 class EmulatedKernel:
     """A kernel of smg_library.h; its struct has `constants` in their order."""
 
-    def __init__(
-        self, processor: Processor, isas: Sequence[str], name: str, constants: Sequence[Any]
-    ) -> None:
+    def __init__(self, processor: Processor, isa: str, name: str, constants: Sequence[Any]) -> None:
         symbols = {symbol.name: symbol.address for symbol in processor.image.symbols}
-        self._processor, self._constants = processor, list(constants)
-        self._function = next(symbols[f"smg_{name}_{isa}"] for isa in reversed(isas) if f"smg_{name}_{isa}" in symbols)
+        self._processor, self._function = processor, symbols[f"smg_{name}_{isa}"]
+        self._constants = [
+            np.float32(value) if i in REALS.get(name, ()) else value for i, value in enumerate(constants)
+        ]
         self._scratch_bytes = symbols.get(f"smg_{WITH_SCRATCH.get(name, name)}_scratch")
         self._items = SAMPLE[name](constants)
         if name == "depthwise":  # as many outputs as inputs
@@ -81,5 +82,5 @@ class EmulatedKernel:
                 content += bytes(-len(content) % 8)
                 content += self._processor.place(value.tobytes(), 64).to_bytes(8, "little")
             else:
-                content += np.array(value, np.float32 if isinstance(value, float) else np.int32).tobytes()
+                content += (value if isinstance(value, np.float32) else np.int32(value)).tobytes()
         return self._processor.place(content, 8)

@@ -80,12 +80,12 @@ class EmulatedPlan:
     def __init__(
         self,
         processor: Processor,
-        isas: Sequence[str],
+        isa: str,
         code: Sequence[int],
         constants: np.ndarray,
         choices: Sequence[str],
     ) -> None:
-        self._processor, self._isas = processor, isas
+        self._processor, self._isa = processor, isa
         self._code, self._constants = Code(code), constants.tobytes()
         calls = [call for _, calls in self._code.blocks for call in calls]
         wanted = [*choices, *[""] * (len(calls) - len(choices))]
@@ -96,7 +96,7 @@ class EmulatedPlan:
 
     def candidates(self, isa: str) -> list[list[tuple[str, int]]]:
         """For each call what could run it, and the bytes it packs."""
-        assert isa == self._isas[-1]
+        assert isa == self._isa
         calls = [call for _, calls in self._code.blocks for call in calls]
         return [self._possible(call) for call in calls]
 
@@ -166,17 +166,16 @@ class EmulatedPlan:
         return call_of(variant.packed_bytes, args, self._words(self._placed_constants(call)))
 
     def _known(self, kernel: str) -> list[Variant]:
-        """The portable kernel and its variants, of a lesser instruction set first, the usual one last."""
-        found = [Variant("ref")]
-        for isa in self._isas:
-            for symbol in (*(f"{kernel}_{how}" for how in HOW), kernel):
-                found += [v for s in self._processor.image.symbols if s.name == f"{symbol}_{isa}"
-                          for v in [self._variant(s.address, isa, HOW.get(symbol[len(kernel) + 1 :], ""))]]  # fmt: skip
-        return found
+        """The portable kernel and its variants, the usual one last."""
+        symbols = {symbol.name: symbol.address for symbol in self._processor.image.symbols}
+        named = {f"{kernel}_{end}_{self._isa}": how for end, how in HOW.items()}
+        named[f"{kernel}_{self._isa}"] = ""
+        found = [self._variant(symbols[name], how) for name, how in named.items() if name in symbols]
+        return [Variant("ref"), *found]
 
-    def _variant(self, address: int, isa: str, how: str) -> Variant:
+    def _variant(self, address: int, how: str) -> Variant:
         _, _, *functions = struct.unpack("<6Q", self._processor.read(address, 48))
-        return Variant(f"{isa} {how}".strip(), *functions)
+        return Variant(f"{self._isa} {how}".strip(), *functions)
 
     def _args(self, call: Call) -> int:
         return self._processor.place(np.array(call.args, np.int32).tobytes(), 4)

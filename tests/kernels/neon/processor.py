@@ -15,8 +15,8 @@ from smidgen.targets.elf import Image, read_image
 CPU_MODELS = {"neon": arm64.UC_CPU_ARM64_A53, "dotprod": arm64.UC_CPU_ARM64_MAX}
 COMPILED_FOR = {"neon": ("-mcpu=cortex_a53",), "dotprod": ("-mcpu=cortex_a76",)}
 FLAGS = (
-    "-target", "aarch64-freestanding-none", "-O1", "-std=c99", "-Wall", "-Wextra", "-Werror", "-ffreestanding",
-    "-fno-sanitize=all", "-fno-strict-aliasing",
+    "-target", "aarch64-freestanding-none", "-O1", "-std=c99", "-Wall", "-Wextra", "-Werror",
+    "-ffreestanding", "-fno-sanitize=all", "-fno-strict-aliasing",
 )  # fmt: skip
 LINKED = ("-Wl,--no-gc-sections", "-Wl,-e,smg_copy")
 PAGE = 4096
@@ -34,7 +34,7 @@ def build(isa: str) -> Path:
     flags = (*FLAGS, *COMPILED_FOR[isa], *(f"-I{folder / name}" for name in ("c", "simd", "neon")), *LINKED)
     contents = [path.read_bytes() for path in (*sources, *headers)]
     arguments = [*flags, *map(str, sources)]
-    return compiled_once(f"tests/{isa}", ".elf", " ".join(flags[:-5]), contents, arguments)
+    return compiled_once(f"tests/{isa}", ".elf", " ".join(FLAGS + COMPILED_FOR[isa]), contents, arguments)
 
 
 class Processor:
