@@ -104,8 +104,8 @@ class EmulatedPlan:
         processor, code = self._processor, self._code
         arena = -(-(code.arena_bytes + 1) // 64) * 64
         sizes = [arena, 0, *code.input_bytes, *code.output_bytes]
-        bases = [processor.room(arena * n), 0, *(processor.place(x.tobytes(), 4) for x in inputs)]
-        bases += [processor.place(bytes(y.nbytes), 4) for y in outputs]
+        bases = [processor.room(arena * n), 0, *(processor.place(x.tobytes(), x.itemsize) for x in inputs)]
+        bases += [processor.place(bytes(y.nbytes), y.itemsize) for y in outputs]
         starts = accumulate([0, *(len(calls) for _, calls in code.blocks)])
         for (turns, calls), first in zip(code.blocks, starts, strict=False):
             for turn in range(turns):

@@ -40,7 +40,7 @@ def build(isa: str) -> Path:
 class Processor:
     """Memory holds the kernels of `isa`, a stack, and what `place` puts there until `clear`.
 
-    Whatever is placed lies flush with pages that do not exist: who reads or writes beyond it ends the run.
+    Whatever is placed ends where no memory is: who reads or writes beyond it ends the run with an error.
     """
 
     def __init__(self, isa: str) -> None:
@@ -57,15 +57,14 @@ class Processor:
         self._machine.mem_map(RETURN, PAGE)
         self._placed: list[tuple[int, int]] = []
         self._next = MEMORY
-        self.at_end = True
 
     def place(self, content: bytes, alignment: int = 1) -> int:
-        """The address of a copy, flush with the end of its pages, or with their start unless `at_end`."""
+        """The address of a copy, at the end of its pages as far as the alignment allows."""
         room = -(-len(content) // alignment) * alignment
         nbytes = -(-max(room, 1) // PAGE) * PAGE
         self._machine.mem_map(self._next, nbytes)
         self._placed.append((self._next, nbytes))
-        address = self._next + (nbytes - room if self.at_end else 0)
+        address = self._next + nbytes - room
         self._machine.mem_write(address, content)
         self._next += nbytes + PAGE
         return address
