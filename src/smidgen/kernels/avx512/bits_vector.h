@@ -80,8 +80,15 @@ SMG_INLINE smg_vec smg_sum_of(const smg_channels *c, int32_t n, smg_vec unequal)
     return _mm512_sub_epi32(start, _mm512_slli_epi32(unequal, 1));
 }
 
+typedef __m256i smg_levels;
+
+/* Bit `bit` of each of 32 bytes: their sign bits are what can be taken. */
+SMG_INLINE uint32_t smg_plane(smg_levels levels, int32_t bit) {
+    return (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(levels, _mm_cvtsi32_si128(7 - bit)));
+}
+
 /* `n` bytes (1..32) with the zero point taken off, then zeros. */
-SMG_INLINE __m256i smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
+SMG_INLINE smg_levels smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
     const __mmask32 some = n < 32 ? (1u << n) - 1 : ~0u;
     return _mm256_maskz_sub_epi8(some, _mm256_maskz_loadu_epi8(some, x), _mm256_set1_epi8((char)zero));
 }
