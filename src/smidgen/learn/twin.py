@@ -113,7 +113,8 @@ class GraphTwin(nn.Module):
         if node.op == "batch_norm":
             return [self._batch_norm(node, x[0], params)]
         if node.op == "shift_norm":
-            function = self.functions.get(node.name) or TORCH_FUNCTIONS[node.op]
+            return [self._shift_norm(node, x[0], params)]
+        function = self.functions.get(node.name) or TORCH_FUNCTIONS[node.op]
         return [function(node, x, params, values[node.output])]
 
     def _on_grid(self, name: str, x: Tensor) -> Tensor:
