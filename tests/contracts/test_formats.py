@@ -42,6 +42,10 @@ EXAMPLES: dict[str, list[Format]] = {
         for rule in ("minmax", "mse")
     ]
     + [
+        Affine.fit(W, 3, granularity).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32))
+        for granularity in ("tensor", "channel", "group")
+    ]
+    + [
         Affine(
             np.array([[-128, 5], [3, 127]], np.int8),
             np.array([0.1, 0.3], np.float32),

@@ -45,8 +45,10 @@ class BlendTwin(Twin):
         began, self.alpha = self.alpha > 0, self.alpha_at(t)
         if self.alpha:
             latent = self.latent.detach().cpu().numpy().copy()
-            fits = not began or not isinstance(self.quantized, Affine)
-            self.quantized = self.fitted(latent) if fits else refitted(self.quantized, latent)
+            old = self.quantized
+            self.quantized = (
+                refitted(old, latent) if began and isinstance(old, Affine) else self.fitted(latent)
+            )
             self.target.copy_(torch.from_numpy(self.quantized.decode()))
 
     def freeze(self) -> Format:
