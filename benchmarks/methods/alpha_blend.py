@@ -33,7 +33,6 @@ class StraightThrough(AlphaBlend):
 
 
 RECIPES: Recipes = {
-    "8 bits": lambda fit: (fit, AffineQuantization()),
     "STE, 1 bit": lambda fit: (StraightThrough(1), fit, AffineQuantization()),
     "AB, 1 bit": lambda fit: (AlphaBlend(1), fit, AffineQuantization()),
     "STE, 2 bits": lambda fit: (StraightThrough(2), fit, AffineQuantization()),
