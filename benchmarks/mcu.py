@@ -26,6 +26,8 @@ from smidgen.lower.schedule import expand_weights
 from smidgen.measure.device import ROOMY_BYTES, DeviceReport, measure_device
 from smidgen.models import cnn1d, dscnn, gru, lenet, mlp, resnet8
 from smidgen.targets import Target, load_target
+from smidgen.targets.cross import build_firmware
+from smidgen.targets.elf import read_image
 
 INT8 = "- quantize.affine: {}"
 
@@ -118,11 +120,13 @@ def _row(name: str, graph: Graph, report: DeviceReport) -> dict[str, Any]:
 
 
 def _digest(graph: Graph, target: Target, inputs: int) -> str:
-    """Changes whenever the C, the device or the number of inputs do."""
+    """Changes whenever the firmware, the device or the number of inputs do."""
     digest = hashlib.sha256(f"{target.model_dump_json()} {inputs}".encode())
+    device = _roomy(target)
     with tempfile.TemporaryDirectory() as scratch:
-        for path in CEmitter().emit(graph, _roomy(target), Path(scratch) / "c").files:
-            digest.update(path.read_bytes())
+        folder = CEmitter().emit(graph, device, Path(scratch) / "c").folder
+        for _, content in read_image(build_firmware(folder, device, Path(scratch))).segments:
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 

@@ -40,7 +40,7 @@ def steps_apart(graph: Graph, folder: Path, n: int = 50) -> np.ndarray:
 
 
 @pytest.mark.parametrize("behind_a_convolution", [False, True])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", [step for step in STEPS if step != "overwrite"])  # QDQ can't say that
 def test_an_operator_is_within_one_step_of_the_exact_integers(
     step: str, behind_a_convolution: bool, tmp_path: Path
 ) -> None:

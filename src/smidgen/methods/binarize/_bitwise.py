@@ -57,13 +57,18 @@ def bitwise_recurrence(graph: Graph, name: str) -> Graph:
     hidden = body.values[states_of(node)[0]].shape[0]
     inputs = body.values[body.inputs[0]].shape[0]
     cell = bitwise_gru_cell(name, inputs, hidden, weights, bool(sequences_of(node)))
-    start, signs = f"{name}.start", f"{name}.start.signs"
+    start, signs = start_of(name), f"{start_of(name)}.signs"
     graph = graph.with_weights({**cell.weights, start: Dense(np.full(hidden, START, np.float32))})
     graph = graph.with_values({start: Value((hidden,)), signs: Value((hidden,))})
     attrs = {**node.attrs, "kind": "custom"}
     bitwise = with_body(replace(node, inputs=(node.inputs[0], signs), attrs=attrs), cell)
     constant = Node(start, "constant", (), (start,), {"value": start})
     return graph.replace(name, constant, Node(signs, "binarize", (start,), (signs,)), bitwise).pruned()
+
+
+def start_of(name: str) -> str:
+    """The weight that holds the first state of the bitwise recurrence `name`."""
+    return f"{name}.start"
 
 
 def _joined_weights(graph: Graph, node: Node) -> dict[str, Floats]:

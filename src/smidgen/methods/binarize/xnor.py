@@ -27,7 +27,7 @@ class Xnor(Step):
         granularity: one weight scale a `channel` (filter) or `tensor`.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     granularity: Literal["tensor", "channel"] = "channel"

@@ -53,7 +53,7 @@ class NonlinearQuantization(Step):
         BadInput: data is needed and missing.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.STRUCTURE
 
     normalize_bits: Literal[8, 16] = 16
     softmax_bits: Literal[8, 16] = 16
