@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,10 @@ EXAMPLES: dict[str, list[Format]] = {
         for rule in ("minmax", "mse")
     ]
     + [
+        Affine.fit(W, 3, granularity).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32))
+        for granularity in ("tensor", "channel", "group")
+    ]
+    + [
         Affine(
             np.array([[-128, 5], [3, 127]], np.int8),
             np.array([0.1, 0.3], np.float32),
@@ -78,7 +83,10 @@ EXAMPLES: dict[str, list[Format]] = {
         Ternary.fit(W),
         Ternary.fit(W, "tensor"),
         Ternary.fit(np.zeros_like(W)),
+        replace(Ternary.fit(W), learned=True),
+        replace(Ternary.fit(W, "tensor"), learned=True),
         Ternary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+        replace(Ternary.fit(W), learned=True).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
     ],
     "Sparse": [
         Sparse(np.abs(W) > t, inner)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, s
 from smidgen.formats.binarypacks import BinaryPacks, largest_packs, signs_in, spread_over
 from smidgen.formats.scales import floored, is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
-from smidgen.formats.twins import Twin
+from smidgen.formats.twins import LearnedScale, Twin
 
 INSIDE = 1.0  # latents further out get no gradient through the sign
 FAR, LEAK = 10.0, 0.1  # beyond, a power-scaled latent gets a tenth of the gradient
@@ -146,3 +147,27 @@ class PacksTwin(LatentTwin):
         if self.settled:
             return self.kept
         return largest_packs(self.latent.detach().cpu().numpy(), self.count, self.width)
+
+
+class LearnedTernaryTwin(Twin):
+    """Symbols follow the latent weights by the same threshold, scales are trained.
+
+    dC/dscale = sum of symbol * dC/dw over what shares it: the two scales of the paper (eq. 7) as one, because
+    integer kernels have one scale a channel. The latents' gradient passes straight through.
+    Ref: Zhu, Han, Mao, Dally 2017 (arXiv 1612.01064), section 3.
+    """
+
+    def __init__(self, fmt: Ternary) -> None:
+        super().__init__()
+        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
+        self.scale = LearnedScale(fmt.scale)
+
+    def weight(self) -> Tensor:
+        symbols = torch.from_numpy(self.freeze().symbols).to(self.latent.device)
+        scale = self.scale()
+        made: Tensor = (symbols.reshape(len(scale), -1) * scale[:, None]).reshape(self.latent.shape)
+        return made + (self.latent - self.latent.detach())
+
+    def freeze(self) -> Ternary:
+        scale, latent = self.scale.stored(), self.latent.detach().cpu().numpy().copy()
+        return replace(ternarized(latent, scale.size, scale), learned=True)
