@@ -83,8 +83,9 @@ def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
 
 
 def _scalable(weight: Format, factor: Vector) -> bool:
-    signs = isinstance(weight, Binary | BinaryPacks | Ternary)
-    if signs or (isinstance(weight, Affine) and weight.is_scalable):
+    if isinstance(weight, Binary | BinaryPacks | Ternary) or (
+        isinstance(weight, Affine) and weight.is_scalable
+    ):
         sizes = np.abs(factor) * weight.scale
         return bool(sizes.min() * LARGEST_RATIO > sizes.max())
     return weight.integers() is None
