@@ -48,7 +48,7 @@ class PackedSparse(Step):
         open_share: the share of the next training, 0..1, in which a lost pack may come back.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     sparsity: float = 0.9
