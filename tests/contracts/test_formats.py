@@ -12,6 +12,7 @@ from smidgen.codec.streams import decode_stream, encode_stream
 from smidgen.formats import (
     Affine,
     Binary,
+    BinaryPacks,
     Codebook,
     Dense,
     Format,
@@ -71,6 +72,12 @@ EXAMPLES: dict[str, list[Format]] = {
         Binary.fit_powers(W),
         Binary.fit_powers(W, "tensor").scaled(np.array([0.5, 2, 1, -4, 1, 8], np.float32)),
         Binary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+    ],
+    "BinaryPacks": [
+        *(BinaryPacks.fit(W, sparsity, width) for sparsity in (0, 0.5, 1) for width in (1, 2, 32)),
+        BinaryPacks.fit(W, 0.7, 2, "tensor", open_share=0.5),
+        BinaryPacks.fit(np.zeros_like(W), 0.5),
+        BinaryPacks.fit(W, 0.6, 2).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
     ],
     "Ternary": [
         Ternary.fit(W),

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Affine, Binary, Dense, Format, Ternary
+from smidgen.formats import Affine, Binary, BinaryPacks, Dense, Format, Ternary
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
 from smidgen.graph.shift_norm import shift_factor
@@ -83,7 +83,9 @@ def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
 
 
 def _scalable(weight: Format, factor: Vector) -> bool:
-    if isinstance(weight, Binary | Ternary) or (isinstance(weight, Affine) and weight.is_scalable):
+    if isinstance(weight, Binary | BinaryPacks | Ternary) or (
+        isinstance(weight, Affine) and weight.is_scalable
+    ):
         sizes = np.abs(factor) * weight.scale
         return bool(sizes.min() * LARGEST_RATIO > sizes.max())
     return weight.integers() is None
@@ -91,7 +93,7 @@ def _scalable(weight: Format, factor: Vector) -> bool:
 
 def _scaled(weight: Format, factor: Vector) -> Format:
     """The weight [O, ...] with its channels multiplied."""
-    if isinstance(weight, Affine | Binary | Ternary):
+    if isinstance(weight, Affine | Binary | BinaryPacks | Ternary):
         return weight.scaled(factor)
     column = factor.reshape(-1, *(1,) * (len(weight.shape) - 1))
     return weight.map_dense(lambda dense: Dense(dense * column))

@@ -40,7 +40,7 @@ class AlphaBlend(Step):
         last: so is the last one.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
 
     bits: int = 2
     start: float = 0.2

@@ -32,7 +32,7 @@ class TernaryWeights(Step):
         last: so does the last one.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     granularity: Literal["tensor", "channel"] = "channel"
