@@ -88,7 +88,7 @@ def verdicts(runs: Runs) -> Iterator[str]:
     """The claims, from means over seeds."""
     whole, bwn, tensor, xnor = (mean(over(runs, kind, "test")) for kind in KINDS)
     holds = {True: "holds", False: "does not hold"}
-    yield f"- 8 bits ≥ BWN ≥ XNOR: {holds[whole >= bwn >= xnor]}."
+    yield f"- 8 bits ≥ BWN ≥ XNOR: {holds[whole >= bwn >= xnor]} ({whole:.2f}, {bwn:.2f}, {xnor:.2f})."
     yield f"- BWN within 2 points of 8 bits: {holds[bwn >= whole - 2]} ({bwn - whole:+.2f})."
     yield f"- A scale a filter is no worse than one a tensor: {holds[bwn >= tensor]} ({bwn - tensor:+.2f})."
 
