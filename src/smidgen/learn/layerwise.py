@@ -15,16 +15,18 @@ from smidgen.formats import Format
 from smidgen.formats.twins import Twin
 
 Floats = npt.NDArray[np.float32]
+SCALE_SHARE = 0.3  # a scale moves all weights of its layer at once
 
 
 @dataclass(frozen=True)
 class LayerFit:
-    """Adam with a cosine schedule. `lr` is relative: to the root mean square of what a parameter begins with,
-    or to 1 for parameters that begin with 0.
+    """Adam with a cosine schedule from `lr` times the root mean square of what a parameter begins with.
+
+    Parameters that begin with 0 stand for relative changes of scales: they take `SCALE_SHARE` of `lr`.
     """
 
     steps: int = 300
-    lr: float = 0.03
+    lr: float = 0.001
     batch_size: int = 256
 
 
@@ -69,7 +71,5 @@ def _product(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def _groups(twin: Twin, lr: float) -> list[dict[str, object]]:
-    return [
-        {"params": [p], "lr": lr * (float(p.detach().square().mean().sqrt()) or 1.0)}
-        for p in twin.parameters()
-    ]
+    sizes = [(p, float(p.detach().square().mean().sqrt())) for p in twin.parameters()]
+    return [{"params": [p], "lr": lr * (size or SCALE_SHARE)} for p, size in sizes]

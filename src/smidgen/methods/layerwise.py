@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -42,6 +42,7 @@ class LayerWise(Step):
         sweeps: passes of equalization (see `quantize.equalize`), 0: none.
         steps: updates a layer, 0: none.
         lr: of Adam, relative to the size of the weights.
+        smoothness: the part of a channel's variance that neighbouring positions share, 0 to 1.
         law: of what layers read: as BatchNorm says, or `white` noise for every layer, as a control.
         input_low, input_high: the range of the network's inputs, about which no BatchNorm says anything:
             -3 and 3 for standardised ones, 0 and 1 for pixels.
@@ -51,7 +52,8 @@ class LayerWise(Step):
 
     sweeps: int = 20
     steps: int = 300
-    lr: float = 0.03
+    lr: float = 0.001
+    smoothness: float = 0.8
     law: Law = "batch_norm"
     input_low: float = -3.0
     input_high: float = 3.0
@@ -62,6 +64,8 @@ class LayerWise(Step):
                 raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
         if not self.lr > 0:
             raise ValueError(f"lr must be above 0, not {self.lr}")
+        if not 0 <= self.smoothness <= 1:
+            raise ValueError(f"smoothness must be 0 to 1, not {self.smoothness}")
         if self.law not in ("batch_norm", "white"):
             raise ValueError(f"law must be batch_norm or white, not {self.law}")
         if not self.input_low < self.input_high:
@@ -86,7 +90,7 @@ class LayerWise(Step):
         if not laws:
             ctx.notes.append(f"{self.name}: no BatchNorm, all inputs of layers follow from white noise")
         noise = Noise(self.input_low, self.input_high)
-        return equal, Generated(equal, laws, noise, DRAWS, ctx.rng())
+        return equal, Generated(equal, laws, noise, DRAWS, self.smoothness, ctx.rng())
 
     def with_layers(self, graph: Graph, starts: Layers, generated: Generated, ctx: Context) -> Graph:
         """`graph` with its weights `starts` fitted, one layer after the other, and biases corrected."""
@@ -94,7 +98,7 @@ class LayerWise(Step):
 
         if self.law == "white":
             inputs = {node.inputs[0]: UNIT for node in graph.nodes if node.op in WEIGHTED}
-            generated = Generated(graph, inputs, generated.noise, DRAWS, ctx.rng())
+            generated = Generated(graph, inputs, generated.noise, DRAWS, 0.0, ctx.rng())
         layers = [n for n in graph.nodes if n.op in WEIGHTED and n.params["weight"] in starts]
         known = [node for node in layers if node.inputs[0] in generated.known]
         if rest := len(starts) - len({node.params["weight"] for node in known}):
@@ -106,7 +110,7 @@ class LayerWise(Step):
                 name = node.params["weight"]
                 x = generated.inputs_of(node)
                 assert x is not None
-                if changed[name] is starts[name] and self.steps:
+                if changed[name] is starts[name]:
                     changed[name] = self._fitted(graph, node, starts[name], x, ctx.rng())
                 lost = graph.weights[name].decode() - changed[name].decode()
                 shifts[node.name] = generated.outputs_of(node, x, lost).mean(axis=0, dtype=np.float64)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,11 @@ Floats = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 LAYERS = ("linear", "conv")
 SUMS = ("add", "sub")
-# Positions of one window are close to each other: they count as equal, so that no deviation is averaged away.
-SPATIAL = frozenset({"max_pool", "avg_pool", "mean", "reduce_max", "pad"})
+POOLS = ("max_pool", "avg_pool")
+REDUCED = ("mean", "reduce_max")
 REARRANGED = frozenset({"reshape", "transpose"})
 MOST_ELEMENTS = 1 << 24  # of the draws of a value that is rearranged: 64 MiB
+MOST_POSITIONS = 4
 CURVE_POINTS = 1025
 
 
@@ -47,10 +48,9 @@ class Noise:
     low: float
     high: float
 
-    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    def shaped(self, standard: Floats) -> Floats:
         middle, deviation = (self.low + self.high) / 2, (self.high - self.low) / 6
-        drawn = middle + deviation * rng.standard_normal(shape, np.float32)
-        return np.clip(drawn, self.low, self.high).astype(np.float32)
+        return np.clip(middle + deviation * standard, self.low, self.high).astype(np.float32)
 
 
 def stated(graph: Graph, folded: Graph) -> dict[str, Normal]:
@@ -79,15 +79,22 @@ def stated(graph: Graph, folded: Graph) -> dict[str, Normal]:
 class Generated:
     """Draws of what the values of a canonical float graph hold.
 
-    `laws` states values; the rest follows from them and from `noise` at the inputs. Values behind operators
-    that look at several positions in other ways than pooling (recurrences, products of two activations that
-    are matrices, ...) are not known.
+    `laws` states values; the rest follows from them and from `noise` at the inputs. Positions share the part
+    `smoothness`, 0 to 1, of a channel's variance: a BatchNorm says nothing of it, but what images and sounds
+    become changes little from one position to the next. Values behind operators that mix positions otherwise
+    than by pooling (recurrences, products of matrices, ...) are not known.
     """
 
     def __init__(
-        self, graph: Graph, laws: Mapping[str, Normal], noise: Noise, count: int, rng: np.random.Generator
+        self,
+        graph: Graph,
+        laws: Mapping[str, Normal],
+        noise: Noise,
+        count: int,
+        smoothness: float,
+        rng: np.random.Generator,
     ) -> None:
-        self.graph, self.noise, self.rng = graph, noise, rng
+        self.graph, self.noise, self.smoothness, self.rng = graph, noise, smoothness, rng
         self.laws = dict(laws)
         self.known = {*graph.inputs, *laws}
         self._producers = {name: node for node in graph.nodes for name in node.outputs}
@@ -109,7 +116,7 @@ class Generated:
         drawn = self.draws(node.inputs[0], (1,) * rank if kernel is None else kernel)
         groups = int(node.attrs.get("groups", 1))
         parts = drawn.reshape(self.count, -1, groups, weight.shape[-1]).transpose(2, 0, 1, 3)
-        return np.ascontiguousarray(parts.reshape(groups, self.count, -1))
+        return np.array(parts, order="C").reshape(groups, self.count, -1)
 
     def outputs_of(self, node: Node, x: Floats, weight: Floats) -> Floats:
         """What `weight` [O, ...] makes of `x` as `inputs_of` gives it, bias left out: [count, O]."""
@@ -121,15 +128,18 @@ class Generated:
         law, channels = self.laws.get(name), self.graph.values[name].shape[-1]
         shape = (self.count, *positions, channels)
         if law is not None:
-            drawn = self.rng.standard_normal(shape, np.float32)
-            return (law.mean + law.deviation * drawn).astype(np.float32)
+            return (law.mean + law.deviation * self._standard(shape)).astype(np.float32)
         if name in self.graph.inputs:
-            return self.noise.draw(self.rng, shape)
+            return self.noise.shaped(self._standard(shape))
         node = self._producers[name]
         if node.op in REARRANGED:
             return self._rearranged(node, positions)
-        if node.op in SPATIAL:
-            return self.draws(node.inputs[0], self._windows(node, positions)).reshape(shape)
+        if node.op == "pad":
+            return self.draws(node.inputs[0], positions)
+        if node.op in POOLS:
+            return self._pooled(node, positions)
+        if node.op in REDUCED:
+            return self._reduced(node, positions)
         return self._computed(node, [self._aligned(x, name, positions) for x in node.inputs])
 
     def reach(self, name: str, deviations: float) -> tuple[float, float]:
@@ -148,6 +158,12 @@ class Generated:
             return float(curve.min(initial=0.0)), float(curve.max(initial=0.0))
         corners = [math.prod(pair) for pair in _corners(ends)] if node.op == "mul" else sum(ends, ())
         return min(corners), max(corners)
+
+    def _standard(self, shape: tuple[int, ...]) -> Floats:
+        """Standard normal [count, *positions, C], of which positions share the part `smoothness`."""
+        common = self.rng.standard_normal((shape[0], *(1,) * (len(shape) - 2), shape[-1]), np.float32)
+        own = self.rng.standard_normal(shape, np.float32)
+        return math.sqrt(self.smoothness) * common + math.sqrt(1 - self.smoothness) * own
 
     def _learn(self, node: Node) -> None:
         """Note whether what `node` makes is known, and its moments where they are needed."""
@@ -170,13 +186,13 @@ class Generated:
         if not shape or not self.graph.values[node.output].shape:
             return False
         last = len(shape) - 1
-        if node.op in ("mean", "reduce_max"):
+        if node.op in REDUCED:
             return last not in node.attrs["axes"]
         if node.op in ("concat", "gather"):
             return bool(node.attrs["axis"] == last)
         if node.op == "pad":
             return not any(node.attrs["pads"][-1]) and node.attrs["value"] == 0
-        simple = node.op in (*LAYERS, *SUMS, "mul", "max_pool", "avg_pool")
+        simple = node.op in (*LAYERS, *SUMS, "mul", *POOLS)
         return simple or node.op in REARRANGED or node.op in ACTIVATION_FUNCTIONS
 
     def _aligned(self, operand: str, made: str, positions: tuple[int, ...]) -> Floats:
@@ -187,14 +203,23 @@ class Generated:
         drawn = self.draws(operand, tuple(1 if n == 1 < out else p for p, n, out in sizes))
         return drawn.reshape(self.count, *(1,) * lacking, *drawn.shape[1:])
 
-    def _windows(self, node: Node, positions: tuple[int, ...]) -> tuple[int, ...]:
-        """One position for each of those that pooling or padding makes."""
-        if node.attrs.get("keepdims", True):
-            return positions
-        axes = set(node.attrs["axes"])
+    def _pooled(self, node: Node, positions: tuple[int, ...]) -> Floats:
+        sizes = zip(positions, node.attrs["kernel"], node.attrs["stride"])
+        x = self.draws(node.inputs[0], tuple((n - 1) * stride + kernel for n, kernel, stride in sizes))
+        inside = replace(node, attrs={**node.attrs, "padding": ((0, 0),) * len(positions)})
+        return self._computed(inside, [x])
+
+    def _reduced(self, node: Node, positions: tuple[int, ...]) -> Floats:
+        """A mean or maximum over at most MOST_POSITIONS of each axis: more hardly change it."""
+        before, axes = self.graph.values[node.inputs[0]].shape, set(node.attrs["axes"])
         left = iter(positions)
-        rank = len(self.graph.values[node.inputs[0]].shape)
-        return tuple(1 if axis in axes else next(left) for axis in range(rank - 1))
+        if node.attrs["keepdims"]:
+            kept = positions
+        else:
+            kept = tuple(0 if axis in axes else next(left) for axis in range(len(before) - 1))
+        sizes = (min(n, MOST_POSITIONS) if axis in axes else kept[axis] for axis, n in enumerate(before[:-1]))
+        made = self._computed(node, [self.draws(node.inputs[0], tuple(sizes))])
+        return np.broadcast_to(made, (self.count, *positions, before[-1]))
 
     def _computed(self, node: Node, x: list[Floats]) -> Floats:
         weights = {role: self.graph.weights[name].decode() for role, name in node.params.items()}

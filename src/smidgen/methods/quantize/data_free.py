@@ -31,7 +31,8 @@ class DataFreeQuantization(LayerWise):
     Weights that other steps have quantized and grids that are declared stay. What no law is known for, a
     recurrence above all, gets rounded weights and real activations; a `quantize.affine` behind it, which
     has data, gives those grids.
-    Ref: Horton, Jin, Farhadi, Rastegari 2020 (arXiv 2011.09058); ranges: Nagel et al. 2019 (arXiv 1906.04721).
+    Ref: Horton, Jin, Farhadi, Rastegari 2020 (arXiv 2011.09058); ranges as in Nagel et al. 2019 (arXiv
+    1906.04721), section 4.3.
 
     Attributes:
         bits: of weights, 2..8.
