@@ -56,9 +56,9 @@ def fit_layer(
         twin.progress(t)
         on_step(t)
         rows = torch.from_numpy(rng.integers(0, x.shape[1], settings.batch_size))
-        error = _product(inputs[:, rows], twin.weight()) - wanted[:, rows]
+        error = (_product(inputs[:, rows], twin.weight()) - wanted[:, rows]).square().mean() / size
         optimizer.zero_grad()
-        (error.square().mean() / size).backward()
+        torch.autograd.backward(error)
         optimizer.step()
     twin.progress(1.0)
     on_step(1.0)

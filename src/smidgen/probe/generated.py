@@ -50,7 +50,8 @@ class Noise:
 
     def shaped(self, standard: Floats) -> Floats:
         middle, deviation = (self.low + self.high) / 2, (self.high - self.low) / 6
-        return np.clip(middle + deviation * standard, self.low, self.high).astype(np.float32)
+        within: Floats = np.clip(middle + deviation * standard, self.low, self.high).astype(np.float32)
+        return within
 
 
 def stated(graph: Graph, folded: Graph) -> dict[str, Normal]:
@@ -206,7 +207,9 @@ class Generated:
     def _pooled(self, node: Node, positions: tuple[int, ...]) -> Floats:
         sizes = zip(positions, node.attrs["kernel"], node.attrs["stride"])
         x = self.draws(node.inputs[0], tuple((n - 1) * stride + kernel for n, kernel, stride in sizes))
-        inside = replace(node, attrs={**node.attrs, "padding": ((0, 0),) * len(positions)})
+        inside = replace(
+            node, attrs={**node.attrs, "padding": ((0, 0),) * len(positions), "count_padding": True}
+        )
         return self._computed(inside, [x])
 
     def _reduced(self, node: Node, positions: tuple[int, ...]) -> Floats:

@@ -85,7 +85,7 @@ class DataFreePruning(LayerWise):
 
     def _starts(self, graph: Graph, generated: Generated) -> dict[str, Format]:
         """The layers that are not as sparse yet, with the masks that they have."""
-        found = {}
+        found: dict[str, Format] = {}
         for node in graph.nodes:
             if node.op in WEIGHTED and node.inputs[0] in generated.known:
                 weight = graph.weights[node.params["weight"]]
