@@ -43,10 +43,11 @@ HOW = f"""\
 CIFAR-10 (JPEG), {ABOUT}. No training on data. Weights of b bits with one scale a tensor in all layers,
 activations of 8 bits. `naive`, `equalized` and what follows them calibrate activations on 256 training
 images; `+ mse` clips weights where the squared error is least, `+ bias correction` uses those images, too.
-`data-free` rows see no data at all: {WHOLE.steps} updates a layer, ranges of activations from BatchNorm. `independent`:
-neighbouring positions share nothing (smoothness 0, {WHOLE.smoothness:g} elsewhere); `white`: every layer is
-fitted to white noise. Pruned networks: the same sparsity in all layers, or by one threshold for the network
-(`global`), then int8. Test accuracy in percent of the integers in the file, mean ± standard deviation over
+`data-free` rows see no data at all: {WHOLE.steps} updates a layer, ranges of activations from BatchNorm.
+`independent`: neighbouring positions share nothing (smoothness 0, {WHOLE.smoothness:g} elsewhere; the range
+of the logits, which follow a mean over positions, gets too narrow as well); `white`: every layer is fitted to
+white noise. Pruned networks: the same sparsity in all layers, or by one threshold for the network (`global`),
+then int8. Test accuracy in percent of the integers in the file, mean ± standard deviation over
 {len(SEEDS)} seeds (images, weights, order). Smoothness and learning rates were chosen on validation images.
 
 EfficientNet-Lite0, as `benchmarks/pretrained.py` has it: agreement with the float network's first class in

@@ -54,7 +54,7 @@ def test_constants_that_fold_after_a_batch_norm_move_its_law() -> None:
 
 @pytest.mark.parametrize("smoothness", [0.0, 0.8])
 def test_draws_have_the_stated_moments_and_the_share_that_positions_have_in_common(smoothness: float) -> None:
-    graph, found = generated(small_cnn(), smoothness)
+    _, found = generated(small_cnn(), smoothness)
     name = next(iter(found.laws))
     law, drawn = found.laws[name], found.draws(name, (1, 2))
     np.testing.assert_allclose(drawn.mean(axis=(0, 1, 2)), law.mean, atol=0.04)

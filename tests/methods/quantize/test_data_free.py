@@ -64,7 +64,7 @@ def loss(graph: Graph, made: Graph) -> float:
 
 
 def test_fitted_layers_lose_less_than_rounded_ones() -> None:
-    """Of the network with BatchNorms that tell the truth: statistics of what the layer makes of white noise."""
+    """Of a network with BatchNorms that tell the truth about what layers make of white noise."""
     graph = truthful(small_cnn())
     rounded = AffineQuantization(bits=3, granularity="tensor").apply(graph, Context(noise_like(graph), graph))
     fitted, _ = applied(graph, bits=3, steps=200, smoothness=0.0)
@@ -91,7 +91,7 @@ def test_a_layer_is_never_worse_on_its_inputs_than_what_it_started_with() -> Non
 
 
 def test_biases_take_in_the_mean_that_rounding_moved() -> None:
-    """Without updates: b' - b = E[(W - Q) x] on inputs with known means, where W and Q are one number each."""
+    """Without updates: b' - b = E[(W - Q) x], and the inputs have the mean 2."""
     b = GraphBuilder("one")
     h = b.linear(b.input("x", (2,)), np.array([[1.0, 0.3]]), np.zeros(1), name="one")
     graph = b.graph(h)
