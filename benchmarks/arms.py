@@ -55,6 +55,8 @@ def recipe(step: Step, training: Fit) -> Recipe:
     """The step in its place, in int8 unless it says itself how weights are held, and the training."""
     if step.stage is Stage.VALUES:
         return Recipe((step, training))
+    if step.stage is Stage.WEIGHTS:
+        return Recipe((step, training, INT8))
     declared = (step, INT8) if step.stage < Stage.VALUES else (INT8, step)
     return Recipe((*declared, training))
 
@@ -71,7 +73,7 @@ def _two(method: str, graph: Graph) -> Sequence[Settings]:
 
 def _within(domain: Choice | Range, share: float) -> Any:
     if isinstance(domain, Choice):
-        return domain.options[round(share * (len(domain.options) - 1))]
+        return domain.options[int(share * len(domain.options))]
     if domain.log:
         return domain.low * (domain.high / domain.low) ** share
     return domain.low + (domain.high - domain.low) * share

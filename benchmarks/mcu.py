@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.agreement import network
 from benchmarks.common import RESULTS, progress, write_results
+from benchmarks.firmware import ROOMY
 from smidgen.emit.c import CEmitter
 from smidgen.emit.c_golden import random_inputs
 from smidgen.formats import Ternary
@@ -26,6 +27,8 @@ from smidgen.lower.schedule import expand_weights
 from smidgen.measure.device import ROOMY_BYTES, DeviceReport, measure_device
 from smidgen.models import cnn1d, dscnn, gru, lenet, mlp, resnet8
 from smidgen.targets import Target, load_target
+from smidgen.targets.cross import build_firmware
+from smidgen.targets.elf import read_image
 
 INT8 = "- quantize.affine: {}"
 
@@ -89,9 +92,10 @@ def measured(name: str, target: Target, known: dict[str, Any], inputs: int) -> d
     if known.get("digest") == digest:
         return known
     x = random_inputs(graph, inputs)
-    report = measure_device(graph, target, x)
-    again = measure_device(graph, target, tuple(array[:REPEATED] for array in x))
-    few = measure_device(graph, target, tuple(array[:REPEATED] for array in x))
+    roomy = target.model_copy(update=ROOMY)  # whole maps everywhere, so that targets compare
+    report = measure_device(graph, roomy, x)
+    again = measure_device(graph, roomy, tuple(array[:REPEATED] for array in x))
+    few = measure_device(graph, roomy, tuple(array[:REPEATED] for array in x))
     return _row(name, graph, report) | {"again": "same" if few == again else "differs", "digest": digest}
 
 
@@ -118,11 +122,13 @@ def _row(name: str, graph: Graph, report: DeviceReport) -> dict[str, Any]:
 
 
 def _digest(graph: Graph, target: Target, inputs: int) -> str:
-    """Changes whenever the C, the device or the number of inputs do."""
+    """Changes whenever the firmware, the device or the number of inputs do."""
     digest = hashlib.sha256(f"{target.model_dump_json()} {inputs}".encode())
+    device = _roomy(target)
     with tempfile.TemporaryDirectory() as scratch:
-        for path in CEmitter().emit(graph, _roomy(target), Path(scratch) / "c").files:
-            digest.update(path.read_bytes())
+        folder = CEmitter().emit(graph, device, Path(scratch) / "c").folder
+        for _, content in read_image(build_firmware(folder, device, Path(scratch))).segments:
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 

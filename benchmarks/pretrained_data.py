@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.pretrained_models import package
+from smidgen.data.masking import si_sdr
 from smidgen.data.source import find
 from smidgen.data.table import decode_audio, read_columns
 
@@ -64,10 +65,9 @@ def speech_in_noise(count: int, snr_db: float, seed: int = 0) -> tuple[Floats, F
 
 
 def si_sdr_db(estimate: Floats, clean: Floats) -> npt.NDArray[np.float64]:
-    """Scale-invariant signal-to-distortion ratio, dB [n]. Ref: Le Roux et al. 2019 (arXiv 1811.02508)."""
-    e, s = (a.astype(np.float64) - a.mean(axis=-1, keepdims=True) for a in (estimate, clean))
-    target = (e * s).sum(-1, keepdims=True) / (s * s).sum(-1, keepdims=True) * s
-    return np.asarray(10 * np.log10((target**2).sum(-1) / ((e - target) ** 2).sum(-1)))
+    """Scale-invariant signal-to-distortion ratio of signals without their means, dB [n]."""
+    e, s = (a - a.mean(axis=-1, keepdims=True) for a in (estimate, clean))
+    return si_sdr(s, e)
 
 
 def _table(name: str) -> Path:

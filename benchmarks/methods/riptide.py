@@ -63,9 +63,11 @@ HOW = f"""\
 the first row), then {TRAINING.epochs} epochs of training, the best on validation kept, then
 `quantize.affine` at 8 bits. The first and the last layer keep 8 bits everywhere. `power` scales are the
 method: sizes of weights and normalization are powers of two, without gain and offset; `exact` ones are mean
-sizes and a BatchNorm. The reference and both kinds of scales (at 2 bits) have tried the rates {RATES} with
-a seed of their own; the best on validation is used. Test accuracy in percent of the integer artifact, mean ±
-standard deviation over {len(SEEDS)} seeds (images, weights, order); bytes of the whole `.smg` file.
+sizes and a BatchNorm with both. Each trains with the gradient of its own paper, so the difference is that of
+two methods, not of the rounding alone. The reference and both kinds of scales (at 2 bits) have tried the
+rates {RATES} with a seed of their own; the best on validation is used. Test accuracy in percent of the
+integer artifact, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order); bytes of
+the whole `.smg` file.
 
 **Time.** {LAYERS} convolutions 3×3 in a chain, {CHANNELS} to {CHANNELS} channels on {SIZE}×{SIZE}, one image,
 from int8 to int8. One thread; candidates take turns; medians of processor time with the 10th and 90th

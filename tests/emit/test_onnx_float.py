@@ -139,6 +139,7 @@ STEPS: dict[str, Step] = {
     "slice of channels": lambda b, x: b.op("slice", [x], axis=2, start=1, stop=3, step=1),
     "gather": lambda b, x: b.op("gather", [x], {"indices": Integer(np.array([3, 0, 0], np.int32))}, axis=2),
     "spread": lambda b, x: b.op("spread", [x], steps=(2, 3, 1)),
+    "overwrite": lambda b, x: b.op("overwrite", [x], scale=0.5, bits=3, fraction=1, reach=2, tile=2),
     "matmul": lambda b, x: b.op("matmul", [x, b.op("transpose", [x], perm=(0, 2, 1))], scale=0.5),
     "embedding": lambda b, x: b.op("embedding", [b.op("relu6", [x])], {"weight": RNG.normal(size=(4, 3))}),
     **{

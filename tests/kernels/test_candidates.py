@@ -24,7 +24,7 @@ seeds = st.integers(0, 2**32 - 1)
 def candidates(program: Program) -> list[str]:
     """The names of all that could run some call of the program."""
     found = load(program.name, *serialize(program)).candidates(chosen_isa())
-    return sorted({name for names in found for name in names})
+    return sorted({name for pairs in found for name, _ in pairs})
 
 
 def same_as_reference(graph: Graph, x: np.ndarray) -> None:

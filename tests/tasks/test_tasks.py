@@ -63,7 +63,7 @@ def test_tasks_are_the_modules_of_the_folder() -> None:
 
 @pytest.mark.parametrize("name", ["watches", "task", "", "../watch", "os"])
 def test_an_unknown_task_is_refused_with_the_known_ones(name: str) -> None:
-    with pytest.raises(BadInput, match="known: cifar10, digits, mnist"):
+    with pytest.raises(BadInput, match="known: cifar10, denoise, digits, mnist"):
         load_task(name)
 
 

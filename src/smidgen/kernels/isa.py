@@ -11,7 +11,7 @@ VARIABLE = "SMIDGEN_ISA"
 
 
 def chosen_isa() -> str:
-    """`ref` (portable C), `avx2`, `avx512` or `amx`.
+    """`ref` (portable C), on x86 `avx2`, `avx512` or `amx`, on AArch64 `neon` or `dotprod`.
 
     Raises:
         BadInput: SMIDGEN_ISA names one that does not exist or that this processor lacks.

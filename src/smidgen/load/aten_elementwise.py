@@ -172,7 +172,8 @@ def _clamp(low: str, high: str) -> Handler:
 
 
 COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne")
-_SAME_NAME = {*SMOOTH, *STEEP} - {"gelu", "gelu_tanh", "softplus", "elu", "round", "step", "binarize"}
+_OTHERWISE = {"gelu", "gelu_tanh", "gelu_polynomial", "softplus", "elu", "round", "step", "binarize"}
+_SAME_NAME = {*SMOOTH, *STEEP} - _OTHERWISE
 
 LOGIC_HANDLERS: Mapping[str, Handler] = {
     "gt": _binary(compose.greater),

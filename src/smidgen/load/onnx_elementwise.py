@@ -127,7 +127,7 @@ def _modulo(call: Call) -> str:
     return compose.remainder(call.source, call.operand(0), call.operand(1), call.name, rounded)
 
 
-_COMPOSED = ("step", "binarize", "rsqrt", "gelu_tanh", "silu")
+_COMPOSED = ("step", "binarize", "rsqrt", "gelu_tanh", "gelu_polynomial", "silu")
 _NAMES = {
     **{op: op.capitalize() for op in (*SMOOTH, *STEEP) if op not in _COMPOSED},
     **{"relu": "Relu", "hardswish": "HardSwish"},

@@ -16,6 +16,7 @@ from smidgen.codec.container import read_smg
 from smidgen.emit.onnx_artifact import OnnxArtifact
 from smidgen.errors import BadFile, BadInput
 from smidgen.graph import Graph
+from smidgen.kernels import native
 from smidgen.measure.agreement import random_inputs
 from smidgen.numerics import Array
 from smidgen.run.isa import chosen_isa
@@ -80,7 +81,7 @@ def network_contender(name: str, graph: Graph, batch: int, threads: int = 1) -> 
     plan = plan_of(graph, threads)
     if isinstance(plan, MixedPlan):
         return Contender(name, f"smidgen {chosen_isa()}, in pieces", partial(plan.run, given), graph)
-    isa = max((kernel.split()[0] for kernel in plan.chosen), key=("ref", "avx2", "avx512", "amx").index)
+    isa = max((kernel.split()[0] for kernel in plan.chosen), key=native().supported_isas().index)
     return Contender(name, f"smidgen {isa}", partial(plan.run, given), graph, plan)
 
 

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[a-z]+\.[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Steps in order. Stages never go back (SHAPE, STRUCTURE, VALUES, STORAGE); TUNE stands anywhere."""
+    """Steps in order. Stages never go back: SHAPE, STRUCTURE, WEIGHTS, VALUES, STORAGE; TUNE is anywhere."""
 
     steps: tuple[Step, ...] = ()
 
@@ -40,7 +40,7 @@ class Recipe:
                 raise BadInput(
                     f"recipe step {step.name}",
                     f"a {step.stage.name} step comes after a {last.name} step",
-                    "the order is SHAPE, STRUCTURE, VALUES, STORAGE",
+                    "the order is SHAPE, STRUCTURE, WEIGHTS, VALUES, STORAGE",
                     "Move it forward",
                 )
             last = step.stage

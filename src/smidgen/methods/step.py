@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
 
 class Stage(enum.IntEnum):
-    """The order of steps within a recipe; TUNE may come anywhere."""
+    """The order of steps within a recipe; TUNE may come anywhere.
+
+    WEIGHTS gives weights few values and leaves activations as they are, so that a training may follow before
+    VALUES puts all numbers on grids.
+    """
 
     SHAPE = 0
     STRUCTURE = 1
-    VALUES = 2
-    STORAGE = 3
-    TUNE = 4
+    WEIGHTS = 2
+    VALUES = 3
+    STORAGE = 4
+    TUNE = 5
 
 
 Needs = Literal["nothing", "data", "classes"]  # each includes what is before it

@@ -28,6 +28,7 @@ Times = Mapping[str, float]  # seconds by candidate, the usual one last
 GAIN = 0.95  # the usual kernel stays unless another one needs less than this share of its time
 BUDGET_S, LEAST_ROUNDS, MOST_ROUNDS = 0.2, 3, 40
 SMALL_BYTES = 4096  # of all operands: beyond it portable kernels never win, and timing them takes long
+WITH_LESSER = {"amx": ("avx512", "amx")}  # the first is the second and a few kernels more
 SAME_FOR_FEW_ROWS = {"amx": "avx512"}  # one sample does not show how much better the first is for many
 NO_MATTER = ("zero", "lo", "hi", "multiplier", "shift", "value")  # starts of arguments that are not sizes
 
@@ -85,7 +86,7 @@ def _options(program: Program) -> list[Options]:
 
 def _worthwhile(call: Call, packed: Options, forced: bool) -> Options:
     usual = list(packed)[-1]
-    asked = (usual.split()[0], chosen_isa())
+    asked = (usual.split()[0], *WITH_LESSER.get(chosen_isa(), ()))
     kept = [name for name in packed if not forced or name.split()[0] in asked]
     kept = [name for name in kept if name != SAME_FOR_FEW_ROWS.get(usual)]
     if sum(pointer.nbytes for pointer in call.pointers if pointer) > SMALL_BYTES and usual != "ref":

@@ -149,9 +149,10 @@ def _pieces(graph: Graph, nodes: Sequence[Node]) -> list[Piece]:
 
 def _as_graph(graph: Graph, nodes: Sequence[Node]) -> Graph:
     """The part alone: what it reads from outside are its inputs, what is read outside its outputs."""
+    own = {node.name for node in nodes}
     inside = {name for node in nodes for name in node.outputs}
     reads = dict.fromkeys(name for node in nodes for name in node.inputs if name not in inside)
-    others = [node for node in graph.nodes if node not in nodes]
+    others = [node for node in graph.nodes if node.name not in own]
     wanted = {*graph.outputs, *(name for node in others for name in node.inputs)}
     outputs = tuple(name for node in nodes for name in node.outputs if name in wanted)
     used = {name for node in nodes for name in node.params.values()}

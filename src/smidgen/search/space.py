@@ -1,9 +1,9 @@
 """All recipes a search may try, as one flat set of named parameters.
 
-A recipe is a row of slots: channels cut, weights zeroed, recovery, weights quantized, distillation, training.
-The slots follow from stage and family of the discovered steps, so a new method joins by existing. Every
-setting of every method is a parameter even where another method is chosen: crossover needs the same
-parameters in all trials. Inactive ones change nothing, and equal recipes are measured once.
+A recipe is a row of slots: channels cut, weights zeroed, binarized, recovery, numbers quantized,
+distillation, training. The slots follow from stage and family of the discovered steps, so a new method joins
+by existing. Every setting of every method is a parameter even where another method is chosen: crossover needs
+the same parameters in all trials. Inactive ones change nothing, and equal recipes are measured once.
 """
 
 from __future__ import annotations
@@ -134,8 +134,9 @@ def _slots(classes: dict[str, type[Step]]) -> tuple[Slot, ...]:
     families: dict[tuple[Stage, str], list[str]] = {}
     for name, cls in sorted(classes.items()):
         if name not in (*LEFT_OUT, TRAINING):
-            # One slot for all kinds of values: a weight has one representation.
-            family = "" if cls.stage is Stage.VALUES else "." + name.split(".")[0]
+            # One slot for all kinds of weights, and of values: a weight has one representation.
+            single = cls.stage in (Stage.WEIGHTS, Stage.VALUES)
+            family = "" if single else "." + name.split(".")[0]
             families.setdefault((cls.stage, family), []).append(name)
     slots = [
         Slot(f"{stage.name.lower()}{family}", tuple(methods), required=stage is Stage.VALUES)
@@ -143,7 +144,7 @@ def _slots(classes: dict[str, type[Step]]) -> tuple[Slot, ...]:
     ]
     if TRAINING not in classes:
         return tuple(slots)
-    before = [slot for slot in slots if slot.name.startswith(("shape.", "structure."))]
+    before = [slot for slot in slots if slot.name.startswith(("shape.", "structure.", "weights"))]
     recover = [Slot(RECOVER, (TRAINING,))] if before else []
     return (*before, *recover, *slots[len(before) :], Slot("training", (TRAINING,)))
 

@@ -101,6 +101,18 @@ def test_every_bit_of_the_integer_gru_is_that_of_the_papers_equations(sparsity: 
     np.testing.assert_array_equal(found, run_float(made, x))
 
 
+def test_first_states_near_zero_keep_their_signs() -> None:
+    data = signs()
+    made = trained(network(recurrent=True), Incremental(layers="all"), data, epochs=1)
+    start = made.weights["gru.start"]
+    assert isinstance(start, Binary)
+    turned = Binary.fit(np.resize(np.array([1e-4, -1e-4, 2, -2, 1e-4], np.float32), start.shape), "tensor")
+    made = made.with_weights({"gru.start": turned})
+    np.testing.assert_array_equal(
+        outputs(integers(made, data), data.train.x), bitwise_gru(made, data.train.x)
+    )
+
+
 @pytest.mark.parametrize("sparsity", [0.0, 0.4])
 def test_every_bit_of_the_integer_layers_is_the_float_networks(sparsity: float) -> None:
     data = signs()

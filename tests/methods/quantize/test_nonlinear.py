@@ -105,6 +105,17 @@ def test_hard_functions_take_the_place_of_smooth_ones() -> None:
     assert notes == []
 
 
+@pytest.mark.parametrize(("size", "bits"), [(8192, 16), (8193, 8)])
+def test_groups_too_large_for_16_bits_stay_integers(size: int, bits: int) -> None:
+    b = GraphBuilder("net")
+    x = b.input("x", (size,))
+    total = b.op("add", [x, b.op("relu", [x])])
+    graph = b.graph(b.op("normalize", [total], axes=(0,), epsilon=1e-5, centered=True))
+    whole = lower(made(NonlinearQuantization(), AffineQuantization(), graph=graph)[0])
+    assert whole.is_integer
+    assert bits_read(whole, "q.normalize") == {bits}
+
+
 def test_nothing_to_do_is_said() -> None:
     graph, notes = made(NonlinearQuantization(), graph=small_cnn())
     assert graph is not None

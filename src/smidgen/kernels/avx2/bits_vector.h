@@ -44,6 +44,11 @@ SMG_INLINE smg_vec smg_repeat_word(const uint32_t *x) {
     return _mm256_set1_epi32((int32_t)*x);
 }
 
+/* The words of x at 8 places. */
+SMG_INLINE smg_vec smg_gather_words(const uint32_t *x, smg_vec places) {
+    return _mm256_i32gather_epi32((const int *)x, places, 4);
+}
+
 SMG_INLINE void smg_count_unequal(smg_counts *count, smg_vec w, smg_vec x) {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i ones = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2,
@@ -96,8 +101,15 @@ SMG_INLINE smg_vec smg_sum_of(const smg_channels *c, int32_t n, smg_vec unequal)
     return _mm256_sub_epi32(_mm256_add_epi32(bias, _mm256_set1_epi32(n)), _mm256_slli_epi32(unequal, 1));
 }
 
+typedef __m256i smg_levels;
+
+/* Bit `bit` of each of 32 bytes: their sign bits are what can be taken. */
+SMG_INLINE uint32_t smg_plane(smg_levels levels, int32_t bit) {
+    return (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(levels, _mm_cvtsi32_si128(7 - bit)));
+}
+
 /* `n` bytes (1..32) with the zero point taken off, then zeros. */
-SMG_INLINE __m256i smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
+SMG_INLINE smg_levels smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
     int8_t whole[32];
     if (n < 32) {
         __builtin_memset(whole, zero, sizeof whole);

@@ -38,6 +38,11 @@ SMG_INLINE smg_vec smg_repeat_word(const uint32_t *x) {
     return _mm512_set1_epi32((int32_t)*x);
 }
 
+/* The words of x at 16 places. */
+SMG_INLINE smg_vec smg_gather_words(const uint32_t *x, smg_vec places) {
+    return _mm512_i32gather_epi32(places, x, 4);
+}
+
 SMG_INLINE void smg_count_unequal(smg_counts *count, smg_vec w, smg_vec x) {
     *count = _mm512_add_epi32(*count, _mm512_popcnt_epi32(_mm512_xor_si512(w, x)));
 }
@@ -75,8 +80,15 @@ SMG_INLINE smg_vec smg_sum_of(const smg_channels *c, int32_t n, smg_vec unequal)
     return _mm512_sub_epi32(start, _mm512_slli_epi32(unequal, 1));
 }
 
+typedef __m256i smg_levels;
+
+/* Bit `bit` of each of 32 bytes: their sign bits are what can be taken. */
+SMG_INLINE uint32_t smg_plane(smg_levels levels, int32_t bit) {
+    return (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(levels, _mm_cvtsi32_si128(7 - bit)));
+}
+
 /* `n` bytes (1..32) with the zero point taken off, then zeros. */
-SMG_INLINE __m256i smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
+SMG_INLINE smg_levels smg_levels32(const int8_t *x, int32_t zero, int32_t n) {
     const __mmask32 some = n < 32 ? (1u << n) - 1 : ~0u;
     return _mm256_maskz_sub_epi8(some, _mm256_maskz_loadu_epi8(some, x), _mm256_set1_epi8((char)zero));
 }

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <new>
 #include <stdexcept>
@@ -101,19 +102,32 @@ class Kernel {
     std::function<void(const void *, void *, int32_t)> run_;
 };
 
-// The kernel for an instruction set of this processor; sets above AVX-512 have none of their own.
-template <typename F> F choose(const std::string &isa, F ref, F avx2, F avx512) {
-    for (const std::string &name : supported_isas())
+template <typename F> struct Made {
+    const char *isa;
+    F run;
+};
+
+// What is `made` for an instruction set of this processor, or else for the best of the lesser ones.
+template <typename F> F choose(const std::string &isa, std::initializer_list<Made<F>> made) {
+    F best = nullptr;
+    for (const std::string &name : supported_isas()) {
+        for (const Made<F> &each : made)
+            if (name == each.isa)
+                best = each.run;
         if (name == isa)
-            return isa == "ref" ? ref : isa == "avx2" ? avx2 : avx512;
+            return best;
+    }
     throw std::invalid_argument("this processor has no instruction set " + isa);
 }
 
-#ifdef SMIDGEN_X86
-#define CHOOSE(isa, name) choose(isa, smg_##name, smg_##name##_avx2, smg_##name##_avx512)
+#if defined(SMIDGEN_X86)
+#define MADE(name) {"avx2", smg_##name##_avx2}, {"avx512", smg_##name##_avx512},
+#elif defined(SMIDGEN_NEON)
+#define MADE(name) {"neon", smg_##name##_neon},
 #else
-#define CHOOSE(isa, name) choose(isa, smg_##name, smg_##name, smg_##name)
+#define MADE(name)
 #endif
+#define CHOOSE(isa, name) choose<decltype(&smg_##name)>(isa, {MADE(name){"ref", smg_##name}})
 
 void demand(bool holds, const char *what) {
     if (!holds)
@@ -156,8 +170,12 @@ Kernel lowbit_int(const std::string &isa, int32_t out, int32_t in, int32_t group
     const size_t groups = blocks(out) * SMG_LANES * static_cast<size_t>(smg_up(in, group));
     const smg_lowbit_int_args args = {
         out, in, group, bits, zero, k.keep(codes, words), k.keep(multipliers, groups)};
-    k.set(CHOOSE(isa, lowbit_int), args, static_cast<size_t>(in), static_cast<size_t>(out),
-          smg_lowbit_int_scratch(&args));
+    auto run = CHOOSE(isa, lowbit_int);
+#ifdef SMIDGEN_DOTPROD
+    if (isa == "dotprod")
+        run = smg_lowbit_int_dotprod;
+#endif
+    k.set(run, args, static_cast<size_t>(in), static_cast<size_t>(out), smg_lowbit_int_scratch(&args));
     return k;
 }
 

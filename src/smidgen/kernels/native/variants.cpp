@@ -9,7 +9,11 @@
 #include <unistd.h>
 #endif
 
-#ifdef SMIDGEN_X86
+#if defined(SMIDGEN_DOTPROD) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #define FOR_ALL_KERNELS(DO)                                                                                  \
     DO(smg_q_linear)                                                                                         \
     DO(smg_q_linear16)                                                                                       \
@@ -17,6 +21,8 @@
     DO(smg_q_binarize)                                                                                       \
     DO(smg_q_binary_conv)                                                                                    \
     DO(smg_q_binary_conv_bits)                                                                               \
+    DO(smg_q_binary_packs)                                                                                   \
+    DO(smg_q_binary_packs_bits)                                                                              \
     DO(smg_q_planes)                                                                                         \
     DO(smg_q_serial_conv)                                                                                    \
     DO(smg_q_serial_conv_planes)                                                                             \
@@ -34,24 +40,46 @@
     DO(smg_copy)                                                                                             \
     DO(smg_q_softmax)                                                                                        \
     DO(smg_q_normalize)
-#define DECLARE(name) extern "C" const smg_variant name##_avx2, name##_avx512;
-#define AVX2(name) &name##_avx2,
-#define AVX512(name) &name##_avx512,
-FOR_ALL_KERNELS(DECLARE)
-DECLARE(smg_q_conv_im2col)
 #define FOR_ALL_LINEAR(DO)                                                                                   \
     DO("4 bits", bits4)                                                                                      \
     DO("2 bits", bits2)                                                                                      \
     DO("blocks", blocks)
 #define DECLARE_LINEAR(how, name) DECLARE(smg_q_linear_##name) DECLARE(smg_q_linear16_##name)
-FOR_ALL_LINEAR(DECLARE_LINEAR)
+
+#ifdef SMIDGEN_X86
+#define DECLARE(name) extern "C" const smg_variant name##_avx2, name##_avx512;
+#define AVX2(name) &name##_avx2,
+#define AVX512(name) &name##_avx512,
 #define LINEAR_AVX2(how, name) {how, &smg_q_linear_##name##_avx2}, {how, &smg_q_linear16_##name##_avx2},
 #define LINEAR_AVX512(how, name) {how, &smg_q_linear_##name##_avx512}, {how, &smg_q_linear16_##name##_avx512},
+FOR_ALL_KERNELS(DECLARE)
+FOR_ALL_LINEAR(DECLARE_LINEAR)
+DECLARE(smg_q_conv_im2col)
 extern "C" const smg_variant smg_q_table_avx512;
 #ifdef SMIDGEN_AMX
 extern "C" const smg_variant smg_q_linear_amx, smg_q_linear16_amx, smg_q_conv_amx, smg_q_binary_conv_amx,
     smg_q_binary_conv_bits_amx;
 #endif
+#endif
+
+#ifdef SMIDGEN_NEON
+#define DECLARE(name) extern "C" const smg_variant name##_neon;
+#define NEON(name) &name##_neon,
+#define LINEAR_NEON(how, name) {how, &smg_q_linear_##name##_neon}, {how, &smg_q_linear16_##name##_neon},
+FOR_ALL_KERNELS(DECLARE)
+FOR_ALL_LINEAR(DECLARE_LINEAR)
+DECLARE(smg_q_conv_im2col)
+DECLARE(smg_q_table)
+#undef DECLARE
+#endif
+
+#ifdef SMIDGEN_DOTPROD
+#define DECLARE(name) extern "C" const smg_variant name##_dotprod;
+#define LINEAR_DOTPROD(how, name)                                                                            \
+    {how, &smg_q_linear_##name##_dotprod}, {how, &smg_q_linear16_##name##_dotprod},
+FOR_ALL_LINEAR(DECLARE_LINEAR)
+extern "C" const smg_variant smg_q_linear_dotprod, smg_q_linear16_dotprod, smg_q_conv_dotprod,
+    smg_q_depthwise_dotprod, smg_q_conv_im2col_dotprod;
 #endif
 
 namespace {
@@ -88,6 +116,18 @@ bool has_amx() {
 }
 #endif
 
+#ifdef SMIDGEN_DOTPROD
+bool has_dotprod() {
+#if defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__ARM_FEATURE_DOTPROD) // every processor that this system runs on has them
+    return true;
+#else
+    return false;
+#endif
+}
+#endif
+
 // Slowest first.
 const std::vector<Isa> &isas() {
     static const std::vector<Isa> all = {
@@ -109,6 +149,18 @@ const std::vector<Isa> &isas() {
          {{"tiles", &smg_q_conv_amx},
           {"tiles", &smg_q_binary_conv_amx},
           {"tiles", &smg_q_binary_conv_bits_amx}}},
+#endif
+#ifdef SMIDGEN_NEON // which every AArch64 processor has
+        {"neon",
+         true,
+         {FOR_ALL_KERNELS(NEON) & smg_q_table_neon},
+         {FOR_ALL_LINEAR(LINEAR_NEON){"im2col", &smg_q_conv_im2col_neon}}},
+#endif
+#ifdef SMIDGEN_DOTPROD
+        {"dotprod",
+         has_dotprod(),
+         {&smg_q_linear_dotprod, &smg_q_linear16_dotprod, &smg_q_conv_dotprod, &smg_q_depthwise_dotprod},
+         {FOR_ALL_LINEAR(LINEAR_DOTPROD){"im2col", &smg_q_conv_im2col_dotprod}}},
 #endif
     };
     return all;

@@ -6,7 +6,8 @@
 
 #include "simd.h"
 
-// What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512", "amx".
+// What this processor can run, slowest first: "ref" (portable C), "avx2", "avx512", "amx", or "ref", "neon",
+// "dotprod".
 const std::vector<std::string> &supported_isas();
 
 // One way to compute what a kernel does. Its name is the instruction set, and how it works if there is more

@@ -11,9 +11,11 @@ extern "C" {
 #define SMG_INLINE static inline __attribute__((always_inline))
 #define SMG_DECLARE(name, x_type, y_type)                                                                    \
     void smg_##name##_avx2(const smg_##name##_args *, const x_type *, y_type *, int32_t, void *);            \
-    void smg_##name##_avx512(const smg_##name##_args *, const x_type *, y_type *, int32_t, void *);
+    void smg_##name##_avx512(const smg_##name##_args *, const x_type *, y_type *, int32_t, void *);          \
+    void smg_##name##_neon(const smg_##name##_args *, const x_type *, y_type *, int32_t, void *);
 SMG_LIBRARY(SMG_DECLARE)
 #undef SMG_DECLARE
+void smg_lowbit_int_dotprod(const smg_lowbit_int_args *, const int8_t *, int32_t *, int32_t, void *);
 
 #ifdef __cplusplus
 }

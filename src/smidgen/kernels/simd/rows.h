@@ -2,8 +2,6 @@
 #ifndef SMIDGEN_ROWS_H
 #define SMIDGEN_ROWS_H
 
-#include <math.h>
-
 #include "flat.h"
 
 SMG_INLINE int32_t fewer(int32_t left) {
@@ -11,8 +9,8 @@ SMG_INLINE int32_t fewer(int32_t left) {
 }
 
 /* Softmax. Packed: the table. Scratch: the exponentials of a row, up to a whole vector. */
-static size_t softmax_packed(const void *args) {
-    (void)args;
+static size_t softmax_packed(const void *args, void *const *pointers) {
+    (void)args, (void)pointers;
     return 256 * sizeof(smg_entry);
 }
 
@@ -82,7 +80,8 @@ static size_t normalize_channels(const void *args) {
     return smg_rounded((size_t)channels, LANES);
 }
 
-static size_t normalize_packed(const void *args) {
+static size_t normalize_packed(const void *args, void *const *pointers) {
+    (void)pointers;
     return 2 * normalize_channels(args) * sizeof(double);
 }
 
@@ -97,7 +96,7 @@ static void normalize_pack(const void *args, void *const *pointers, void *packed
 
 /* floor(sqrt(v)), v < 2^62: a double is off by one at most. */
 static uint64_t root(uint64_t v) {
-    uint64_t found = (uint64_t)sqrt((double)v);
+    uint64_t found = (uint64_t)__builtin_sqrt((double)v);
     found -= found * found > v;
     return found + ((found + 1) * (found + 1) <= v);
 }

@@ -95,10 +95,9 @@ static void split_run(const void *args, const smg_job *job) {
         for (int32_t r = 0; r < a->rows; r++, x += a->channels)
             for (int32_t c = 0; c < a->channels; c += 32, y++) {
                 const int32_t left = a->channels - c;
-                const __m256i levels = smg_levels32(x + c, a->zero_x, left < 32 ? left : 32);
-                for (int32_t p = 0; p < a->planes; p++) /* the sign bit of each byte is what is taken */
-                    y[(size_t)p * plane] = (uint32_t)_mm256_movemask_epi8(
-                        _mm256_sll_epi16(levels, _mm_cvtsi32_si128(8 - a->planes + p)));
+                const smg_levels levels = smg_levels32(x + c, a->zero_x, left < 32 ? left : 32);
+                for (int32_t p = 0; p < a->planes; p++)
+                    y[(size_t)p * plane] = smg_plane(levels, a->planes - 1 - p);
             }
     }
 }

@@ -33,7 +33,7 @@ def signs_of_largest(weight: Floats, sparsity: float) -> Format:
 def reading_signs(graph: Graph, layer: str) -> Graph:
     """The graph in which a linear or conv layer reads signs, unless it reads the network's input."""
     source = graph.node(layer).inputs[0]
-    maker = _maker(graph, source)
+    maker = maker_of(graph, source)
     if maker is None or _is_signs(graph, source):
         return graph
     if maker.op == "tanh" and len(graph.consumers(maker.output)) == 1:
@@ -57,13 +57,18 @@ def bitwise_recurrence(graph: Graph, name: str) -> Graph:
     hidden = body.values[states_of(node)[0]].shape[0]
     inputs = body.values[body.inputs[0]].shape[0]
     cell = bitwise_gru_cell(name, inputs, hidden, weights, bool(sequences_of(node)))
-    start, signs = f"{name}.start", f"{name}.start.signs"
+    start, signs = start_of(name), f"{start_of(name)}.signs"
     graph = graph.with_weights({**cell.weights, start: Dense(np.full(hidden, START, np.float32))})
     graph = graph.with_values({start: Value((hidden,)), signs: Value((hidden,))})
     attrs = {**node.attrs, "kind": "custom"}
     bitwise = with_body(replace(node, inputs=(node.inputs[0], signs), attrs=attrs), cell)
     constant = Node(start, "constant", (), (start,), {"value": start})
     return graph.replace(name, constant, Node(signs, "binarize", (start,), (signs,)), bitwise).pruned()
+
+
+def start_of(name: str) -> str:
+    """The weight that holds the first state of the bitwise recurrence `name`."""
+    return f"{name}.start"
 
 
 def _joined_weights(graph: Graph, node: Node) -> dict[str, Floats]:
@@ -87,14 +92,14 @@ def _with_sign_of(graph: Graph, node: Node) -> Graph:
 
 def _is_signs(graph: Graph, value: str) -> bool:
     """True for a value of +1 and -1: a sign, or what a recurrence of signs makes; moved or pooled or not."""
-    maker = _maker(graph, value)
+    maker = maker_of(graph, value)
     if maker is None or maker.op not in SCANS:
         return maker is not None and maker.op == "binarize"
     body = body_of(maker)
     return all(_is_signs(body, name) for name in body.outputs)
 
 
-def _maker(graph: Graph, value: str) -> Node | None:
+def maker_of(graph: Graph, value: str) -> Node | None:
     """What makes `value`, past what keeps signs; None for the network's input."""
     maker = graph.producer(value)
     while maker and maker.op in SIGN_KEEPING:

@@ -17,7 +17,7 @@ from smidgen.graph.core import Value
 from smidgen.graph.scan import SCANS, body_of
 from smidgen.learn.hooks import FitState, Hook
 from smidgen.learn.torch_ops import Weights
-from smidgen.methods.binarize._bitwise import signs_of_largest
+from smidgen.methods.binarize._bitwise import maker_of, signs_of_largest
 
 LARGEST = 0.999  # of a latent's tanh: atanh of 1 is infinite
 # What they make of signs in a bitwise cell is whole already: a sign behind them changes nothing.
@@ -147,7 +147,7 @@ def smooth_signs(graph: Graph) -> Iterator[Node]:
             body = body_of(node)
             whole = {inner.name for inner in whole_signs(body)}
             yield from (inner for inner in smooth_signs(body) if inner.name not in whole)
-        elif node.op in FORMS and graph.producer(node.inputs[0]):
+        elif node.op in FORMS and maker_of(graph, node.inputs[0]):
             yield node
 
 

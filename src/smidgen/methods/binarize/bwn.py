@@ -25,7 +25,7 @@ class BinaryWeights(Step):
         granularity: one scale a `channel` (filter) or `tensor`.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     granularity: Literal["tensor", "channel"] = "channel"

@@ -14,6 +14,7 @@ from smidgen.methods.binarize._bitwise import (
     making_signs,
     reading_signs,
     signs_of_largest,
+    start_of,
 )
 from smidgen.methods.binarize._layers import all_layers, inner_layers
 from smidgen.methods.space import Choice, Range, Space
@@ -49,7 +50,7 @@ class Incremental(Step):
         until: share of it at which all is signs; the rest trains the network that is kept, 0 < until < 1.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
 
     sparsity: float = 0.0
     layers: Literal["inner", "all"] = "inner"
@@ -82,17 +83,13 @@ class Incremental(Step):
             graph = making_signs(graph, node.name) if self.layers == "all" else graph
         names = {role for node in layers for role in node.params.values()}
         names |= {role for node in recurrent for role in graph.node(node.name).params}
+        names |= {start_of(node.name) for node in recurrent}  # floats near 0 could lose their sign on a grid
         graph = graph.with_weights({name: self._signs(graph, name) for name in sorted(names)})
         graph.check()
         return replace(graph, pending=(*graph.pending, self))
 
     def space(self, graph: Graph) -> Space:
         return {"layers": Choice(("inner", "all")), "sparsity": Range(0.0, 0.5)}
-
-    def _signs(self, graph: Graph, name: str) -> Format:
-        """Weights lose the smallest, biases (the only vectors) do not."""
-        latent = graph.weights[name].decode()
-        return signs_of_largest(latent, self.sparsity if latent.ndim > 1 else 0.0)
 
     def hooks(self, ctx: Context) -> tuple[Hook, ...]:
         from smidgen.methods.binarize._mixing import GrowingSigns
@@ -107,6 +104,11 @@ class Incremental(Step):
             return 1.0
         level = int((t - self.first_round) / (self.until - self.first_round) * (self.levels - 1)) + 1
         return min(level, self.levels - 1) / self.levels
+
+    def _signs(self, graph: Graph, name: str) -> Format:
+        """Weights lose the smallest; vectors, which are biases and first states, do not."""
+        latent = graph.weights[name].decode()
+        return signs_of_largest(latent, self.sparsity if latent.ndim > 1 else 0.0)
 
 
 def is_float_gru(graph: Graph, node: Node) -> bool:

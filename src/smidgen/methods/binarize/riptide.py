@@ -32,7 +32,7 @@ class Riptide(Step):
         extra_scale: ShiftNorm divides by so much more, > 0.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.WEIGHTS
     needs: ClassVar[Needs] = "nothing"
 
     bits: int = 2

@@ -36,8 +36,8 @@ class LayerQuantization(Step):
         bits: of the weight, 2..8, or 16 for half precision where activations stay float; 0: as it is.
         granularity: of the weight's scales, `tensor`, `channel`, `group`; empty: as it is.
         rule: how the weight's ranges are chosen: minmax, percentile, mse; empty: minmax.
-        activation_bits: of the layer's output, 2..8, or 16 where integers can (a linear layer or a sum that
-            sums, products and functions read, or nothing); 0: as it is.
+        activation_bits: of the layer's output, 2..8, or 16 where integers can (a linear layer, product or sum
+            that sums, products, functions, softmax and normalization read, or nothing); 0: as it is.
         activation_rule: how the output's range is chosen; empty: as it is.
         samples: calibration samples for the output's range, taken from the training split.
 

@@ -10,6 +10,7 @@ from smidgen.formats import Grid
 from smidgen.graph import Graph, Node
 from smidgen.lower.canonical import canonical
 from smidgen.lower.grids import declared_grids, fused_activation, grid_owners, with_grids
+from smidgen.lower.nonlinear import GROUP_LIMITS, group_size
 from smidgen.lower.widths import WIDE_READERS
 from smidgen.methods.post_training import calibration_batches, calibration_samples
 from smidgen.methods.space import Choice, Space
@@ -52,7 +53,7 @@ class NonlinearQuantization(Step):
         BadInput: data is needed and missing.
     """
 
-    stage: ClassVar[Stage] = Stage.VALUES
+    stage: ClassVar[Stage] = Stage.STRUCTURE
 
     normalize_bits: Literal[8, 16] = 16
     softmax_bits: Literal[8, 16] = 16
@@ -122,4 +123,11 @@ def _can_be_wide(graph: Graph, node: Node) -> bool:
     """Whether kernels make 16 bits of the node's output and take them wherever it is read."""
     if node.output in graph.outputs or node.op not in MAKERS or fused_activation(graph, node):
         return False
-    return all(reader.op in WIDE_READERS for reader in graph.consumers(node.output))
+    return all(_reads_wide(graph, reader) for reader in graph.consumers(node.output))
+
+
+def _reads_wide(graph: Graph, node: Node) -> bool:
+    """Whether the node's kernels read 16 bits: those that normalize too many values at once do not."""
+    if node.op == "normalize":
+        return group_size(graph.values[node.inputs[0]], node) <= GROUP_LIMITS["int16"]
+    return node.op in WIDE_READERS

@@ -1,0 +1,1 @@
+#include "im2col.h"

@@ -1,0 +1,1 @@
+#include "lowbit_int.h"
