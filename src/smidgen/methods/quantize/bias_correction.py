@@ -59,7 +59,7 @@ class BiasCorrection(Step):
         if not errors:
             ctx.notes.append(f"{self.name}: no layer has weights that were just rounded, nothing changes")
             return graph
-        return _with_biases(graph, mean_shifts(graph, errors, calibration_batches(graph, samples, ctx)))
+        return with_biases(graph, mean_shifts(graph, errors, calibration_batches(graph, samples, ctx)))
 
     def space(self, graph: Graph) -> Space:
         return {}
@@ -103,7 +103,7 @@ def mean_shifts(
     return {name: total / counts[name] for name, total in sums.items()}
 
 
-def _with_biases(graph: Graph, shifts: Mapping[str, Vector]) -> Graph:
+def with_biases(graph: Graph, shifts: Mapping[str, Vector]) -> Graph:
     """The layers' biases moved by `shifts`; a layer without one, or with a shared one, gets its own."""
     for name, shift in shifts.items():
         node = graph.node(name)

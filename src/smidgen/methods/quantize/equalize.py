@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -61,14 +62,8 @@ class Equalize(Step):
             found = f"no two layers{of} have only ReLU or pooling between"
             ctx.notes.append(f"{self.name}: {found}, nothing changes")
             return graph
-        equal, moved = folded, False
-        for number in range(self.sweeps):
-            ctx.report(number / self.sweeps, f"equalizing {len(pairs)} pairs of layers")
-            equal, change = _sweep(equal, pairs)
-            if change < SETTLED:
-                break
-            moved = True
-        if not moved:
+        equal, divided = equalized(folded, pairs, self.sweeps, ctx.report)
+        if not divided:
             ctx.notes.append(f"{self.name}: the ranges of all channels agree already, nothing changes")
             return graph
         return equal
@@ -80,14 +75,30 @@ class Equalize(Step):
         return not self.layers or {pair.first.name, pair.second.name} <= set(self.layers)
 
 
-def _sweep(graph: Graph, pairs: tuple[Pair, ...]) -> tuple[Graph, float]:
-    """One pass over all pairs; the largest change of a scale. Nothing moves if that is below SETTLED."""
-    start, largest = graph, 0.0
+def equalized(
+    graph: Graph, pairs: tuple[Pair, ...], sweeps: int, report: Callable[[float, str], None]
+) -> tuple[Graph, dict[str, Vector]]:
+    """`graph` after at most `sweeps` passes over all pairs, until no scale moves any more.
+
+    Also what the outputs [O] of each first layer were divided by, by its name: nothing where nothing moved.
+    """
+    divided: dict[str, Vector] = {}
+    for number in range(sweeps):
+        report(number / sweeps, f"equalizing {len(pairs)} pairs of layers")
+        swept, found = _sweep(graph, pairs)
+        if max((float(np.abs(np.log(s)).max(initial=0.0)) for s in found.values()), default=0.0) < SETTLED:
+            break
+        graph, divided = swept, {name: divided.get(name, 1.0) * scale for name, scale in found.items()}
+    return graph, divided
+
+
+def _sweep(graph: Graph, pairs: tuple[Pair, ...]) -> tuple[Graph, dict[str, Vector]]:
+    """One pass over all pairs; what it divided the outputs of each first layer by."""
+    found = {}
     for pair in pairs:
-        scale = scales(graph, pair)
-        largest = max(largest, float(np.abs(np.log(scale)).max(initial=0.0)))
+        found[pair.first.name] = scale = scales(graph, pair)
         graph = scaled(graph, pair, scale)
-    return (start, largest) if largest < SETTLED else (graph, largest)
+    return graph, found
 
 
 def scales(graph: Graph, pair: Pair) -> Vector:
