@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from benchmarks.common import progress, write_results
 from benchmarks.device_networks import CASES, integers
-from smidgen.emit.c import CEmitter
+from benchmarks.firmware import ROOMY, on_device
 from smidgen.emit.c_golden import random_inputs
 from smidgen.measure.memory_map import memory_map
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
-from smidgen.targets.cross import build_firmware, measure_cross
-from smidgen.targets.emulator import emulate
-from smidgen.targets.project import read_manifest
 
 TARGETS = ("cortex-m0", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33", "cortex-m55", "rv32imc")
-ROOMY = {"flash_bytes": 1 << 26, "ram_bytes": 1 << 26}  # what does not fit the part is measured all the same
 INPUTS = 3
 
 
@@ -34,11 +28,8 @@ def row(name: str, target: str, inputs: int) -> dict[str, Any]:
     (x,) = random_inputs(graph, inputs)
     expected = run_integer(graph, x)
     planned = memory_map(graph, device)
-    with tempfile.TemporaryDirectory() as scratch:
-        project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
-        elf = build_firmware(project, device, Path(scratch))
-        sizes = {m.name: int(m.value) for m in measure_cross(project, device)}
-        found = emulate(elf, read_manifest(project), device, x)
+    made = on_device(graph, x, device)
+    found, sizes = made.ran, made.sizes
     return {
         "network": name,
         "target": target,

@@ -9,40 +9,25 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import progress, write_results
+from benchmarks.firmware import on_device
 from smidgen.api import compress
 from smidgen.codec.container import read_smg
-from smidgen.emit.c import CEmitter
-from smidgen.graph import Graph
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.measure.memory_map import memory_map
 from smidgen.run.reference import run_integer
 from smidgen.targets import load_target
-from smidgen.targets.cross import build_firmware, measure_cross
-from smidgen.targets.emulator import Emulated, emulate
-from smidgen.targets.project import read_manifest
 from smidgen.tasks import load_task
 
 TASKS = ("spoken_digits",)  # name others with --task
 TARGET, BUDGET = "cortex-m0", "flash=32KB,ram=4KB"
 MAX_DROP = 2.0  # points on validation
 RUNS = Path("runs/benchmark-tiny-m0")
-
-
-def on_device(graph: Graph, x: np.ndarray) -> tuple[Emulated, dict[str, int]]:
-    """The firmware of `graph` on quantized x [n, ...], and its sizes in bytes."""
-    device = load_target(TARGET)
-    with tempfile.TemporaryDirectory() as scratch:
-        project = CEmitter().emit(graph, device, Path(scratch) / "project").folder
-        elf = build_firmware(project, device, Path(scratch))
-        sizes = {m.name: int(m.value) for m in measure_cross(project, device)}
-        return emulate(elf, read_manifest(project), device, x), sizes
 
 
 def row(name: str, time: str) -> dict[str, Any]:
@@ -52,7 +37,8 @@ def row(name: str, time: str) -> dict[str, Any]:
     graph = read_smg(found.folder / "chosen" / "model.smg").graph
     task, test = load_task(name), load_task(name).load().test
     x = quantized_inputs(graph, test.x)
-    device, sizes = on_device(graph, x)
+    made = on_device(graph, x, load_target(TARGET))
+    device, sizes = made.ran, made.sizes
     logits = device.outputs[0]
     if not np.array_equal(logits, run_integer(graph, x)):
         raise SystemExit(f"{name}: the firmware's outputs differ from the reference")

@@ -12,7 +12,7 @@ from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Context, Step
-from tests.networks import binary_cnn, few_bits_cnn, kitchen_sink, noise_like, small_cnn
+from tests.networks import binary_cnn, few_bits_cnn, kitchen_sink, noise_like, packs_cnn, small_cnn
 
 NETWORKS = (
     "sink",
@@ -26,6 +26,7 @@ NETWORKS = (
     "sparse codebook",
     "binary",
     "few bits",
+    "packs",
 )
 
 
@@ -36,6 +37,8 @@ def integer_network(name: str) -> Graph:
         return integers_of(kitchen_sink())
     if name == "binary":
         return integers_of(binary_cnn())
+    if name == "packs":
+        return integers_of(packs_cnn())
     if name == "few bits":
         return integers_of(few_bits_cnn())
     settings = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen.data.dataset import Dataset, Splits
-from smidgen.formats import Binary
+from smidgen.formats import Binary, BinaryPacks
 from smidgen.graph import Graph, GraphBuilder
 from smidgen.models.recurrent import classifier
 
@@ -75,6 +75,13 @@ def binary_cnn(seed: int = 0, classes: int = 10) -> Graph:
     h = b.op("binarize", [b.linear(h, Binary.fit(_normal(rng, 33, 256)), rng.normal(size=33))])
     h = b.op("relu", [b.linear(h, Binary.fit(_normal(rng, 20, 33)))])
     return b.graph(b.linear(h, rng.normal(size=(classes, 20)), rng.normal(size=classes)))
+
+
+def packs_cnn() -> Graph:
+    """The same with half of the words of each binary weight lost, one of each row at least."""
+    graph = binary_cnn()
+    signs = {name: fmt for name, fmt in graph.weights.items() if isinstance(fmt, Binary)}
+    return graph.with_weights({name: BinaryPacks.fit(fmt.latent, 0.5) for name, fmt in signs.items()})
 
 
 def few_bits_cnn(seed: int = 0, classes: int = 10) -> Graph:

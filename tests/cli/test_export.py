@@ -83,6 +83,8 @@ def test_strips_of_the_first_layers_say_what_they_bring_and_cost(tmp_path: Path)
     assert code == 0
     assert "first layers in strips: arena 16,384 -> " in said
     assert "% more multiplications" in said
+    readme = (tmp_path / "c" / "README.md").read_text(encoding="utf-8")
+    assert "First layers in strips: arena 16,384 -> " in readme
 
 
 def test_a_project_in_one_piece_says_nothing_of_strips(tmp_path: Path) -> None:

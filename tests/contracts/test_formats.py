@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from smidgen.codec.streams import decode_stream, encode_stream
 from smidgen.formats import (
     Affine,
     Binary,
+    BinaryPacks,
     Codebook,
     Dense,
     Format,
@@ -41,6 +43,10 @@ EXAMPLES: dict[str, list[Format]] = {
         for rule in ("minmax", "mse")
     ]
     + [
+        Affine.fit(W, 3, granularity).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32))
+        for granularity in ("tensor", "channel", "group")
+    ]
+    + [
         Affine(
             np.array([[-128, 5], [3, 127]], np.int8),
             np.array([0.1, 0.3], np.float32),
@@ -67,11 +73,20 @@ EXAMPLES: dict[str, list[Format]] = {
         Binary.fit_powers(W, "tensor").scaled(np.array([0.5, 2, 1, -4, 1, 8], np.float32)),
         Binary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
     ],
+    "BinaryPacks": [
+        *(BinaryPacks.fit(W, sparsity, width) for sparsity in (0, 0.5, 1) for width in (1, 2, 32)),
+        BinaryPacks.fit(W, 0.7, 2, "tensor", open_share=0.5),
+        BinaryPacks.fit(np.zeros_like(W), 0.5),
+        BinaryPacks.fit(W, 0.6, 2).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+    ],
     "Ternary": [
         Ternary.fit(W),
         Ternary.fit(W, "tensor"),
         Ternary.fit(np.zeros_like(W)),
+        replace(Ternary.fit(W), learned=True),
+        replace(Ternary.fit(W, "tensor"), learned=True),
         Ternary.fit(W).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
+        replace(Ternary.fit(W), learned=True).scaled(np.array([-0.3, 2, 1, -5, 1e-3, 7], np.float32)),
     ],
     "Sparse": [
         Sparse(np.abs(W) > t, inner)

@@ -228,9 +228,9 @@ def test_memory_that_can_not_fit_is_refused_with_the_tensors_at_the_peak() -> No
     graph = integer_network("int8")
     tiny = load_target("cortex-m0").model_copy(update={"ram_bytes": 1400, "flash_bytes": 1000})
     ram, flash = CEmitter().check(graph, tiny)
-    assert "2060 bytes of RAM are needed (arena 960, inputs and outputs 76, stack 1024)" in ram.reason
-    assert "cortex-m0 has 1400; live at the peak: relu1 (768), max_pool1 (192)" in ram.reason
-    assert re.fullmatch(r"the weights alone need \d{4} bytes of flash, cortex-m0 has 1000", flash.reason)
+    assert "2,060 bytes of RAM are needed (arena 960, inputs and outputs 76, stack 1,024)" in ram.reason
+    assert "cortex-m0 has 1,400; live at the peak: relu1 (768), max_pool1 (192)" in ram.reason
+    assert re.fullmatch(r"the weights alone need \d,\d{3} bytes of flash, cortex-m0 has 1,000", flash.reason)
 
 
 def test_a_network_that_fits_has_no_problems() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from smidgen.formats import BinaryPacks
 from smidgen.graph import GraphBuilder
 from smidgen.graph.cost import element_operations, macs
 from smidgen.lower.schedule import expand_weights
 from tests.integer_networks import integer_network
+from tests.kernels.test_bits import signs_to
 from tests.networks import small_cnn, small_gru
 
 
@@ -29,6 +31,12 @@ def test_lowering_and_expanding_weights_keep_the_macs() -> None:
     graph = integer_network("int4")
     expanded = expand_weights(graph)
     assert list(macs(expanded).values()) == list(macs(graph).values()) == list(macs(small_cnn()).values())
+
+
+def test_layers_on_bits_do_not_count_lost_packs() -> None:
+    weight = BinaryPacks.fit(np.ones((10, 96), np.float32), 0.7)
+    params = {"weight": weight, "threshold": np.zeros(10, np.int32)}
+    assert macs(signs_to((96,), "q.binary_linear_bits", params, True))["n"] == 10 * 32
 
 
 def test_a_decoded_weight_costs_one_operation_each() -> None:

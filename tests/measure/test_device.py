@@ -17,7 +17,7 @@ from smidgen.measure.device import measure_device
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.targets import load_target
 from tests.integer_networks import integer_network, integers_of, random_integers
-from tests.networks import small_cnn
+from tests.networks import large_maps, small_cnn
 from tests.targets.test_cross import emulated, need
 
 M4 = load_target("cortex-m4")
@@ -51,6 +51,24 @@ def test_differing_outputs_are_an_error_that_names_the_first() -> None:
     found.require_exact()
     with pytest.raises(Mismatch, match=r"emulated cortex-m4: 1 of 2 inputs differ, input 1 first"):
         replace(found, differing=1, first_differing=1).require_exact()
+
+
+def test_what_is_measured_is_what_export_writes_for_the_part() -> None:
+    graph = integers_of(large_maps())
+    small = M4.model_copy(update={"ram_bytes": 14_000})
+    whole, cut = (measure_device(graph, part, (random_integers(graph, 2),)) for part in (M4, small))
+    assert cut.exact
+    assert cut.value("ram_bytes") <= 14_000 < whole.value("ram_bytes")
+    assert cut.value("arena_used_bytes") == CEmitter().scheduled(graph, small).program.arena_bytes
+
+
+def test_what_does_not_fit_is_measured_on_a_larger_part() -> None:
+    graph = integer_network("int8")
+    tiny = M4.model_copy(update={"ram_bytes": 1_100, "flash_bytes": 1_000})
+    sizes = [
+        measure_device(graph, part, (random_integers(graph, 1),)).value("ram_bytes") for part in (M4, tiny)
+    ]
+    assert sizes[0] == sizes[1] > 1_100
 
 
 def test_a_core_without_an_emulator_is_named() -> None:

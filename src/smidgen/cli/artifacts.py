@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +11,9 @@ from smidgen.cli.check import check
 from smidgen.cli.inspection import inspect, model_graph
 
 if TYPE_CHECKING:
-    from smidgen.emit.c import CEmitter
     from smidgen.errors import SmidgenError
     from smidgen.graph import Graph
     from smidgen.measure.agreement import Agreement
-    from smidgen.targets.target import Target
 
 FILE = typer.Argument(help="A .smg file.")
 TARGET = typer.Option("x86-64", "--target", "-t", help="A device (smidgen targets) or the path of a .toml.")
@@ -125,6 +122,7 @@ def export(
     from rich.console import Console
 
     from smidgen.emit.c import CEmitter
+    from smidgen.emit.c_schedule import strips_text
     from smidgen.emit.emitter import Emitter
     from smidgen.emit.onnx import OnnxEmitter
     from smidgen.emit.onnx_float import FloatOnnxEmitter
@@ -149,7 +147,7 @@ def export(
     graph, device = streaming(graph) if stream else graph, load_target(target)
     artifact = emitters[form].emit(graph, device, folder)
     lines = [f"{path.stat().st_size:>10,} B  {path}" for path in artifact.files]
-    if form == "c" and (strips := _strips_text(graph, c, device)):
+    if form == "c" and (strips := strips_text(graph, c.scheduled(graph, device), device, c.weights)):
         lines.append(strips)
     if form == "qdq" and graph.is_integer:
         lines.append(_mismatch_text(graph))
@@ -158,20 +156,6 @@ def export(
     ]
     for line in lines:
         Console().print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _strips_text(graph: Graph, emitter: CEmitter, device: Target) -> str:
-    """What cutting the first layers into strips brings and costs; empty if they are not cut."""
-    from smidgen.graph.cost import macs
-
-    cut = emitter.scheduled(graph, device)
-    roomy = device.model_copy(update={"ram_bytes": None})
-    whole = replace(emitter, patches=0).scheduled(graph, roomy)
-    if len(cut.graph.nodes) <= len(whole.graph.nodes):
-        return ""
-    before, after = whole.plan.arena_bytes, cut.plan.arena_bytes
-    extra = sum(macs(cut.graph).values()) / sum(macs(whole.graph).values()) - 1
-    return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
 def _mismatch_text(graph: Graph) -> str:

@@ -10,7 +10,7 @@ from smidgen.emit.c_figures import device_figures
 from smidgen.emit.c_golden import golden_vectors
 from smidgen.emit.c_layouts import LAYOUTS
 from smidgen.emit.c_project import manifest_of, project_files, template_words
-from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled
+from smidgen.emit.c_schedule import port_bytes, ram_bytes, scheduled, strips_text
 from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.emitter import Artifact, Emitter, Problem
 from smidgen.emit.folder import write_folder
@@ -92,6 +92,8 @@ class CEmitter(Emitter):
         if self.measured:
             plain = project_files(program, golden)
             figures = device_figures(plain, target, tuple(array[:1] for array in golden.inputs))
+        if strips := strips_text(graph, executed, target, self.weights):
+            figures = f"{figures}\n\n{strips[0].upper()}{strips[1:]}.".lstrip()
         files = project_files(program, golden, figures)
         laid_out = LAYOUTS[self.layout](files, template_words(program, manifest, golden))
         write_folder(Path(folder), laid_out, MANIFEST)
@@ -117,10 +119,10 @@ def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
     problems = []
     ports, ram = port_bytes(executed), ram_bytes(executed, target)
     if target.ram_bytes is not None and ram > target.ram_bytes:
-        peak = ", ".join(f"{name} ({nbytes})" for name, nbytes in plan.live_at_peak.items())
+        peak = ", ".join(f"{name} ({nbytes:,})" for name, nbytes in plan.live_at_peak.items())
         reason = (
-            f"{ram} bytes of RAM are needed (arena {program.arena_bytes}, inputs and outputs {ports}, "
-            f"stack {target.stack_bytes}), {target.name} has {target.ram_bytes}; "
+            f"{ram:,} bytes of RAM are needed (arena {program.arena_bytes:,}, inputs and outputs {ports:,}, "
+            f"stack {target.stack_bytes:,}), {target.name} has {target.ram_bytes:,}; "
             f"live at the peak: {peak or 'nothing'}"
         )
         problems.append(
@@ -128,6 +130,6 @@ def _memory_problems(executed: OnDevice, target: Target) -> list[Problem]:
         )
     flash = constant_bytes(program)
     if target.flash_bytes is not None and flash > target.flash_bytes:
-        reason = f"the weights alone need {flash} bytes of flash, {target.name} has {target.flash_bytes}"
+        reason = f"the weights alone need {flash:,} bytes of flash, {target.name} has {target.flash_bytes:,}"
         problems.append(Problem(graph.name, reason, "Use fewer bits, prune, or take a larger part"))
     return problems

@@ -37,12 +37,17 @@ def device_figures(files: Mapping[str, str], target: Target, sample: Sequence[Ar
     except (MissingExtra, BadInput) as problem:
         return f"Not built for {target.name}: {problem}"
     rows = [
-        f"| {label} | {found[name][0]:,.6g} | {found[name][1]} |"
+        f"| {label} | {_figure(found[name][0])} | {found[name][1]} |"
         for name, label in LABELS.items()
         if name in found
     ]
     head = f"On {target.name} ({target.description}) with startup code, compiled with clang:"
     return "\n".join([head, "", "| figure | value | how |", "|---|---|---|", *rows])
+
+
+def _figure(value: float) -> str:
+    """Whole numbers in full, others with six digits."""
+    return f"{value:,.0f}" if value.is_integer() or value >= 1e5 else f"{value:,.6g}"
 
 
 def _measured(

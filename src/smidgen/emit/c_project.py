@@ -108,10 +108,10 @@ def template_words(program: Program, manifest: Manifest, golden: Golden) -> dict
         ),
         "compare_outputs": "\n        ".join(_comparison(n, p) for n, p in outputs),
         "numerics_version": str(NUMERICS_VERSION),
-        "constant_bytes": str(c_source.constant_bytes(program)),
-        "arena_bytes": str(program.arena_bytes),
-        "input_bytes": str(manifest.input_bytes),
-        "output_bytes": str(manifest.output_bytes),
+        "constant_bytes": f"{c_source.constant_bytes(program):,}",
+        "arena_bytes": f"{program.arena_bytes:,}",
+        "input_bytes": f"{manifest.input_bytes:,}",
+        "output_bytes": f"{manifest.output_bytes:,}",
         "samples": str(golden.samples),
         "tensors": "\n".join(_tensor_row(n, p) for n, p in (*inputs, *outputs)),
         "layers": "\n".join(f"| {plain(call.node)} | {call.kernel} |" for call in program.calls),
@@ -130,7 +130,8 @@ def _comparison(name: str, port: Tensor) -> str:
 
 def _tensor_row(name: str, port: Tensor) -> str:
     shape = " x ".join(map(str, port.shape)) or "1"
-    return f"| `{name}` | {shape} | {port.dtype} | (q - ({port.zero})) * {port.scale!r} |"
+    moved = f"(q {'-' if port.zero > 0 else '+'} {abs(port.zero)})" if port.zero else "q"
+    return f"| `{name}` | {shape} | {port.dtype} | {moved} * {port.scale!r} |"
 
 
 def _golden_header(program: Program, golden: Golden) -> str:

@@ -6,6 +6,7 @@ from smidgen.emit.c_source import constant_bytes
 from smidgen.emit.coded import coded_weights
 from smidgen.errors import BadInput
 from smidgen.graph import Graph
+from smidgen.graph.cost import macs
 from smidgen.graph.placement import WORD_BYTES, aligned
 from smidgen.lower.device import OnDevice, Weights, on_device
 from smidgen.lower.patches import with_patches
@@ -34,11 +35,21 @@ def fewest_patches(graph: Graph, target: Target, weights: Weights | None) -> int
     for number in PATCHES:
         try:
             cut = with_patches(graph, number)
-        except BadInput:  # no such image, or too few rows
-            break
+        except BadInput:  # no such maps, too few rows, or nothing gained
+            continue
         if not _over_ram(_with_weights(cut, target, weights), target):
             return number
     return 0
+
+
+def strips_text(graph: Graph, executed: OnDevice, target: Target, weights: Weights | None) -> str:
+    """What cutting the first layers into strips brings and costs; empty if `executed` is not cut."""
+    whole = _with_weights(graph, target, weights)
+    if len(executed.graph.nodes) <= len(whole.graph.nodes):
+        return ""
+    before, after = whole.plan.arena_bytes, executed.plan.arena_bytes
+    extra = sum(macs(executed.graph).values()) / sum(macs(whole.graph).values()) - 1
+    return f"first layers in strips: arena {before:,} -> {after:,} B, {extra:.1%} more multiplications"
 
 
 def ram_bytes(executed: OnDevice, target: Target) -> int:

@@ -3,6 +3,7 @@
 from smidgen.formats.affine import Affine
 from smidgen.formats.base import Format, IntegerWeights, Leaf, from_parts, to_parts
 from smidgen.formats.binary import Binary
+from smidgen.formats.binarypacks import BinaryPacks
 from smidgen.formats.codebook import Codebook
 from smidgen.formats.dense import Dense
 from smidgen.formats.grid import Grid
@@ -16,6 +17,7 @@ from smidgen.formats.ternary import Ternary
 __all__ = [
     "Affine",
     "Binary",
+    "BinaryPacks",
     "Codebook",
     "Dense",
     "Format",

@@ -116,6 +116,19 @@ class Affine(Format):
             q = q * self._multiple_of_each(self.multiples).astype(np.int64)
         return IntegerWeights(np.clip(q, -128, INT8_MAX).astype(np.int8).reshape(self.shape), self.scale)
 
+    @property
+    def is_scalable(self) -> bool:
+        """True where the negative of every symbol is one, too."""
+        least = int(self.symbols.min(initial=0))
+        return self.zero is None and least >= -qmax_of(self.bits)
+
+    def scaled(self, factor: FloatArray32) -> Affine:
+        """The weights times `factor` [O], none of it 0: signs change with it. Needs `is_scalable`."""
+        signs = np.sign(factor).astype(np.int8).reshape(-1, *(1,) * (len(self.shape) - 1))
+        sizes = np.abs(factor.astype(np.float64)) * self.scale
+        symbols, multiples = self.symbols * signs, self.multiples
+        return Affine(symbols, sizes.astype(np.float32), self.bits, None, multiples, self.group_size)
+
     def leaves(self) -> tuple[Leaf, ...]:
         found = [
             Leaf("symbols", self.symbols.ravel(), self.bits, signed=True, shape=self.shape),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from smidgen.formats.binary import Binary, mean_sizes, power_sizes, powers_of, signs_of
-from smidgen.formats.scales import is_bfloat16
+from smidgen.formats.binarypacks import BinaryPacks, largest_packs, signs_in, spread_over
+from smidgen.formats.scales import floored, is_bfloat16
 from smidgen.formats.ternary import Ternary, ternarized
-from smidgen.formats.twins import Twin
+from smidgen.formats.twins import LearnedScale, Twin
 
 INSIDE = 1.0  # latents further out get no gradient through the sign
 FAR, LEAK = 10.0, 0.1  # beyond, a power-scaled latent gets a tenth of the gradient
@@ -36,7 +40,7 @@ class ScaledSigns(torch.autograd.Function):
 class LatentTwin(Twin):
     """Latent weights; a scale that a BatchNorm was folded into (no bfloat16 number) stays what it is."""
 
-    def __init__(self, fmt: Binary | Ternary) -> None:
+    def __init__(self, fmt: Binary | BinaryPacks | Ternary) -> None:
         super().__init__()
         self.rows = fmt.scale.size
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
@@ -104,3 +108,66 @@ class TernaryTwin(LatentTwin):
 
     def freeze(self) -> Ternary:
         return ternarized(self.latent.detach().cpu().numpy().copy(), self.rows, self.fixed_scale)
+
+
+class PacksTwin(LatentTwin):
+    """Latents stay in -1..1, and the gradient passes straight through to kept and lost ones alike.
+
+    Until `open_share` of the training each update keeps the packs that are the largest by then, so that a
+    lost one may come back; from there on those of that moment stay.
+    Ref: Romaszkan, Li, Gupta 2020 (3PXNet): packs first, then a training with their mask frozen.
+    """
+
+    def __init__(self, fmt: BinaryPacks) -> None:
+        super().__init__(fmt)
+        self.width, self.count, self.open_share = fmt.width, fmt.packs_a_row, fmt.open_share
+        self.kept, self.settled = fmt.kept, fmt.open_share == 0
+
+    def weight(self) -> Tensor:
+        with torch.no_grad():
+            self.latent.clamp_(-INSIDE, INSIDE)
+            kept = spread_over(self._packs(), self.width, self.latent.shape[-1])
+            mask = torch.from_numpy(kept).to(self.latent.device).reshape(self.rows, -1)
+            rows = self.latent.reshape(self.rows, -1)
+            means = (rows.abs() * mask).sum(dim=1, dtype=torch.float64) / mask.sum(dim=1).clamp_min(1)
+            found = floored(means.cpu().numpy()) if self.fixed_scale is None else self.fixed_scale
+            scale = torch.from_numpy(found).to(rows.device)[:, None] * mask
+            made = torch.where(rows >= 0, scale, -scale).reshape(self.latent.shape)
+        return self.latent + (made - self.latent).detach()
+
+    def progress(self, t: float) -> None:
+        if not self.settled and t >= self.open_share:
+            self.kept, self.settled = self._packs(), True
+
+    def freeze(self) -> BinaryPacks:
+        latent = self.latent.detach().cpu().numpy().copy()
+        return signs_in(latent, self._packs(), self.width, self.rows, self.fixed_scale)
+
+    def _packs(self) -> npt.NDArray[np.bool_]:
+        if self.settled:
+            return self.kept
+        return largest_packs(self.latent.detach().cpu().numpy(), self.count, self.width)
+
+
+class LearnedTernaryTwin(Twin):
+    """Symbols follow the latent weights by the same threshold, scales are trained.
+
+    dC/dscale = sum of symbol * dC/dw over what shares it: the two scales of the paper (eq. 7) as one, because
+    integer kernels have one scale a channel. The latents' gradient passes straight through.
+    Ref: Zhu, Han, Mao, Dally 2017 (arXiv 1612.01064), section 3.
+    """
+
+    def __init__(self, fmt: Ternary) -> None:
+        super().__init__()
+        self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
+        self.scale = LearnedScale(fmt.scale)
+
+    def weight(self) -> Tensor:
+        symbols = torch.from_numpy(self.freeze().symbols).to(self.latent.device)
+        scale = self.scale()
+        made: Tensor = (symbols.reshape(len(scale), -1) * scale[:, None]).reshape(self.latent.shape)
+        return made + (self.latent - self.latent.detach())
+
+    def freeze(self) -> Ternary:
+        scale, latent = self.scale.stored(), self.latent.detach().cpu().numpy().copy()
+        return replace(ternarized(latent, scale.size, scale), learned=True)

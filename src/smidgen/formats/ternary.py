@@ -35,11 +35,13 @@ class Ternary(Format):
         symbols: int8 of -1, 0 and 1, the weight's shape.
         scale: float32 [1] or [O], positive; bfloat16 values until a BatchNorm is folded into them.
         float_latent: float weights that training continues from; never stored.
+        learned: training moves the scales by their gradient instead of taking mean sizes; never stored.
     """
 
     symbols: npt.NDArray[np.int8]
     scale: FloatArray32
     float_latent: FloatArray32 | None = None
+    learned: bool = False
 
     @staticmethod
     def fit(weight: FloatArray32, granularity: Literal["tensor", "channel"] = "channel") -> Ternary:
@@ -65,7 +67,7 @@ class Ternary(Format):
         """The weights times `factor` [O], none of it 0: signs change with it."""
         signs = np.sign(factor).astype(np.int8).reshape(-1, *(1,) * (len(self.shape) - 1))
         sizes = np.abs(factor.astype(np.float64)) * self.scale
-        return Ternary(self.symbols * signs, sizes.astype(np.float32))
+        return Ternary(self.symbols * signs, sizes.astype(np.float32), learned=self.learned)
 
     def leaves(self) -> tuple[Leaf, ...]:
         symbols = Leaf("symbols", self.symbols.ravel(), 2, signed=True, shape=self.shape)
@@ -87,9 +89,9 @@ class Ternary(Format):
         return cls(symbols.astype(np.int8).reshape(shape), scale)
 
     def twin(self) -> Twin:
-        from smidgen.formats.bit_twins import TernaryTwin
+        from smidgen.formats.bit_twins import LearnedTernaryTwin, TernaryTwin
 
-        return TernaryTwin(self)
+        return LearnedTernaryTwin(self) if self.learned else TernaryTwin(self)
 
 
 def ternarized(weight: FloatArray32, rows: int, given: FloatArray32 | None = None) -> Ternary:

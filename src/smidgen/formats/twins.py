@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -108,6 +109,37 @@ def bfloat16_up_of(x: Tensor) -> Tensor:
     return up.view(torch.float32)
 
 
+class LearnedScale(nn.Module):
+    """Trained scales [rows], as a file will hold them: bfloat16 rounded up, float32 where they came so."""
+
+    start: Tensor
+
+    def __init__(self, scale: npt.NDArray[np.float32]) -> None:
+        super().__init__()
+        # scale = start * e^growth: relative steps suit Adam, and zero growth gives the exact start.
+        self.register_buffer("start", torch.from_numpy(scale.copy()))
+        self.growth = nn.Parameter(torch.zeros(scale.size))
+        self.rounds = is_bfloat16(scale)
+
+    def forward(self, damping: float = 1.0) -> Tensor:
+        """The stored scales; the gradient passes their rounding, times `damping`."""
+        free = self._free() * damping
+        scale: Tensor = free + (self._stored() - free).detach()
+        return scale
+
+    def stored(self) -> npt.NDArray[np.float32]:
+        scale: npt.NDArray[np.float32] = self._stored().cpu().numpy()
+        return scale
+
+    def _free(self) -> Tensor:
+        grown: Tensor = self.start * torch.exp(self.growth)
+        return grown
+
+    def _stored(self) -> Tensor:
+        scale = self._free().detach().clamp_min(1e-9)
+        return bfloat16_up_of(scale) if self.rounds else scale
+
+
 class AffineTwin(Twin):
     """Latent weights and a learned step size per channel (or tensor).
 
@@ -115,7 +147,6 @@ class AffineTwin(Twin):
     1/sqrt(n * qmax).
     """
 
-    start: Tensor
     relative: Tensor
     zero: Tensor
 
@@ -123,9 +154,7 @@ class AffineTwin(Twin):
         super().__init__()
         self.fmt = fmt
         self.latent = nn.Parameter(torch.from_numpy(fmt.latent.copy()))
-        # scale = start * e^growth: relative steps suit Adam, and zero growth gives the exact start.
-        self.register_buffer("start", torch.from_numpy(fmt.scale.copy()))
-        self.growth = nn.Parameter(torch.zeros(fmt.scale.size))
+        self.scale = LearnedScale(fmt.scale)
         relative = (fmt.spacing() / fmt.scale[:, None]).astype(np.float32)
         self.register_buffer("relative", torch.from_numpy(relative))
         zero = np.zeros(1, np.float32) if fmt.zero is None else fmt.zero.astype(np.float32)
@@ -134,27 +163,14 @@ class AffineTwin(Twin):
     def weight(self) -> Tensor:
         qmax = qmax_of(self.fmt.bits)
         qmin = -qmax if self.fmt.zero is None else -qmax - 1
-        rows = self.latent.reshape(self.growth.numel(), -1)
-        damping = (rows.shape[1] * qmax) ** -0.5
-        free = self._scale() * damping
-        scale = free + (self._stored_scale() - free).detach()
-        step = scale[:, None] * self.relative
+        rows = self.latent.reshape(len(self.relative), -1)
+        step = self.scale((rows.shape[1] * qmax) ** -0.5)[:, None] * self.relative
         q = torch.clamp(round_half_up_ste(rows / step) + self.zero, qmin, qmax) - self.zero
         weight: Tensor = (q * step).reshape(self.latent.shape)
         return weight
 
-    def _scale(self) -> Tensor:
-        grown: Tensor = self.start * torch.exp(self.growth)
-        return grown
-
-    def _stored_scale(self) -> Tensor:
-        """The step as the file will hold it: bfloat16, rounded up, or float32 where it came as that."""
-        scale = self._scale().detach().clamp_min(1e-9)
-        return bfloat16_up_of(scale) if is_bfloat16(self.fmt.scale) else scale
-
     def freeze(self) -> Affine:
-        scale = self._stored_scale().cpu().numpy()
-        return requantized(replace(self.fmt, scale=scale), self.latent.detach().cpu().numpy())
+        return requantized(replace(self.fmt, scale=self.scale.stored()), self.latent.detach().cpu().numpy())
 
 
 class CodebookTwin(Twin):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from smidgen.formats import Integer, LowRank
+from smidgen.formats import BinaryPacks, Integer, LowRank
 from smidgen.graph.core import Graph, Node
 from smidgen.graph.scan import SCANS, body_of, steps_of
 from smidgen.graph.trees import depths
@@ -20,7 +20,7 @@ def macs(graph: Graph) -> dict[str, int]:
     """Multiply-accumulates of each convolution, linear and matmul node by name, in graph order.
 
     Real or integer. A scan has those of all its steps. Positions in the padding are counted, and so are zero
-    weights: this is what a dense kernel executes.
+    weights, but for those of packs that a layer on bits leaves out: this is what kernels execute.
     """
     counted = ((node.name, _node_macs(graph, node)) for node in graph.nodes)
     return {name: count for name, count in counted if count}
@@ -51,6 +51,8 @@ def _node_macs(graph: Graph, node: Node) -> int:
     shape = stored.shape if stored else graph.values[node.inputs[1]].shape
     if graph.values[node.output].dtype == "uint32":
         out = _packed_positions(graph.values[node.output].shape, node) * shape[0]
+    if node.op in BINARY and isinstance(stored, BinaryPacks):
+        return out * stored.packs_a_row * stored.width
     return out * math.prod(shape[1:])
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from smidgen.formats import Binary
+from smidgen.formats import Binary, BinaryPacks
 from smidgen.formats.packing import pack_words
+from smidgen.lower.bits import reads_packs
 from smidgen.lower.calls import CONV_FIELDS, POOL_FIELDS, chosen, spatial
 from smidgen.lower.program import Call, Pointer
 from smidgen.lower.site import CallSite
@@ -44,6 +45,20 @@ def packed_weight(site: CallSite) -> Pointer:
     return site.constants.pointer(f"{name}.words", pack_words(stored.bits))
 
 
+def _product(site: CallSite) -> tuple[str, dict[str, int], tuple[Pointer, ...]]:
+    """The kernel, its argument after the window, and where its weights are: all words, or those kept."""
+    name = site.node.params["weight"]
+    stored = site.graph.weights[name]
+    if not isinstance(stored, BinaryPacks):
+        return "q_binary_conv", {}, (packed_weight(site),)
+    if not reads_packs(stored):
+        raise site.refuse(f"packs of {stored.width} weights", "kernels of bits read words of 32, 65536 a row")
+    words, places = stored.words()
+    signs = site.constants.pointer(f"{name}.words", words)
+    index = site.constants.pointer(f"{name}.places", places.astype(np.uint16))
+    return "q_binary_packs", {"packs": stored.packs_a_row}, (signs, index)
+
+
 def _shape(site: CallSite) -> dict[str, int]:
     """The arguments of a convolution; a linear layer is one of 1 x 1 over its rows."""
     out, *kernel, channels = site.weight_shape()
@@ -62,17 +77,17 @@ def one_row(rows: int) -> dict[str, int]:
 def _to_int8(site: CallSite) -> list[Call]:
     out = site.out.shape[-1]
     multiplier, shift, per_channel = site.ratio(out)
-    args = _shape(site) | site.finish() | {"per_channel": per_channel}
-    pointers = (site.input(), packed_weight(site), site.bias(out), multiplier, shift, site.output())
-    return [site.call("q_binary_conv", args, *pointers)]
+    kernel, packs, weight = _product(site)
+    args = _shape(site) | packs | site.finish() | {"per_channel": per_channel}
+    pointers = (site.input(), *weight, site.bias(out), multiplier, shift, site.output())
+    return [site.call(kernel, args, *pointers)]
 
 
 def _to_bits(site: CallSite) -> list[Call]:
-    args = _shape(site)
+    kernel, packs, weight = _product(site)
+    args = _shape(site) | packs
     threshold = _one_a_channel(site, "threshold", np.int32, args["out_c"])
-    return [
-        site.call("q_binary_conv_bits", args, site.input(), packed_weight(site), threshold, site.output())
-    ]
+    return [site.call(f"{kernel}_bits", args, site.input(), *weight, threshold, site.output())]
 
 
 def _max_pool(site: CallSite) -> list[Call]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from smidgen.formats import Binary, BinaryPacks
 from smidgen.formats.packing import word_count
 from smidgen.graph import Node
 from smidgen.graph.activations import UNIPOLAR
@@ -38,6 +39,15 @@ def layer(low: Lowering, node: Node, out: str) -> None:
         _to_bits(low, node, out)
     else:
         weighted(low, node, out, op)
+    if read == "binarize":
+        _drop_scales(low, node.params["weight"])
+
+
+def _drop_scales(low: Lowering, weight: str) -> None:
+    """Thresholds and multipliers have them: a file would hold them for nobody."""
+    fmt = low.weights.get(weight)
+    if isinstance(fmt, Binary | BinaryPacks):
+        low.weights[weight] = replace(fmt, scale=np.ones(1, np.float32))
 
 
 def _to_planes(low: Lowering, node: Node, out: str, op: str) -> None:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from smidgen.formats import Binary
+from smidgen.formats import Binary, BinaryPacks, Format
+from smidgen.formats.binarypacks import packs_of
 from smidgen.formats.packing import WORD_BITS
 from smidgen.graph import Graph, Node
 from smidgen.graph.activations import UNIPOLAR
 
 PACKABLE = ("binarize", *UNIPOLAR)
+MOST_PLACES = 1 << 16  # of words in a window, as numbers of 16 bits
 
 
 def read_bits(graph: Graph, node: Node) -> str:
     """For a layer with binary weights on a packed input what has made that (`packed_by`), else nothing."""
-    return packed_by(graph, node.inputs[0]) if _has_signs(graph, node) else ""
+    made = packed_by(graph, node.inputs[0])
+    return made if made and _has_signs(graph, node, made) else ""
 
 
 def is_packed(graph: Graph, value: str) -> bool:
@@ -34,8 +37,9 @@ def packed_by(graph: Graph, value: str) -> str:
     while maker and _moves_words(graph, maker):
         value = maker.inputs[0]
         maker = graph.producer(value)
-    made = maker is not None and maker.op in PACKABLE and _ends_in_layers(graph, value)
-    return maker.op if maker and made else ""
+    if maker is None or maker.op not in PACKABLE:
+        return ""
+    return maker.op if _ends_in_layers(graph, value, maker.op) else ""
 
 
 def makes_bits(graph: Graph, node: Node, reader: Node) -> bool:
@@ -79,12 +83,14 @@ def _swapped(graph: Graph, mover: Node, node: Node) -> Graph:
     return graph.replace(mover.name, early, late)
 
 
-def _ends_in_layers(graph: Graph, value: str) -> bool:
+def _ends_in_layers(graph: Graph, value: str, made: str) -> bool:
     readers = graph.consumers(value)
     if value in graph.outputs or not readers:
         return False
     return all(
-        _ends_in_layers(graph, node.output) if _moves_words(graph, node) else _has_signs(graph, node)
+        _ends_in_layers(graph, node.output, made)
+        if _moves_words(graph, node)
+        else _has_signs(graph, node, made)
         for node in readers
     )
 
@@ -99,7 +105,16 @@ def _moves_words(graph: Graph, node: Node) -> bool:
     return bool(shapes) and all(shape and shape[-1] % WORD_BITS == 0 for shape in shapes)
 
 
-def _has_signs(graph: Graph, node: Node) -> bool:
+def _has_signs(graph: Graph, node: Node, made: str) -> bool:
+    """True for a layer that kernels compute from bits that the operator `made` makes."""
     if node.op not in ("linear", "conv") or node.attrs.get("groups", 1) != 1:
         return False
-    return isinstance(graph.weights[node.params["weight"]], Binary)
+    weight = graph.weights[node.params["weight"]]
+    return isinstance(weight, Binary) or (made == "binarize" and reads_packs(weight))
+
+
+def reads_packs(weight: Format) -> bool:
+    """True for weights of which kernels read the words that are kept: planes of bits have no such kernel."""
+    if not isinstance(weight, BinaryPacks) or weight.width != WORD_BITS:
+        return False
+    return packs_of(weight.shape, WORD_BITS) <= MOST_PLACES * weight.shape[0]

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from smidgen.formats import Binary, Dense, Format, Ternary
+from smidgen.formats import Affine, Binary, BinaryPacks, Dense, Format, Ternary
 from smidgen.graph import Graph, Node, Value
 from smidgen.graph.scan import body_of, with_body
 from smidgen.graph.shift_norm import shift_factor
@@ -69,7 +69,7 @@ def _scale_and_shift(graph: Graph, node: Node) -> tuple[Vector, Vector]:
 
 def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
     """The layer or normalization in front that nothing else reads, with weights that nothing else uses and
-    that can be scaled: float ones, or signs whose scales then still lie within LARGEST_RATIO of each other.
+    that can be scaled: float ones, or symmetric integers whose scales then still lie within LARGEST_RATIO.
     """
     before = graph.producer(node.inputs[0])
     if before is None or before.op not in FOLDS or before.output in graph.outputs:
@@ -83,7 +83,9 @@ def _foldable(graph: Graph, node: Node, scale: Vector) -> Node | None:
 
 
 def _scalable(weight: Format, factor: Vector) -> bool:
-    if isinstance(weight, Binary | Ternary):
+    if isinstance(weight, Binary | BinaryPacks | Ternary) or (
+        isinstance(weight, Affine) and weight.is_scalable
+    ):
         sizes = np.abs(factor) * weight.scale
         return bool(sizes.min() * LARGEST_RATIO > sizes.max())
     return weight.integers() is None
@@ -91,7 +93,7 @@ def _scalable(weight: Format, factor: Vector) -> bool:
 
 def _scaled(weight: Format, factor: Vector) -> Format:
     """The weight [O, ...] with its channels multiplied."""
-    if isinstance(weight, Binary | Ternary):
+    if isinstance(weight, Affine | Binary | BinaryPacks | Ternary):
         return weight.scaled(factor)
     column = factor.reshape(-1, *(1,) * (len(weight.shape) - 1))
     return weight.map_dense(lambda dense: Dense(dense * column))

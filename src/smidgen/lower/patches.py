@@ -1,25 +1,23 @@
-"""Patch-based execution: the first layers of an image network, computed strip by strip.
+"""Patch-based execution: the first layers of an image or sequence network, computed strip by strip.
 
-Maps of the first layers are the largest. Cut into strips of rows, only those of one strip are alive at once.
-Rows that neighbouring strips both need (the halo of their windows) are computed twice. Every output is the
-same sum over the same window, so the integers do not change.
+Maps of the first layers are the largest. Cut into strips of rows (of an image [H, W, C]; of steps in a
+sequence [T, C]), only those of one strip are alive at once. Rows that neighbouring strips both need (the halo
+of their windows) are computed twice. Every output is the same sum over the same window, so the integers do
+not change.
 
 Ref: Lin et al. 2021, MCUNetV2 (arXiv 2110.15352), section 3.1, with strips in the place of tiles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from smidgen.errors import BadInput
 from smidgen.graph import Graph, Node
 from smidgen.graph.core import Value
-from smidgen.graph.ops import OPS
 from smidgen.graph.planner import plan_memory
-
-WINDOWS = ("q.conv", "q.max_pool")
+from smidgen.lower.regions import WINDOWS, Region, first_regions
 
 
 @dataclass(frozen=True)
@@ -31,94 +29,134 @@ class Rows:
     before: int = 0
     behind: int = 0
 
+    def around(self, other: Rows) -> Rows:
+        """The rows from the first of both to the last of both."""
+        return Rows(min(self.first, other.first), max(self.last, other.last))
+
 
 def with_patches(graph: Graph, patches: int) -> Graph:
     """`graph` with its first layers in `patches` strips, as many layers as makes the arena smallest.
 
     Raises:
-        BadInput: fewer than 2 patches, or the network does not begin with layers that can be cut.
+        BadInput: fewer than 2 patches, the network does not begin with layers that can be cut, or the arena
+            is not smaller then.
     """
-    stages = first_stages(graph)
-    if patches < 2 or not stages:
-        found = (
-            f"{patches} patches" if patches < 2 else "the first layers are no chain of convolutions and pools"
-        )
-        raise BadInput("patches", found, "at least 2, for images [H, W, C], are possible")
-    cuts = [_cut(graph, stages[: i + 1], patches) for i in range(len(stages))]
-    possible = [cut for cut in cuts if cut is not None]
-    if not possible:
+    best = min(cuts(graph, patches), key=_arena_bytes)
+    if _arena_bytes(best) >= _arena_bytes(graph):
+        found = f"the arena takes {_arena_bytes(best):,} bytes in {patches} strips"
+        raise BadInput("patches", found, f"it takes no more than {_arena_bytes(graph):,} whole")
+    return best
+
+
+def cuts(graph: Graph, patches: int) -> tuple[Graph, ...]:
+    """`graph` with each of its first regions in `patches` strips, where that is possible; at least one.
+
+    Raises:
+        BadInput: as `with_patches`, whatever the arena.
+    """
+    regions = first_regions(graph)
+    if patches < 2:
+        raise BadInput("patches", f"{patches} of them", "at least 2 are possible")
+    if not regions:
+        expected = "images [H, W, C] and sequences [T, C] can be cut"
+        raise BadInput("patches", "no first layers that work row by row and have one end", expected)
+    found = tuple(cut for region in regions if (cut := _cut(graph, region, patches)) is not None)
+    if not found:
         raise BadInput("patches", f"{patches} of them", "no map of the first layers has so many rows")
-    return min(possible, key=lambda cut: plan_memory(cut).arena_bytes)
-
-
-def first_stages(graph: Graph) -> tuple[Node, ...]:
-    """The chain of convolutions, maximum pools and elementwise nodes from the only input on, over images."""
-    if len(graph.inputs) != 1:
-        return ()
-    at, found = graph.inputs[0], []
-    while len(using := graph.consumers(at)) == 1 and at not in graph.outputs:
-        node = using[0]
-        cuttable = node.op in WINDOWS or (OPS[node.op].elementwise and node.op.startswith("q."))
-        if not cuttable or len(node.inputs) != 1 or len(graph.values[at].shape) != 3:
-            break
-        found.append(node)
-        at = node.output
-    return tuple(found)
-
-
-def _cut(graph: Graph, stages: Sequence[Node], patches: int) -> Graph | None:
-    """`stages` in strips; None if one of them would look at nothing but padding, or have no rows."""
-    last = stages[-1]
-    height = graph.values[last.output].shape[0]
-    if last.output in graph.outputs or height < patches:
-        return None
-    nodes: list[Node] = []
-    values = dict(graph.values)
-    parts = []
-    for strip in range(patches):
-        rows = Rows(strip * height // patches, (strip + 1) * height // patches)
-        windows = _windows(graph, stages, rows)
-        if any(window.first >= window.last for window in windows):
-            return None
-        parts.append(_strip(graph, stages, strip, windows, nodes, values))
-    nodes.append(Node(f"{last.name}.rows", "q.concat", tuple(parts), (last.output,), {}, {"axis": 0}))
-    for node in stages[:-1]:
-        del values[node.output]
-    nodes += [node for node in graph.nodes if node not in stages]
-    return replace(graph, nodes=tuple(nodes), values=values).inferred()
-
-
-def _windows(graph: Graph, stages: Sequence[Node], rows: Rows) -> list[Rows]:
-    """What each stage reads of its input to make `rows` of the last one's output."""
-    found: list[Rows] = []
-    for node in reversed(stages):
-        rows = _window(graph, node, rows)
-        found.insert(0, rows)
     return found
 
 
-def _strip(
-    graph: Graph,
-    stages: Sequence[Node],
-    number: int,
-    windows: Sequence[Rows],
-    nodes: list[Node],
-    values: dict[str, Value],
-) -> str:
-    """Appends the nodes of one strip and their values; the name of the last one."""
-    name = f"{stages[0].name}.{number}.input"
-    attrs: dict[str, Any] = {"axis": 0, "start": windows[0].first, "stop": windows[0].last, "step": 1}
-    nodes.append(Node(name, "q.slice", (graph.inputs[0],), (name,), {}, attrs))
-    values[name] = graph.values[graph.inputs[0]]
-    for node, window in zip(stages, windows, strict=True):
-        made = f"{node.name}.{number}"
-        attrs = dict(node.attrs)
-        if node.op in WINDOWS:
-            attrs["padding"] = ((window.before, window.behind), *attrs["padding"][1:])
-        nodes.append(replace(node, name=made, inputs=(name,), outputs=(made,), attrs=attrs))
-        values[made] = graph.values[node.output]
-        name = made
-    return name
+def _arena_bytes(graph: Graph) -> int:
+    return plan_memory(graph).arena_bytes
+
+
+def _cut(graph: Graph, region: Region, patches: int) -> Graph | None:
+    """`region` in strips; None if one of its windows would look at nothing but padding, or have no rows."""
+    height = graph.values[region.output].shape[0]
+    if height < patches:
+        return None
+    strips = []
+    for number in range(patches):
+        rows = Rows(number * height // patches, (number + 1) * height // patches)
+        needed = _needed(graph, region, rows)
+        if needed is None:
+            return None
+        strips.append(_Strip(graph, number, needed))
+    parts = tuple(strip.compute(region) for strip in strips)
+    whole = Node(f"{region.output}.rows", "q.concat", parts, (region.output,), {}, {"axis": 0})
+    inside = {node.name for node in region.nodes}
+    made = {node.output for node in region.nodes} - {region.output}
+    values = {name: value for name, value in graph.values.items() if name not in made}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if node.name not in inside:
+            nodes.append(node)
+        elif node is region.nodes[-1]:  # everything that the region reads stands before its last node
+            nodes += [*(node for strip in strips for node in strip.nodes), whole]
+    for strip in strips:
+        values |= strip.values
+    return replace(graph, nodes=tuple(nodes), values=values).inferred()
+
+
+def _needed(graph: Graph, region: Region, rows: Rows) -> dict[str, Rows] | None:
+    """Which rows of each value in and before `region` it takes to make `rows` of its output.
+
+    None if a window looks at nothing but padding.
+    """
+    needed = {region.output: rows}
+    for node in reversed(region.nodes):
+        for name in node.inputs:
+            if region.is_cut(graph, name):
+                read = _window(graph, node, needed[node.output])
+                if read.first >= read.last:
+                    return None
+                needed[name] = needed[name].around(read) if name in needed else Rows(read.first, read.last)
+    return needed
+
+
+@dataclass
+class _Strip:
+    """The nodes and values of one strip, in the making; `needed` says which rows of a value it holds."""
+
+    graph: Graph
+    number: int
+    needed: dict[str, Rows]
+    nodes: list[Node] = field(default_factory=list)
+    values: dict[str, Value] = field(default_factory=dict)
+
+    def compute(self, region: Region) -> str:
+        """Appends all nodes; the name of the strip's rows of the region's output."""
+        for node in region.nodes:
+            window = _window(self.graph, node, self.needed[node.output])
+            inputs = tuple(
+                self._rows(name, window, name in region.sources) if name in self.needed else name
+                for name in node.inputs
+            )
+            attrs = dict(node.attrs)
+            if node.op in WINDOWS:
+                attrs["padding"] = ((window.before, window.behind), *attrs["padding"][1:])
+            self._append(replace(node, inputs=inputs, attrs=attrs), self._named(node.output))
+        return self._named(region.output)
+
+    def _rows(self, name: str, rows: Rows, is_source: bool) -> str:
+        """The value that holds just `rows` of `name`: what the strip has of it, or a slice of that."""
+        held = Rows(0, self.graph.values[name].shape[0]) if is_source else self.needed[name]
+        start, stop = rows.first - held.first, rows.last - held.first
+        whole = name if is_source else self._named(name)
+        if (start, stop) == (0, held.last - held.first):
+            return whole
+        sliced = f"{self._named(name)}.{rows.first}-{rows.last}"
+        if sliced not in self.values:
+            attrs: dict[str, Any] = {"axis": 0, "start": start, "stop": stop, "step": 1}
+            self._append(Node(sliced, "q.slice", (whole,), (name,), {}, attrs), sliced)
+        return sliced
+
+    def _append(self, node: Node, made: str) -> None:
+        self.nodes.append(replace(node, name=made, outputs=(made,)))
+        self.values[made] = self.graph.values[node.output]
+
+    def _named(self, value: str) -> str:
+        return f"{value}.strip{self.number}"
 
 
 def _window(graph: Graph, node: Node, made: Rows) -> Rows:

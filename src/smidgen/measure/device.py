@@ -73,17 +73,22 @@ def measure_device(
 ) -> DeviceReport:
     """Build `graph` for `target` and run every input ([n, ...], one array an input) in the emulator.
 
+    The firmware is what `CEmitter` writes for the target: in strips, or with coded weights, where that makes
+    it fit. What does not fit at all is measured as it would run on a larger part.
+
     Raises:
         Unsupported: a node has no kernel.
         MissingExtra: a tool is missing.
         BadInput: nothing emulates the target, or inputs do not fit.
     """
     require_emulator(target)
+    emitter = CEmitter(tuple(array[:1] for array in inputs))
     roomy = target.model_copy(update={"flash_bytes": ROOMY_BYTES, "ram_bytes": ROOMY_BYTES})
+    part = roomy if emitter.check(graph, target) else target
     expected = run_integer(graph, tuple(inputs))
     with tempfile.TemporaryDirectory(prefix="smidgen-") as scratch:
         folder = Path(scratch) / "c"
-        CEmitter(tuple(array[:1] for array in inputs)).emit(graph, roomy, folder)
+        emitter.emit(graph, part, folder)
         manifest = read_manifest(folder)
         elf = build_firmware(folder, target, Path(scratch))
         found = measurements(read_footprint(elf, manifest.prefix), target)

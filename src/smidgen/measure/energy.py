@@ -34,7 +34,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from smidgen.emit.c import CEmitter
-from smidgen.formats import Binary, Format
+from smidgen.formats import Binary, BinaryPacks, Format
 from smidgen.formats.packing import WORD_BITS, pack_words
 from smidgen.graph import Graph, Node
 from smidgen.graph.cost import BINARY, MOVES_NOTHING, SERIAL, element_operations, macs
@@ -53,6 +53,7 @@ else:
     import tomli as tomllib
 
 WORD_BYTES = 4
+PLACE_BYTES = 2  # of a word that a layer keeps, among those of its window
 # dtype of a layer's input -> (type of its multiplications, type of its additions)
 _ARITHMETIC = {
     "int8": ("int8", "int32"),
@@ -197,6 +198,8 @@ def _read_bytes(graph: Graph, node: Node, name: str, in_place: Callable[[Format]
     fmt = graph.weights[name]
     if node.op in (*BINARY, *SERIAL) and isinstance(fmt, Binary):
         return int(pack_words(fmt.bits).nbytes)
+    if node.op in BINARY and isinstance(fmt, BinaryPacks):
+        return (WORD_BYTES + PLACE_BYTES) * fmt.packs_a_row * fmt.shape[0]
     packed = node.op == "q.decode" or (node.op in IN_PLACE and in_place(fmt))
     return stream_bytes(fmt) if packed else int(executable(fmt).nbytes)
 

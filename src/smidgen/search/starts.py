@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from smidgen.methods.binarize.bwn import BinaryWeights
 from smidgen.methods.distill.logits import Logits
 from smidgen.methods.factorize.responses import ResponsePCA
 from smidgen.methods.prune.channels import Channels
 from smidgen.methods.prune.global_magnitude import GlobalMagnitude
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.half import HalfPrecision
+from smidgen.methods.quantize.ternary import TernaryWeights
 from smidgen.methods.quantize.weights import WeightQuantization
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.share.codebook import WeightSharing
@@ -42,6 +44,8 @@ def starting_recipes(pace: Pace | None = None) -> list[Recipe]:
         trained(GlobalMagnitude(sparsity=0.9), fit, WeightSharing(conv_bits=4, linear_bits=3)),
         trained(ResponsePCA(0.25, "weights"), fit, AffineQuantization(bits=4), Logits()),
         trained(Channels(ratio=0.3), fit, AffineQuantization(bits=8)),
+        Recipe((TernaryWeights(), fit, AffineQuantization(bits=8))),
+        Recipe((BinaryWeights(), fit, AffineQuantization(bits=8))),
         trained(AffineQuantization(bits=3)),
         trained(AffineQuantization(bits=2)),
         trained(AffineQuantization(bits=8)),

@@ -41,6 +41,20 @@ def test_the_first_and_the_last_layer_keep_their_weights() -> None:
         assert kinds == [False, True, True, True, False]
 
 
+def test_the_first_layer_may_read_signs_of_the_inputs() -> None:
+    made = Xnor(first="binary").apply(deep(), Context(None, deep()))
+    assert [node.op for node in made.nodes[:3]] == ["batch_norm", "binarize", "conv"]
+    assert isinstance(made.weights["conv1.weight"], Binary)
+    with pytest.raises(ValueError, match="first must be kept or binary"):
+        Xnor(first="real")  # type: ignore[arg-type]
+
+
+def test_a_file_holds_no_scales_of_weights_that_read_bits() -> None:
+    whole = integers(deep(), Xnor())
+    read = [node.params["weight"] for node in whole.nodes if node.op.startswith("q.binary_") and node.params]
+    assert [whole.weights[name].scale.tolist() for name in read] == [[1.0]] * 3
+
+
 def test_depthwise_filters_stay() -> None:
     graph = Blocks("dw", (8, 8, 1), 0).conv(8, 3).conv(8, 3, depthwise=True).conv(8, 1).flatten().classify(3)
     for step in (BinaryWeights(), Xnor()):

@@ -44,6 +44,11 @@ SMG_INLINE smg_vec smg_repeat_word(const uint32_t *x) {
     return _mm256_set1_epi32((int32_t)*x);
 }
 
+/* The words of x at 8 places. */
+SMG_INLINE smg_vec smg_gather_words(const uint32_t *x, smg_vec places) {
+    return _mm256_i32gather_epi32((const int *)x, places, 4);
+}
+
 SMG_INLINE void smg_count_unequal(smg_counts *count, smg_vec w, smg_vec x) {
     const __m256i low = _mm256_set1_epi8(15);
     const __m256i ones = _mm256_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4, 0, 1, 1, 2, 1, 2, 2,

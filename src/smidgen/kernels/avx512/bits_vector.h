@@ -38,6 +38,11 @@ SMG_INLINE smg_vec smg_repeat_word(const uint32_t *x) {
     return _mm512_set1_epi32((int32_t)*x);
 }
 
+/* The words of x at 16 places. */
+SMG_INLINE smg_vec smg_gather_words(const uint32_t *x, smg_vec places) {
+    return _mm512_i32gather_epi32(places, x, 4);
+}
+
 SMG_INLINE void smg_count_unequal(smg_counts *count, smg_vec w, smg_vec x) {
     *count = _mm512_add_epi32(*count, _mm512_popcnt_epi32(_mm512_xor_si512(w, x)));
 }

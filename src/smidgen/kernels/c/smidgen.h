@@ -170,6 +170,50 @@ static inline int32_t smg_bit_sum(const smg_bit_window *v, const uint32_t *x, co
     return (rows.last - rows.first) * (cols.last - cols.first) * v->in_c - 2 * unequal;
 }
 
+/* The same two layers where each output reads `packs` words of its window only, the others' weights being 0:
+ * index [out_c][packs] their places in [k_h][k_w][words], ascending, w [out_c][packs] their signs.
+ * k_h * k_w * words <= 65536. */
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, packs;
+} smg_q_binary_packs_bits_args;
+void smg_q_binary_packs_bits(const smg_q_binary_packs_bits_args *a, const uint32_t *x, const uint32_t *w,
+                             const uint16_t *index, const int32_t *threshold, uint32_t *y);
+
+typedef struct {
+    int32_t in_h, in_w, in_c, out_h, out_w, out_c, k_h, k_w, stride_h, stride_w, pad_top, pad_left,
+        dilation_h, dilation_w, packs, zero_y, lo, hi, per_channel;
+} smg_q_binary_packs_args;
+void smg_q_binary_packs(const smg_q_binary_packs_args *a, const uint32_t *x, const uint32_t *w,
+                        const uint16_t *index, const int32_t *bias, const uint16_t *multiplier,
+                        const uint8_t *shift, int8_t *y);
+
+/* Channels in the word `i` of a position. */
+static inline int32_t smg_bits_of_word(int32_t in_c, int32_t i) {
+    const int32_t left = in_c - 32 * i;
+    return left < 32 ? left : 32;
+}
+
+/* n - 2 popcount(w xor x) over the words of `index` inside; `w` and `index` are one output's. */
+static inline int32_t smg_pack_sum(const smg_bit_window *v, const uint32_t *x, const uint32_t *w,
+                                   const uint16_t *index, int32_t packs, int32_t top, int32_t left) {
+    const int32_t words = SMG_WORDS(v->in_c);
+    int32_t sum = 0, start = 0, kh = 0, kw = 0; /* the tap that begins at the word `start` */
+    for (int32_t p = 0; p < packs; p++) {
+        for (; index[p] >= start + words; start += words)
+            if (++kw == v->k_w) {
+                kw = 0;
+                kh++;
+            }
+        const int32_t h = top + kh * v->dilation_h, c = left + kw * v->dilation_w, i = index[p] - start;
+        if (h >= 0 && h < v->in_h && c >= 0 && c < v->in_w)
+            sum += smg_bits_of_word(v->in_c, i) -
+                   2 * smg_popcount(w[p] ^
+                                    x[((size_t)h * (size_t)v->in_w + (size_t)c) * (size_t)words + (size_t)i]);
+    }
+    return sum;
+}
+
 /* Numbers of 1..SMG_PLANES bits, 0 .. 2^planes - 1, a plane of packed bits for each: [planes][rows][words],
  * the most significant first; bits beyond the last channel are 0. x [rows][channels], x - zero_x in 0 ..
  * 2^planes - 1 (of others the lowest bits are taken). */

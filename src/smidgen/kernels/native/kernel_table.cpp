@@ -126,6 +126,33 @@ bool fits(const smg_q_binary_conv_args &a, const Span *p) {
            holds(p[5], product({a.out_h, a.out_w, a.out_c}));
 }
 
+// Places of words are constants, so that all of them are known to lie in the window, in order.
+template <class Packs> bool packs_fit(const Packs &a, const Span *p) {
+    const int64_t words = SMG_WORDS(int64_t{a.in_c}), window = product({a.k_h, a.k_w, words});
+    if (!axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, a.dilation_h) ||
+        !axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, a.dilation_w) ||
+        !all_in(1, LIMIT, {a.in_c, a.out_c}) || !all_in(1, 65536, {window}) ||
+        !all_in(1, window, {a.packs}) || !holds(p[0], 4 * product({a.in_h, a.in_w, words})) ||
+        !holds(p[1], 4 * product({a.out_c, a.packs})) || !holds(p[2], 2 * product({a.out_c, a.packs})) ||
+        !holds(p[3], 4 * int64_t{a.out_c}) || !p[2].constant)
+        return false;
+    const auto *index = reinterpret_cast<const uint16_t *>(p[2].constant);
+    for (int64_t i = 0; i < int64_t{a.out_c} * a.packs; i++)
+        if (index[i] >= window || (i % a.packs > 0 && index[i] <= index[i - 1]))
+            return false;
+    return true;
+}
+
+bool fits(const smg_q_binary_packs_bits_args &a, const Span *p) {
+    return packs_fit(a, p) && holds(p[4], 4 * product({a.out_h, a.out_w, SMG_WORDS(int64_t{a.out_c})}));
+}
+
+bool fits(const smg_q_binary_packs_args &a, const Span *p) {
+    return packs_fit(a, p) && bounds(a.zero_y, a.lo, a.hi) &&
+           ratios(p[4], p[5], a.per_channel ? a.out_c : 1) &&
+           holds(p[6], product({a.out_h, a.out_w, a.out_c}));
+}
+
 bool fits(const smg_q_binary_max_pool_args &a, const Span *p) {
     return axis(a.in_h, a.out_h, a.k_h, a.stride_h, a.pad_top, 1) &&
            axis(a.in_w, a.out_w, a.k_w, a.stride_w, a.pad_left, 1) && all_in(1, LIMIT, {a.words}) &&
@@ -494,6 +521,8 @@ const Kernel TABLE[] = {
     KERNEL(smg_q_binary_max_pool),
     KERNEL(smg_q_binary_conv),
     KERNEL(smg_q_binary_conv_bits),
+    KERNEL(smg_q_binary_packs),
+    KERNEL(smg_q_binary_packs_bits),
     KERNEL(smg_q_planes),
     KERNEL(smg_q_planes_max_pool),
     KERNEL(smg_q_serial_conv),

@@ -21,6 +21,8 @@
     DO(smg_q_binarize)                                                                                       \
     DO(smg_q_binary_conv)                                                                                    \
     DO(smg_q_binary_conv_bits)                                                                               \
+    DO(smg_q_binary_packs)                                                                                   \
+    DO(smg_q_binary_packs_bits)                                                                              \
     DO(smg_q_planes)                                                                                         \
     DO(smg_q_serial_conv)                                                                                    \
     DO(smg_q_serial_conv_planes)                                                                             \

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
-from smidgen.formats import Dense
+from smidgen.formats import Binary, Dense
 from smidgen.graph import Graph, Node, Value
 from smidgen.methods.post_training import WEIGHTED
 
@@ -32,10 +33,33 @@ def inner_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
     return [node for node in all_layers(graph, suits) if node.name not in ends]
 
 
+def leading_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
+    """The same with the first one."""
+    last = [node.name for node in graph.nodes if node.op in WEIGHTED][-1:]
+    return [node for node in all_layers(graph, suits) if node.name not in last]
+
+
 def all_layers(graph: Graph, suits: Callable[[Node], bool]) -> list[Node]:
     """The weighted layers with float weights that suit, those of recurrences left out."""
     weighted = [node for node in graph.nodes if node.op in WEIGHTED]
     return [n for n in weighted if isinstance(graph.weights[n.params["weight"]], Dense) and suits(n)]
+
+
+def has_one_group(node: Node) -> bool:
+    """Packed channels have no groups."""
+    return int(node.attrs.get("groups", 1)) == 1
+
+
+def with_signs(
+    graph: Graph, layers: Sequence[Node], granularity: Literal["tensor", "channel"] = "channel"
+) -> Graph:
+    """The graph in which `layers` multiply signs with signs. Ref: Rastegari et al. 2016, section 3.2."""
+    for node in layers:
+        name = node.params["weight"]
+        signs = Binary.fit(graph.weights[name].latent, granularity)
+        graph = with_binary_input(graph, node.name).with_weights({name: signs})
+    graph.check()
+    return graph
 
 
 def with_binary_input(graph: Graph, layer: str) -> Graph:
