@@ -17,6 +17,10 @@ from tests.kernels.test_elementwise import (
 from tests.kernels.test_normalize import (
     test_the_largest_group_is_exact,
 )
+from tests.kernels.test_packs import (
+    test_a_convolution_to_bits_compares_the_sum_of_kept_signs,
+    test_a_convolution_to_int8_equals_the_sum_of_kept_signs,
+)
 from tests.kernels.test_serial import (
     test_a_convolution_to_int8_equals_the_sum_of_products,
     test_a_convolution_to_planes_rounds_exact_fractions,
@@ -44,6 +48,8 @@ __all__ = [
     "SETS",
     "test_a_convolution_of_bits_to_bits",
     "test_a_convolution_of_bits_to_int8",
+    "test_a_convolution_to_bits_compares_the_sum_of_kept_signs",
+    "test_a_convolution_to_int8_equals_the_sum_of_kept_signs",
     "test_a_convolution_to_int8_equals_the_sum_of_products",
     "test_a_convolution_to_planes_rounds_exact_fractions",
     "test_a_table_maps_all_256_values",

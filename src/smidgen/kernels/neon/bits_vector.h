@@ -42,6 +42,16 @@ SMG_INLINE smg_vec smg_repeat_word(const uint32_t *x) {
     return smg_repeat32((int32_t)*x);
 }
 
+/* The words of x at 8 places, one by one, as nothing gathers. */
+SMG_INLINE smg_vec smg_gather_words(const uint32_t *x, smg_vec places) {
+    int32_t at[LANES];
+    vst1q_s32(at, places.lo);
+    vst1q_s32(at + 4, places.hi);
+    for (int i = 0; i < LANES; i++)
+        at[i] = (int32_t)x[at[i]];
+    return smg_sums(at);
+}
+
 SMG_INLINE uint8x16_t smg_unequal_bits(int32x4_t w, int32x4_t x) {
     return vcntq_u8(vreinterpretq_u8_s32(veorq_s32(w, x)));
 }
