@@ -170,6 +170,10 @@ def verdicts(runs: Runs) -> Iterator[str]:
     for row in ("white", "independent"):
         other = at[f"data-free, {row}"] - free
         yield f"- Inputs drawn {row} are worse: {holds(other < 0)} ({other:+.2f})."
+    larger = mean(over(runs, CLAIMED_BITS, "data-free", "bytes")) / mean(
+        over(runs, CLAIMED_BITS, "naive", "bytes")
+    )
+    yield f"- The file is {100 * (larger - 1):+.0f}% against naive: with finer steps fewer weights are zero."
     ours = densest(runs, "data-free pruning", whole)
     for row in ("magnitude", "magnitude, global"):
         theirs = densest(runs, row, whole)
