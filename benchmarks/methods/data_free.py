@@ -183,6 +183,17 @@ def verdicts(runs: Runs) -> Iterator[str]:
         yield f"- {claim}: {holds(ratio >= RATIO)} ({found}; of {', '.join(map(str, SPARSITIES))})."
 
 
+def pretrained_verdicts(runs: Runs) -> Iterator[str]:
+    """Whether EfficientNet-Lite0 agrees with itself more often than by plain rounding."""
+    for bits, granularity in PRETRAINED:
+        pair = [runs.get(f"efficientnet/{bits}/{granularity}/{row}") for row in ("data-free", "naive")]
+        if pair[0] and pair[1]:
+            gains = {part: pair[0][part] - pair[1][part] for part in ("photographs", "cifar")}
+            found = ", ".join(f"{gain:+.0f} on {part}" for part, gain in gains.items())
+            claim = f"EfficientNet-Lite0, W{bits}A8, a scale a {granularity}: data-free agrees more often than naive"
+            yield f"- {claim}: {holds(min(gains.values()) >= 0 < max(gains.values()))} ({found} points)."
+
+
 def densest(runs: Runs, row: str, whole: float) -> float:
     """The largest sparsity tried that loses at most LOSS points, 0 if there is none."""
     fine = (s for s in SPARSITIES if mean(over(runs, s, row)) >= whole - LOSS)
@@ -216,7 +227,7 @@ def report(runs: Runs) -> None:
         | {"bytes at 4 bits": spread(over(runs, 4, row, "bytes"), 0)}
         for row in quantized(4)
     ]
-    text = "\n".join([*verdicts(runs), *tables(runs)])
+    text = "\n".join([*verdicts(runs), *pretrained_verdicts(runs), *tables(runs)])
     write_results(NAME, "Data-free compression", rows, HOW + text, runs=runs)
 
 
