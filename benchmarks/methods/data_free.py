@@ -45,8 +45,8 @@ activations of 8 bits. `naive`, `equalized` and what follows them calibrate acti
 images; `+ mse` clips weights where the squared error is least, `+ bias correction` uses those images, too.
 `data-free` rows see no data at all: {WHOLE.steps} updates a layer, ranges of activations from BatchNorm.
 `independent`: neighbouring positions share nothing (smoothness 0, {WHOLE.smoothness:g} elsewhere; the range
-of the logits, which follow a mean over positions, gets too narrow, which is most of its loss); `white`: every layer is fitted to
-white noise. Pruned networks: the same sparsity in all layers, or by one threshold for the network (`global`),
+of the logits, which follow a mean over positions, gets too narrow, which is most of its loss);
+`white`: every layer is fitted to white noise. Pruned networks: the same sparsity in all layers, or by one threshold for the network (`global`),
 then int8. Test accuracy in percent of the integers in the file, mean ± standard deviation over
 {len(SEEDS)} seeds (images, weights, order). Smoothness and learning rates were chosen on validation images.
 
@@ -191,7 +191,9 @@ def pretrained_verdicts(runs: Runs) -> Iterator[str]:
             gains = {part: pair[0][part] - pair[1][part] for part in ("photographs", "cifar")}
             found = ", ".join(f"{gain:+.0f} on {part}" for part, gain in gains.items())
             claim = "data-free agrees more often than naive"
-            yield f"- EfficientNet-Lite0, W{bits}A8, a scale a {granularity}, {claim}: {holds(min(gains.values()) >= 0 < max(gains.values()))} ({found} points)."
+            verdict = holds(min(gains.values()) >= 0 < max(gains.values()))
+            setting = f"EfficientNet-Lite0, W{bits}A8, a scale a {granularity}"
+            yield f"- {setting}, {claim}: {verdict} ({found} points)."
 
 
 def densest(runs: Runs, row: str, whole: float) -> float:
