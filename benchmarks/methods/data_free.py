@@ -46,7 +46,8 @@ images; `+ mse` clips weights where the squared error is least, `+ bias correcti
 `data-free` rows see no data at all: {WHOLE.steps} updates a layer, ranges of activations from BatchNorm.
 `independent`: neighbouring positions share nothing (smoothness 0, {WHOLE.smoothness:g} elsewhere; the range
 of the logits, which follow a mean over positions, gets too narrow, which is most of its loss);
-`white`: every layer is fitted to white noise. Pruned networks: the same sparsity in all layers, or by one threshold for the network (`global`),
+`white`: every layer is fitted to white noise. Pruned networks:
+the same sparsity in all layers, or by one threshold for the network (`global`),
 then int8. Test accuracy in percent of the integers in the file, mean ± standard deviation over
 {len(SEEDS)} seeds (images, weights, order). Smoothness and learning rates were chosen on validation images.
 
