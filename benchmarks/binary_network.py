@@ -23,6 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from benchmarks.common import RESULTS, progress, write_results
+from benchmarks.methods.rows import subset
 from smidgen.codec.container import pack_smg
 from smidgen.data.dataset import Splits
 from smidgen.formats import Binary
@@ -84,13 +85,6 @@ def network(seed: int) -> Graph:
     return blocks.conv(128, 3).conv(128, 3).max_pool(2).flatten().classify(10)
 
 
-def scene(data: Splits, seed: int) -> Splits:
-    rng = np.random.default_rng(seed)
-    train = data.train.take(rng.permutation(len(data.train))[:ROWS])
-    validation = data.validation.take(rng.permutation(len(data.validation))[:VALIDATION])
-    return Splits(train, validation, data.test, data.classes)
-
-
 # Accuracy
 
 
@@ -111,7 +105,7 @@ def trained(runs: Runs) -> Iterator[Runs]:
     data = load_task("mnist").load() if missing else None
     for seed, kind in progress(missing, "training"):
         assert data is not None
-        runs = {**runs, f"{seed}/{kind}": score(KINDS[kind], scene(data, seed), seed)}
+        runs = {**runs, f"{seed}/{kind}": score(KINDS[kind], subset(data, seed, ROWS, VALIDATION), seed)}
         print(seed, kind, runs[f"{seed}/{kind}"], flush=True)
         yield runs
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, write_results
+from benchmarks.methods.rows import subset
 from smidgen.codec.container import pack_smg
 from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
@@ -56,13 +57,6 @@ Runs = dict[str, dict[str, float]]
 def network(seed: int) -> Graph:
     blocks = Blocks("digits", (28, 28, 1), seed).conv(32, 3).max_pool(2).conv(64, 3).max_pool(2)
     return blocks.conv(64, 3).flatten().linear(128).classify(10)
-
-
-def scene(data: Splits, seed: int) -> Splits:
-    rng = np.random.default_rng(seed)
-    train = data.train.take(rng.permutation(len(data.train))[:ROWS])
-    validation = data.validation.take(rng.permutation(len(data.validation))[:VALIDATION])
-    return Splits(train, validation, data.test, data.classes)
 
 
 def score(steps: tuple[Step, ...], data: Splits, seed: int) -> dict[str, float]:
@@ -118,7 +112,7 @@ def main(seeds: tuple[int, ...]) -> None:
             if (key := f"{seed}/{kind}") in runs:
                 continue
             whole = whole or load_task("mnist").load()
-            runs[key] = score(steps, scene(whole, seed), seed)
+            runs[key] = score(steps, subset(whole, seed, ROWS, VALIDATION), seed)
             print(key, runs[key], flush=True)
             report(runs)
     report(runs)

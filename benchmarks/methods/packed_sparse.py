@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, write_results
+from benchmarks.methods.rows import subset
 from smidgen.codec.container import pack_smg
 from smidgen.codec.streams import encode_stream
 from smidgen.data.dataset import Dataset, Splits
@@ -91,10 +92,8 @@ def cut(data: Dataset) -> Dataset:
 
 
 def scene(data: Splits, seed: int) -> Splits:
-    rng = np.random.default_rng(seed)
-    train = data.train.take(rng.permutation(len(data.train))[:ROWS])
-    validation = data.validation.take(rng.permutation(len(data.validation))[:VALIDATION])
-    return Splits(cut(train), cut(validation), cut(data.test), data.classes)
+    some = subset(data, seed, ROWS, VALIDATION)
+    return Splits(cut(some.train), cut(some.validation), cut(some.test), data.classes)
 
 
 def accuracy(whole: Graph, data: Dataset) -> float:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import mean, stdev
 
+import numpy as np
+
 from benchmarks.common import RESULTS
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Dataset, Splits
@@ -52,6 +54,14 @@ def stored(name: str, keys: Iterable[str], run: Callable[[str], Mapping[str, flo
             write_whole(file, json.dumps({"runs": runs}, indent=1) + "\n")
             print(key, runs[key], flush=True)
     return runs
+
+
+def subset(data: Splits, seed: int, train: int, validation: int) -> Splits:
+    """So many training and validation samples, drawn with `seed`, and the whole test split."""
+    rng = np.random.default_rng(seed)
+    some = data.train.take(rng.permutation(len(data.train))[:train])
+    others = data.validation.take(rng.permutation(len(data.validation))[:validation])
+    return Splits(some, others, data.test, data.classes)
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
