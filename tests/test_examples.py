@@ -21,7 +21,7 @@ CLAIMS = {
         "chosen:",
         "files: c, model.golden, model.onnx, model.smg, recipe.yaml",
     ),
-    "custom_target": ("digits: nothing stands in the way", "my-board has 4096", "B of flash"),
+    "custom_target": ("digits: nothing stands in the way", "my-board has 4,096", "B of flash"),
     "firmware": ("flash_bytes", "emulated cortex-m4:", "its output equals the exact reference: True"),
     "one_recipe": ("sparse(affine4)", "measured on the artifact's integers", "the whole file:"),
     "onnx_in": ("integer ONNX", "labels equal those of the native back end: True"),
