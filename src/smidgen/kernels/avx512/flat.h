@@ -159,8 +159,12 @@ SMG_INLINE smg_vec smg_kept(smg_vec v, int32_t n) {
     return _mm512_maskz_mov_epi32(smg_first(n), v);
 }
 
+/* Sums wrap around, which _mm512_reduce_add_epi32 leaves undefined. */
 SMG_INLINE int32_t smg_lanes_sum(smg_vec v) {
-    return _mm512_reduce_add_epi32(v);
+    const __m256i half = _mm256_add_epi32(_mm512_castsi512_si256(v), _mm512_extracti32x8_epi32(v, 1));
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 
 SMG_INLINE int32_t smg_lanes_max(smg_vec v) {
