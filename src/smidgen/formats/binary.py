@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadFile
-from smidgen.formats.base import Format, IntegerWeights, Leaf
+from smidgen.formats.base import Format, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
+from smidgen.formats.scaled import ScaledValues
 from smidgen.formats.scales import are_powers, floored, floored_powers, is_bfloat16, scale_leaf, scales_of
 from smidgen.numerics import Array, FloatArray
 
@@ -27,7 +28,7 @@ FloatArray32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Binary(Format):
+class Binary(ScaledValues, Format):
     """Weights that are `scale` or `-scale`.
 
     Attributes:
@@ -56,22 +57,10 @@ class Binary(Format):
     def shape(self) -> tuple[int, ...]:
         return self.bits.shape
 
-    @property
-    def latent(self) -> FloatArray32:
-        return self.decode() if self.float_latent is None else self.float_latent
-
-    def decode(self) -> FloatArray32:
-        rows = self._values().reshape(self.scale.size, -1) * self.scale[:, None]
-        return rows.astype(np.float32).reshape(self.shape)
-
-    def integers(self) -> IntegerWeights:
-        return IntegerWeights(self._values(), self.scale)
-
     def scaled(self, factor: FloatArray32) -> Binary:
         """The weights times `factor` [O], none of it 0: signs change with it."""
         down = (factor < 0).reshape(-1, *(1,) * (len(self.shape) - 1))
-        sizes = np.abs(factor.astype(np.float64)) * self.scale
-        return Binary(self.bits ^ down, sizes.astype(np.float32), powers=self.powers and are_powers(factor))
+        return Binary(self.bits ^ down, self._scaled_sizes(factor), powers=self.powers and are_powers(factor))
 
     def leaves(self) -> tuple[Leaf, ...]:
         symbols = self.bits.ravel().astype(np.uint8)

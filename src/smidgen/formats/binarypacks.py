@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadFile
-from smidgen.formats.base import Format, IntegerWeights, Leaf
+from smidgen.formats.base import Format, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
 from smidgen.formats.packing import WORD_BITS, pack_words
+from smidgen.formats.scaled import ScaledValues
 from smidgen.formats.scales import floored, is_bfloat16, scale_leaf, scales_of
 from smidgen.numerics import Array, FloatArray
 
@@ -30,7 +31,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class BinaryPacks(Format):
+class BinaryPacks(ScaledValues, Format):
     """Signs times a scale in the packs that are kept, 0 elsewhere.
 
     Attributes:
@@ -78,10 +79,6 @@ class BinaryPacks(Format):
         return self.bits.shape
 
     @property
-    def latent(self) -> FloatArray32:
-        return self.decode() if self.float_latent is None else self.float_latent
-
-    @property
     def mask(self) -> Mask:
         """Which weights are not 0: bool, the weight's shape."""
         return spread_over(self.kept, self.width, self.shape[-1])
@@ -99,18 +96,10 @@ class BinaryPacks(Format):
         places = np.nonzero(rows)[1].reshape(len(rows), -1)
         return np.take_along_axis(pack_words(self.bits).reshape(rows.shape), places, axis=1), places
 
-    def decode(self) -> FloatArray32:
-        rows = self._values().reshape(self.scale.size, -1) * self.scale[:, None]
-        return rows.astype(np.float32).reshape(self.shape)
-
-    def integers(self) -> IntegerWeights:
-        return IntegerWeights(self._values(), self.scale)
-
     def scaled(self, factor: FloatArray32) -> BinaryPacks:
         """The weights times `factor` [O], none of it 0: signs change with it."""
         down = (factor < 0).reshape(-1, *(1,) * (len(self.shape) - 1))
-        sizes = np.abs(factor.astype(np.float64)) * self.scale
-        return BinaryPacks(self.kept, (self.bits ^ down) & self.mask, sizes.astype(np.float32), self.width)
+        return BinaryPacks(self.kept, (self.bits ^ down) & self.mask, self._scaled_sizes(factor), self.width)
 
     def leaves(self) -> tuple[Leaf, ...]:
         packs = Leaf("packs", self.kept.ravel().astype(np.uint8), 1, signed=False, shape=self.kept.shape)

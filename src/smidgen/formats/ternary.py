@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from smidgen.errors import BadFile
-from smidgen.formats.base import Format, IntegerWeights, Leaf
+from smidgen.formats.base import Format, Leaf
 from smidgen.formats.dense import leaf_of, shape_of
+from smidgen.formats.scaled import ScaledValues
 from smidgen.formats.scales import floored, is_bfloat16, scale_leaf, scales_of
 from smidgen.numerics import Array
 
@@ -28,7 +29,7 @@ THRESHOLD = 0.7  # of the mean |w|
 
 
 @dataclass(frozen=True, eq=False)
-class Ternary(Format):
+class Ternary(ScaledValues, Format):
     """Weights of three values.
 
     Attributes:
@@ -52,22 +53,10 @@ class Ternary(Format):
     def shape(self) -> tuple[int, ...]:
         return self.symbols.shape
 
-    @property
-    def latent(self) -> FloatArray32:
-        return self.decode() if self.float_latent is None else self.float_latent
-
-    def decode(self) -> FloatArray32:
-        rows = self.symbols.reshape(self.scale.size, -1) * self.scale[:, None]
-        return rows.astype(np.float32).reshape(self.shape)
-
-    def integers(self) -> IntegerWeights:
-        return IntegerWeights(self.symbols, self.scale)
-
     def scaled(self, factor: FloatArray32) -> Ternary:
         """The weights times `factor` [O], none of it 0: signs change with it."""
         signs = np.sign(factor).astype(np.int8).reshape(-1, *(1,) * (len(self.shape) - 1))
-        sizes = np.abs(factor.astype(np.float64)) * self.scale
-        return Ternary(self.symbols * signs, sizes.astype(np.float32), learned=self.learned)
+        return Ternary(self.symbols * signs, self._scaled_sizes(factor), learned=self.learned)
 
     def leaves(self) -> tuple[Leaf, ...]:
         symbols = Leaf("symbols", self.symbols.ravel(), 2, signed=True, shape=self.shape)
@@ -92,6 +81,9 @@ class Ternary(Format):
         from smidgen.formats.bit_twins import LearnedTernaryTwin, TernaryTwin
 
         return LearnedTernaryTwin(self) if self.learned else TernaryTwin(self)
+
+    def _values(self) -> npt.NDArray[np.int8]:
+        return self.symbols
 
 
 def ternarized(weight: FloatArray32, rows: int, given: FloatArray32 | None = None) -> Ternary:
