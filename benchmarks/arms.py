@@ -8,6 +8,7 @@ from typing import Any
 
 from smidgen.graph import Graph
 from smidgen.methods.quantize.affine import AffineQuantization
+from smidgen.methods.quantize.layer import LayerQuantization
 from smidgen.methods.recipe import Recipe, step_class, step_names
 from smidgen.methods.space import Choice, Range
 from smidgen.methods.step import Stage, Step
@@ -35,8 +36,8 @@ class Entry:
 
 
 def methods() -> tuple[str, ...]:
-    """All steps that are to be judged. Training is none: every arm has it."""
-    return tuple(name for name in step_names() if name != Fit.name)
+    """All steps that are to be judged. Training is none: every arm has it; nor is the repair of one layer."""
+    return tuple(name for name in step_names() if name not in (Fit.name, LayerQuantization.name))
 
 
 def baseline(training: Fit) -> tuple[Entry, ...]:

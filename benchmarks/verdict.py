@@ -71,6 +71,7 @@ SETUPS = {
     "digits": Setup(30, 10, 3e-3, 64),
     "watch": Setup(10, 4, 3e-3, 64),
     "mnist": Setup(4, 2, 3e-3, 64),
+    "speech_commands": Setup(10, 4, 3e-3, 64),
 }
 OTHER = Setup(10, 4, 3e-3, 64)
 
@@ -200,6 +201,13 @@ def _dense_runs(lab: Lab, training: Fit, bar: Progress, step: TaskID) -> Runs:
     return Runs(*(np.concatenate([getattr(p, f) for p in parts], axis=1) for f in ("right", "cost")))
 
 
+def merged(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`rows` with those in `found` put in or replaced, by task as they came and by method's name."""
+    both = {(r["task"], r["method"]): r for r in (*rows, *found)}
+    tasks = list(dict.fromkeys(task for task, _ in both))
+    return [both[key] for key in sorted(both, key=lambda key: (tasks.index(key[0]), key[1] != CLONE, key[1]))]
+
+
 def write(rows: list[dict[str, Any]], null: dict[str, int], setups: dict[str, Setup], trials: int) -> None:
     budgets = ", ".join(f"{t} {s.epochs} + {s.recipe_epochs}" for t, s in setups.items())
     rates = ", ".join(f"{t} {100 * n / trials:.1f}%" for t, n in null.items())
@@ -224,7 +232,7 @@ def main() -> None:
     for task in asked.tasks:
         lab = Lab(load_task(task), SETUPS.get(task, OTHER), FOLDER)
         found, null[task] = judge_task(lab, task, asked.methods, NULL_TRIALS)
-        rows = [*(r for r in rows if r["task"] != task), *found]
+        rows = merged(rows, found)
         write(rows, null, {t: SETUPS.get(t, OTHER) for t in null}, NULL_TRIALS)
 
 

@@ -51,10 +51,15 @@ def test_parameters_lead_back_to_their_recipe(recipes):
         assert SPACE.recipe(optuna.trial.FixedTrial(parameters)) == recipe
 
 
-@pytest.mark.parametrize("recipe", starting_recipes(), ids=str)
-def test_hand_picked_recipes_lie_in_the_space(recipe):
+@pytest.mark.parametrize("recipe", starting_recipes(methods=SPACE.methods), ids=str)
+def test_starting_recipes_lie_in_the_space(recipe):
     parameters = complete(SPACE.parameters(recipe))
     assert SPACE.recipe(optuna.trial.FixedTrial(parameters)) == recipe
+
+
+def test_every_method_is_tried_early():
+    tried = {step.name for recipe in starting_recipes(methods=SPACE.methods) for step in recipe.steps}
+    assert tried == set(SPACE.methods)
 
 
 def test_all_trials_have_the_same_parameters():

@@ -55,6 +55,7 @@ def compress(
     trials: int | None = None,
     seeds: int | Sequence[int] = 3,
     workers: int = 1,
+    baselines: bool = True,
     out: str | Path | None = None,
     methods: Sequence[str] | None = None,
     sampler: str = "nsga2",
@@ -88,6 +89,8 @@ def compress(
         trials: how many candidates to build.
         seeds: how many training seeds for points of the frontier (or which).
         workers: how many processes build candidates at the same time. Latencies are never taken meanwhile.
+        baselines: spend up to 30% of the time on what a compressed network has to beat: narrower networks of
+            the same design, a linear model and trees.
         out: run folder; calling again with the same settings goes on with its search.
         methods: steps to search over (default: all).
         sampler: what proposes recipes: `nsga2`, `tpe` or `random`.
@@ -107,6 +110,7 @@ def compress(
     from smidgen.report.collect import About, collect, dependence_notes
     from smidgen.report.environment import environment_of
     from smidgen.report.model import Note
+    from smidgen.search.baselines import WIDTHS
     from smidgen.search.compress import Job
     from smidgen.search.compress import compress as search
     from smidgen.search.space import usable_methods
@@ -134,6 +138,7 @@ def compress(
         allowed_drop,
         subject.training,
         usable,
+        widths=WIDTHS if baselines else (),
         width_model=subject.width_model,
         sampler=sampler,
         strict_drop=strict_drop,

@@ -74,6 +74,11 @@ def compress(
     ),
     trials: int | None = typer.Option(None, "--trials", help="How many candidates to build."),
     seeds: int = typer.Option(3, "--seeds", help="Training seeds for points of the frontier."),
+    baselines: bool = typer.Option(
+        True,
+        "--baselines/--no-baselines",
+        help="Also train narrower networks, a linear model and trees to compare with.",
+    ),
     workers: int | None = typer.Option(
         None,
         "--workers",
@@ -130,6 +135,7 @@ def compress(
             trials=trials,
             seeds=seeds,
             workers=default_workers() if workers is None else workers,
+            baselines=baselines,
             out=out,
             methods=method,
             sampler=sampler,
@@ -192,6 +198,7 @@ def demo(
         trials=None,
         seeds=3,
         workers=None,
+        baselines=True,
         out=out,
         method=[],
         sampler="nsga2",

@@ -106,7 +106,7 @@ def compress(
         pace = settled_pace(folder, job.graph, job.data, None if untimed else limits.time_s, workers)
         space = RecipeSpace(job.graph, usable_methods(job.methods, job.data), pace)
         run.claim(settings_of(job, limits, space))
-        starts = [r for r in starting_recipes(pace) if space.holds(r)]
+        starts = [r for r in starting_recipes(pace, space.methods) if space.holds(r)]
         searcher = strategy(space, job.goal.costs, folder / "journal.log", min(limits.seeds), starts)
         baselines = _baselines(job, pace)
         evaluator = _evaluator(job, folder, report)

@@ -82,6 +82,11 @@ class RecipeSpace:
             chosen = {"epochs": Choice(pace.epochs), "batch_size": Choice((pace.batch_size,))}
             self._settings[TRAINING] |= chosen
 
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Names of all steps that some recipe has."""
+        return tuple(sorted({method for slot in self.slots for method in slot.methods}))
+
     def recipe(self, trial: Trial) -> Recipe:
         """The recipe that a trial's parameters stand for. Raises ValueError or BadInput if they clash."""
         steps: list[Step] = []

@@ -1,6 +1,8 @@
-"""Hand-picked recipes that every search tries first: what an experienced engineer would try."""
+"""Recipes that every search tries first: what an experienced engineer would try, and every method once."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from smidgen.methods.binarize.bwn import BinaryWeights
 from smidgen.methods.distill.logits import Logits
@@ -11,25 +13,34 @@ from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.half import HalfPrecision
 from smidgen.methods.quantize.ternary import TernaryWeights
 from smidgen.methods.quantize.weights import WeightQuantization
-from smidgen.methods.recipe import Recipe
+from smidgen.methods.recipe import Recipe, step_class
 from smidgen.methods.share.codebook import WeightSharing
-from smidgen.methods.step import Step
+from smidgen.methods.step import Stage, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.search.pace import Pace
 
 
-def starting_recipes(pace: Pace | None = None) -> list[Recipe]:
-    """The quickest first, then what usually gains most, so that a short search has tried that.
+def starting_recipes(pace: Pace | None = None, methods: Sequence[str] = ()) -> list[Recipe]:
+    """The quickest first, then what usually gains most, then one recipe for each of `methods` that no
+    hand-picked recipe has, then variations: a short search has tried the best, a longer one everything.
 
     All trainings last `pace.usual_epochs`.
     """
     pace = pace or Pace()
     fit = Fit(epochs=pace.usual_epochs, batch_size=pace.batch_size)
+    usual, variations = _hand_picked(fit)
+    known = {step.name for recipe in (*usual, *variations) for step in recipe.steps}
+    others = (_first_try(step_class(name)(), fit) for name in methods if name not in known)
+    return [*usual, *others, *variations]
+
+
+def _hand_picked(fit: Fit) -> tuple[list[Recipe], list[Recipe]]:
+    """What usually gains most, and variations of it."""
 
     def trained(*steps: Step) -> Recipe:
         return Recipe((*steps, fit))
 
-    return [
+    usual = [
         Recipe((AffineQuantization(bits=8),)),
         *(Recipe((WeightQuantization(bits, rule="mse"),)) for bits in (8, 6, 4)),
         Recipe((HalfPrecision(),)),
@@ -38,6 +49,8 @@ def starting_recipes(pace: Pace | None = None) -> list[Recipe]:
         trained(GlobalMagnitude(sparsity=0.95), fit, AffineQuantization(bits=3), Logits()),
         trained(AffineQuantization(bits=2, first_last_bits=8), Logits()),
         trained(Channels(0.5), GlobalMagnitude(sparsity=0.9), fit, AffineQuantization(bits=4), Logits()),
+    ]
+    variations = [
         trained(Channels(ratio=0.5), fit, AffineQuantization(bits=4)),
         trained(GlobalMagnitude(sparsity=0.9), fit, AffineQuantization(bits=4), Logits()),
         trained(GlobalMagnitude(sparsity=0.98), fit, AffineQuantization(bits=3), Logits()),
@@ -50,3 +63,15 @@ def starting_recipes(pace: Pace | None = None) -> list[Recipe]:
         trained(AffineQuantization(bits=2)),
         trained(AffineQuantization(bits=8)),
     ]
+    return usual, variations
+
+
+def _first_try(step: Step, fit: Fit) -> Recipe:
+    """The step as it comes, with one training, in 4 bits unless it says itself how weights are held."""
+    if step.stage is Stage.WEIGHTS:
+        return Recipe((step, fit, AffineQuantization(bits=8)))
+    if step.stage is Stage.VALUES:
+        return Recipe((step, fit))
+    values = AffineQuantization(bits=4)
+    declared = (step, values) if step.stage < Stage.VALUES else (values, step)
+    return Recipe((*declared, fit))
