@@ -29,11 +29,16 @@ def write_results(name: str, title: str, rows: Sequence[dict[str, Any]], how: st
     """`results/<name>.json` and `.md`, whole or not at all. `how` says how the numbers were obtained."""
     data = {"title": title, "how": how, "cpu": cpu_name(), "rows": list(rows), **extra}
     write_whole(RESULTS / f"{name}.json", json.dumps(data, indent=1) + "\n")
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    lines = [f"# {title}", "", how, "", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
-    lines += ["| " + " | ".join(_cell(row.get(column, "")) for column in columns) + " |" for row in rows]
+    lines = [f"# {title}", "", how, "", *table(rows)]
     lines += ["", f"Machine: {data['cpu']}. Script: `benchmarks/{name}.py`.", ""]
     write_whole(RESULTS / f"{name}.md", "\n".join(lines))
+
+
+def table(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Lines of a Markdown table; a column for every key, empty where a row has none."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    lines = [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+    return [*lines, *("| " + " | ".join(_cell(row.get(c, "")) for c in columns) + " |" for row in rows)]
 
 
 def dense_runs(task: str, like: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
