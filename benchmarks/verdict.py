@@ -208,6 +208,19 @@ def merged(rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> list[dict
     return [both[key] for key in sorted(both, key=lambda key: (tasks.index(key[0]), key[1] != CLONE, key[1]))]
 
 
+def summary(rows: list[dict[str, Any]], method: str) -> str:
+    """The tasks on which a method pushes the frontier, and those on which it does not, in words."""
+    verdicts = {
+        row["task"]: row["verdict"] == "pushes the frontier" for row in rows if row["method"] == method
+    }
+    pushed = [task for task, pushes in verdicts.items() if pushes]
+    rest = [task for task in verdicts if task not in pushed]
+    words = (
+        f"{what}: {', '.join(tasks)}" for what, tasks in (("pushes", pushed), ("does not", rest)) if tasks
+    )
+    return "; ".join(words) or "–"
+
+
 def write(rows: list[dict[str, Any]], null: dict[str, int], setups: dict[str, Setup], trials: int) -> None:
     budgets = ", ".join(f"{t} {s.epochs} + {s.recipe_epochs}" for t, s in setups.items())
     rates = ", ".join(f"{t} {100 * n / trials:.1f}%" for t, n in null.items())

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import benchmarks.verdict as script
 from benchmarks.arms import WIDTHS, arm, baseline, methods
-from benchmarks.verdict import BASELINE, Lab, Setup, judge_task, null_praised
+from benchmarks.common import RESULTS
+from benchmarks.verdict import BASELINE, CLONE, Lab, Setup, judge_task, merged, null_praised, summary
+from smidgen.methods.quantize.layer import LayerQuantization
 from smidgen.methods.recipe import Recipe, step_names
 from smidgen.methods.tune.fit import Fit
 from smidgen.search import verdict
 from smidgen.search.verdict import Runs
 from smidgen.tasks import load_task
+from tests.contracts.methods_page import rows as method_rows
 from tests.networks import small_cnn
 
 TINY = Setup(1, 1, 3e-3, 64, train_rows=64, test_rows=40)
 TRAINING = Fit(3)
 
 
-def test_every_method_but_training_itself_is_judged():
-    assert {*methods(), Fit.name} == set(step_names())
+def test_every_method_but_training_and_the_repair_of_a_layer_is_judged():
+    assert {*methods(), Fit.name, LayerQuantization.name} == set(step_names())
 
 
 @pytest.mark.parametrize("method", methods())
@@ -63,6 +68,35 @@ def test_a_task_s_table_has_a_row_for_the_clone_and_for_every_method(tmp_path, m
     assert [row["method"] for row in rows] == ["clone of the baseline", "quantize.affine"]
     assert all(row["verdict"] in ("pushes the frontier", "does not") for row in rows)
     assert 0 <= praised <= 2
+
+
+def test_new_rows_replace_those_of_the_same_task_and_method():
+    def row(task, method, gain):
+        return {"task": task, "method": method, "gain": gain}
+
+    before = [row("digits", CLONE, 1), row("digits", "b", 2), row("watch", "b", 3)]
+    after = merged(before, [row("watch", "a", 4), row("digits", "b", 5), row("mnist", CLONE, 6)])
+    assert [(r["task"], r["method"], r["gain"]) for r in after] == [
+        ("digits", CLONE, 1),
+        ("digits", "b", 5),
+        ("watch", "a", 4),
+        ("watch", "b", 3),
+        ("mnist", CLONE, 6),
+    ]
+
+
+def test_a_methods_verdicts_in_words():
+    found = {"a": "pushes the frontier", "b": "does not", "c": "does not"}
+    rows = [{"task": task, "method": "m", "verdict": text} for task, text in found.items()]
+    assert summary(rows, "m") == "pushes: a; does not: b, c"
+    assert summary(rows[1:], "m") == "does not: b, c"
+    assert summary(rows, "another") == "–"
+
+
+def test_the_methods_page_says_what_was_found():
+    rows = json.loads((RESULTS / "verdict.json").read_text(encoding="utf-8"))["rows"]
+    for found in method_rows():
+        assert found["verdict"] == summary(rows, found["name"]), found["name"]
 
 
 def test_what_was_measured_is_not_built_again(lab, monkeypatch):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,9 @@ from smidgen.methods.space import Choice, Range
 from smidgen.methods.step import Context, Stage, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.run.reference import run_integer
+from tests.contracts.methods_page import ROOT, rows
 from tests.networks import digits, small_cnn, small_gru
 
-ROOT = Path(__file__).parents[2]
-COLUMNS = ("name", "file", "test", "source", "what it does", "result")
 QUICK: Mapping[str, dict[str, Any]] = {"tune.fit": {"epochs": 1}}
 EACH = pytest.mark.parametrize("name", step_names())
 NETWORKS = pytest.mark.parametrize("build", [small_cnn, small_gru])
@@ -37,16 +35,6 @@ def make(name: str) -> Step:
 def data() -> Splits:
     whole = digits()
     return Splits(whole.train.head(256), whole.validation.head(64), whole.test.head(64), whole.classes)
-
-
-def rows() -> list[dict[str, str]]:
-    """The table of docs/METHODS.md, code marks stripped."""
-    lines = (ROOT / "docs/METHODS.md").read_text(encoding="utf-8").splitlines()
-    table = [
-        [cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"
-    ]
-    assert tuple(table[0]) == COLUMNS
-    return [dict(zip(COLUMNS, cells, strict=True)) for cells in table[2:]]
 
 
 def content(graph: Graph) -> dict[str, Any]:
