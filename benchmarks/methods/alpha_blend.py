@@ -13,8 +13,8 @@ from statistics import mean, stdev
 import torch
 
 from benchmarks.common import write_results
-from benchmarks.methods.few_bits import HOW, Recipes, compare, over, table
-from benchmarks.methods.rows import Runs, holds
+from benchmarks.methods.few_bits import HOW, Recipes, compare, table
+from benchmarks.methods.rows import Runs, holds, over
 from smidgen.learn.hooks import Hook
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.alpha_blend import AlphaBlend

@@ -18,8 +18,8 @@ import torch
 
 from benchmarks import pretrained_data as photographs
 from benchmarks.common import write_results
-from benchmarks.methods.rows import Run, Runs, accuracy, artifact, holds, spread, stored
-from benchmarks.methods.trained import ABOUT, SEEDS, trained
+from benchmarks.methods.rows import SEEDS, Run, Runs, accuracy, artifact, holds, spread, stored
+from benchmarks.methods.trained import ABOUT, trained
 from benchmarks.pretrained_models import efficientnet
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph

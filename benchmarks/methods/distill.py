@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import RESULTS, write_results
+from benchmarks.methods.rows import SEEDS, spread
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.data.source import find
 from smidgen.graph import Graph
@@ -32,7 +33,6 @@ from smidgen.models import lenet
 from smidgen.tasks.task import load_task
 
 NAME = "methods/distill"
-SEEDS = (0, 1, 2)
 ROWS, LABELED, VALIDATION = 5_000, 1_000, 500
 UPDATES, BATCH = 1_500, 64
 LR = 3e-3
@@ -134,10 +134,6 @@ def runs_of(where: Scene, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
 
 def over(runs: Runs, what: str, field: str) -> list[float]:
     return [float(runs[key][field]) for seed in SEEDS if (key := f"{seed}/{what}") in runs]
-
-
-def spread(values: list[float]) -> str:
-    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
 
 
 def verdicts(runs: Runs) -> Iterator[str]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from benchmarks.common import RESULTS, write_results
+from benchmarks.methods.rows import SEEDS, spread
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
@@ -36,7 +37,6 @@ from smidgen.run.native import native_plan
 from smidgen.tasks.task import Build, load_task
 
 NAME = "methods/factorize"
-SEEDS = (0, 1, 2)
 KEEPS = (0.5, 0.25, 0.1)
 METHODS: dict[str, Callable[[float], Step]] = {
     "svd": lambda keep: TruncatedSVD(keep, "weights"),
@@ -119,11 +119,6 @@ def runs_of(task: str, data: Splits, seed: int, done: Runs) -> Iterator[tuple[st
 def loaded(task: str) -> Splits:
     data = load_task(task).load()
     return replace(data, train=data.train.head(TRAIN_ROWS))
-
-
-def spread(values: list[float], digits: int = 2) -> str:
-    deviation = f" ± {stdev(values):,.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):,.{digits}f}{deviation}"
 
 
 def over(runs: Runs, task: str, what: str, field: str) -> list[float]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from statistics import mean
 
-import numpy as np
-
-from benchmarks.methods.rows import Run, Runs, accuracy, spread, stored
+from benchmarks.methods.rows import SEEDS, Run, Runs, accuracy, data_of, over, spread, stored, subset
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph
@@ -18,9 +16,7 @@ from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models.layers import Blocks
-from smidgen.tasks.task import load_task
 
-SEEDS = (0, 1, 2)
 TUNING_SEED = 3
 RATES = (1e-3, 3e-3, 1e-2)
 EPOCHS = 6
@@ -42,16 +38,8 @@ def network(seed: int) -> Graph:
     return blocks.flatten().linear(96).classify(10)
 
 
-@lru_cache(1)
-def mnist() -> Splits:
-    return load_task("mnist").load()
-
-
 def scene(seed: int) -> Splits:
-    whole, rng = mnist(), np.random.default_rng(seed)
-    train = whole.train.take(rng.permutation(len(whole.train))[:ROWS])
-    validation = whole.validation.take(rng.permutation(len(whole.validation))[:VALIDATION])
-    return Splits(train, validation, whole.test, whole.classes)
+    return subset(data_of("mnist"), seed, ROWS, VALIDATION)
 
 
 def compare(name: str, recipes: Recipes) -> Runs:
@@ -65,10 +53,6 @@ def compare(name: str, recipes: Recipes) -> Runs:
 
 def best_rate(runs: Runs, row: str) -> float:
     return max(RATES, key=lambda rate: runs[f"{row}/{rate}"]["validation"])
-
-
-def over(runs: Runs, row: str, field: str = "test") -> list[float]:
-    return [runs[f"{seed}/{row}"][field] for seed in SEEDS]
 
 
 def table(runs: Runs, rows: Iterable[str]) -> list[dict[str, str]]:
@@ -93,7 +77,7 @@ def _tuned(recipes: Recipes, key: str) -> Run:
 
 def _final(recipes: Recipes, runs: Runs, key: str) -> Run:
     seed, row = key.split("/", 1)
-    made, test = _made(recipes[row], best_rate(runs, row), int(seed)), mnist().test
+    made, test = _made(recipes[row], best_rate(runs, row), int(seed)), data_of("mnist").test
     size = {"float bytes": 4 * sum(fmt.decode().size for fmt in network(int(seed)).weights.values())}
     nbytes = len(pack_smg([made])) if made.is_integer else size["float bytes"]
     return {"test": _right(made, test), "bytes": nbytes, **size}

@@ -1,24 +1,23 @@
 """Bitwise speech denoising: signs that grow in against signs put in at once, on spoken digits in real noise.
 
-    python benchmarks/methods/incremental.py [seed ...]
+    python benchmarks/methods/incremental.py
 
 Every run is stored at once: a second start goes on with the first that is not done.
 """
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, write_results
+from benchmarks.common import write_results
+from benchmarks.methods.rows import SEEDS, Run, Runs, data_of, holds, spread, stored
 from smidgen.codec.container import pack_smg, unpack_smg
-from smidgen.data.dataset import Dataset, Splits
+from smidgen.data.dataset import Dataset
 from smidgen.data.metrics import metric_for
 from smidgen.graph import Graph
 from smidgen.lower import lower
@@ -30,10 +29,9 @@ from smidgen.methods.tune.fit import Fit
 from smidgen.models import denoiser
 from smidgen.run.float_ops import run_float
 from smidgen.run.native import native_plan
-from smidgen.tasks.task import Build, load_task
+from smidgen.tasks.task import Build
 
 NAME = "methods/incremental"
-SEEDS = (0, 1, 2)
 RATES = (1e-3, 2e-3, 6e-3)
 EPOCHS, BATCH = 12, 10
 MARGIN_DB = 0.3
@@ -70,17 +68,19 @@ the float network with signs, on the test signals. Ideal masks reach 12.6 dB on 
 everything through gives 3.0.
 
 """
-Runs = dict[str, dict[str, float]]
 
 
 def key_of(seed: int, arm: str, rate: float) -> str:
     return f"{seed}/{arm}/{rate:g}"
 
 
-def score(arm: Arm, data: Splits, seed: int, rate: float) -> dict[str, float]:
+def score(key: str) -> Run:
+    """One training, `SEED/ARM/RATE`."""
+    number, name, rate = key.split("/")
+    seed, arm, data = int(number), ARMS[name], data_of("denoise")
     graph = arm.build(data.train.x.shape[1:], 0, arm.width, seed)
     ctx = Context(data, graph, seed)
-    made = Recipe((*arm.steps, Fit(EPOCHS, rate, BATCH))).apply(graph, ctx)
+    made = Recipe((*arm.steps, Fit(EPOCHS, float(rate), BATCH))).apply(graph, ctx)
     packed = pack_smg([lower(AffineQuantization().apply(made, ctx))])
     whole = unpack_smg(packed).graph
     assert whole.is_integer
@@ -108,32 +108,24 @@ def chosen_rate(runs: Runs, arm: str) -> float:
 
 
 def over(runs: Runs, arm: str, field: str) -> list[float]:
-    if any(key_of(SEEDS[0], arm, rate) not in runs for rate in RATES):
-        return []
-    keys = (key_of(seed, arm, chosen_rate(runs, arm)) for seed in SEEDS)
-    return [runs[key][field] for key in keys if field in runs.get(key, {})]
-
-
-def spread(values: list[float], digits: int = 2) -> str:
-    if not values:
-        return "–"
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
+    """A field of the runs at the best rate, of all seeds that have it."""
+    found = [runs[key_of(seed, arm, chosen_rate(runs, arm))] for seed in SEEDS]
+    return [run[field] for run in found if field in run]
 
 
 def verdicts(runs: Runs) -> Iterator[str]:
     """The claims, from means over seeds."""
-    holds = {True: "holds", False: "does not hold"}
     grown, at_once = (mean(over(runs, arm, "test")) for arm in (GROWN, AT_ONCE))
     yield (
-        f"- Incremental at least {MARGIN_DB} dB above one-shot: {holds[grown >= at_once + MARGIN_DB]} "
+        f"- Incremental at least {MARGIN_DB} dB above one-shot: {holds(grown >= at_once + MARGIN_DB)} "
         f"({grown - at_once:+.2f} dB)."
     )
     for arm, what in ((DENSE, "of as many units"), (LARGER_DENSE, "of as many weights")):
         dense = mean(over(runs, arm, "test"))
         gap = f"({grown - dense:+.2f} dB)"
-        yield f"- The bitwise GRU above binary layers {what}: {holds[grown > dense]} {gap}."
+        yield f"- The bitwise GRU above binary layers {what}: {holds(grown > dense)} {gap}."
     equal = [share for arm in ARMS for share in over(runs, arm, "equal bits, test")]
-    yield f"- Packed bits equal the float network's: {holds[min(equal) == 100]} (least {min(equal):.4f}%)."
+    yield f"- Packed bits equal the float network's: {holds(min(equal) == 100)} (least {min(equal):.4f}%)."
 
 
 def report(runs: Runs) -> None:
@@ -144,35 +136,18 @@ def report(runs: Runs) -> None:
             "validation, dB": spread(over(runs, arm, "validation")),
             "test, dB": spread(over(runs, arm, "test")),
             "bytes": spread(over(runs, arm, "bytes"), 0),
-            "equal bits": spread(over(runs, arm, "equal bits, test")),
+            "equal bits": spread(over(runs, arm, "equal bits, test")) if ARMS[arm].steps else "–",
         }
         for arm in ARMS
-        if over(runs, arm, "test")
     ]
-    complete = all(len(over(runs, arm, "test")) == len(SEEDS) for arm in ARMS)
-    how = HOW + "\n".join(verdicts(runs) if complete else ["Not all runs are done."])
-    write_results(NAME, "Bitwise speech denoising", rows or [{"network": ""}], how.strip(), runs=runs)
+    write_results(NAME, "Bitwise speech denoising", rows, HOW + "\n".join(verdicts(runs)), runs=runs)
 
 
-def wanted(runs: Runs, seeds: tuple[int, ...]) -> Iterator[tuple[int, str, float]]:
-    """Runs that are not stored: all learning rates at the first seed, then the best one."""
-    for seed in seeds:
-        for arm in ARMS:
-            rates = RATES if seed == SEEDS[0] else (chosen_rate(runs, arm),)
-            yield from ((seed, arm, rate) for rate in rates if key_of(seed, arm, rate) not in runs)
-
-
-def main(seeds: tuple[int, ...]) -> None:
+def main() -> None:
     torch.set_num_threads(1)
-    file = RESULTS / f"{NAME}.json"
-    runs: Runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
-    data = load_task("denoise").load()
-    for seed, arm, rate in wanted(runs, seeds):
-        runs[key := key_of(seed, arm, rate)] = score(ARMS[arm], data, seed, rate)
-        print(key, runs[key], flush=True)
-        report(runs)
-    report(runs)
+    tuned = stored(NAME, (key_of(SEEDS[0], arm, rate) for arm in ARMS for rate in RATES), score)
+    report(stored(NAME, (key_of(s, arm, chosen_rate(tuned, arm)) for s in SEEDS for arm in ARMS), score))
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or SEEDS)
+    main()

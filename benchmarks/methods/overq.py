@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from benchmarks.common import write_results
-from benchmarks.methods.rows import Run, Runs, accuracy, artifact, holds, spread, stored
-from benchmarks.methods.trained import ABOUT, SEEDS, trained
+from benchmarks.methods.rows import SEEDS, Run, Runs, accuracy, artifact, holds, spread, stored
+from benchmarks.methods.trained import ABOUT, trained
 from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
 from smidgen.graph.overwrite import TOP_CODE, Overwrite, overwritten

@@ -1,25 +1,35 @@
 """Binary layers without 90% of their words against the same network with all of them, on MNIST.
 
-    python benchmarks/methods/packed_sparse.py [seed ...]
+    python benchmarks/methods/packed_sparse.py
 
 Every run is stored at once: a second start goes on with the first that is not done.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 from collections.abc import Iterator
-from statistics import mean, stdev
-from typing import Any
+from functools import partial
+from statistics import mean
 
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, write_results
-from benchmarks.methods.rows import subset
-from smidgen.codec.container import pack_smg
+from benchmarks.common import write_results
+from benchmarks.methods.rows import (
+    SEEDS,
+    Run,
+    Runs,
+    accuracy,
+    artifact,
+    data_of,
+    holds,
+    kept,
+    over,
+    spread,
+    stored,
+    subset,
+)
 from smidgen.codec.streams import encode_stream
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.formats import Binary, BinaryPacks
@@ -30,7 +40,6 @@ from smidgen.lower.schedule import schedule
 from smidgen.methods.binarize.packed_sparse import PackedSparse
 from smidgen.methods.binarize.xnor import Xnor
 from smidgen.methods.quantize.affine import AffineQuantization
-from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models.layers import he_normal
@@ -38,15 +47,13 @@ from smidgen.run.isa import VARIABLE
 from smidgen.run.native import native_plan
 from smidgen.run.plan_code import load, serialize
 from smidgen.run.reference import run_integer
-from smidgen.tasks.task import load_task
 
 NAME = "methods/packed_sparse"
-SEEDS = (0, 1, 2)
 ROWS, VALIDATION, INPUTS, HIDDEN = 3_000, 2_000, 768, 512
 RATES = (1e-3, 3e-3)
 EPOCHS = (3, 13)  # the first alone, then 3 with packs chosen anew and 10 with those that are left
 OPEN_SHARE = 3 / 13
-DENSE, PLAIN, SORTED = "XNOR", "packs, inputs as they are", "packs, inputs sorted"
+KINDS = DENSE, PLAIN, SORTED = "XNOR", "packs, inputs as they are", "packs, inputs sorted"
 SPARSITY = 0.9
 SIDE, ROUNDS = 1024, 200
 HOW = f"""\
@@ -61,8 +68,6 @@ deviation over {len(SEEDS)} seeds (images, weights, order). Bytes of the whole `
 layers are signs, which packs there are, and the order of the network's inputs where they are sorted.
 
 """
-Run = dict[str, float]
-Runs = dict[str, Run]
 
 
 def network(seed: int) -> Graph:
@@ -91,44 +96,36 @@ def cut(data: Dataset) -> Dataset:
     return Dataset(data.x.reshape(len(data), -1)[:, :INPUTS], data.y)
 
 
-def scene(data: Splits, seed: int) -> Splits:
-    some = subset(data, seed, ROWS, VALIDATION)
-    return Splits(cut(some.train), cut(some.validation), cut(some.test), data.classes)
+def scene(seed: int) -> Splits:
+    some = subset(data_of("mnist"), seed, ROWS, VALIDATION)
+    return Splits(cut(some.train), cut(some.validation), cut(some.test), some.classes)
 
 
-def accuracy(whole: Graph, data: Dataset) -> float:
-    """Percent, of the integers."""
-    grid = whole.values[whole.inputs[0]].grid
-    assert grid is not None
-    found = native_plan(whole).run(grid.quantize(data.x).astype(np.int8)).argmax(axis=1)
-    return 100 * float((found == data.y).mean())
+def tried(key: str) -> Run:
+    """`rate/KIND/RATE`: the validation accuracy of one training with the first seed."""
+    _, kind, rate = key.split("/")
+    data = scene(SEEDS[0])
+    made, _ = artifact(recipe(kind, float(rate)), network(SEEDS[0]), data, SEEDS[0])
+    return {"validation": accuracy(made, data.validation)}
 
 
-def trained(kind: str, rate: float, data: Splits, seed: int) -> Graph:
-    graph = network(seed)
-    whole = lower(Recipe(recipe(kind, rate)).apply(graph, Context(data, graph, seed)))
-    assert whole.is_integer
-    return whole
+def best_rate(runs: Runs, kind: str) -> float:
+    return max(RATES, key=lambda rate: runs[f"rate/{kind}/{rate}"]["validation"])
 
 
-def score(kind: str, rates: tuple[float, ...], data: Splits, seed: int) -> Run:
-    """The best of `rates` on validation data, of which alone test data are looked at."""
-    tried = [
-        (accuracy(whole, data.validation), rate, whole)
-        for rate in rates
-        for whole in [trained(kind, rate, data, seed)]
-    ]
-    validation, rate, whole = max(tried, key=lambda run: run[0])
-    grid = whole.values[whole.inputs[0]].grid
+def final(tuned: Runs, key: str) -> Run:
+    """`SEED/KIND`: one training at the kind's rate."""
+    seed, kind = key.split("/")
+    data = scene(int(seed))
+    made, nbytes = artifact(recipe(kind, best_rate(tuned, kind)), network(int(seed)), data, int(seed))
+    grid = made.values[made.inputs[0]].grid
     assert grid is not None
     few = grid.quantize(data.test.x[:500]).astype(np.int8)
     return {
-        "rate": rate,
-        "validation": validation,
-        "test": accuracy(whole, data.test),
-        "bytes": len(pack_smg([whole])),
-        "layer bytes": layer_bytes(whole),
-        "unequal": int((native_plan(whole).run(few) != run_integer(whole, few)).sum()),
+        "test": accuracy(made, data.test),
+        "bytes": nbytes,
+        "layer bytes": layer_bytes(made),
+        "unequal": int((native_plan(made).run(few) != run_integer(made, few)).sum()),
     }
 
 
@@ -172,26 +169,17 @@ def _layer_microseconds(weight: Binary | BinaryPacks) -> float:
     return 1e6 * min(float(plan.times(*ports)[which]) for _ in range(ROUNDS))
 
 
-def over(runs: Runs, kind: str, field: str) -> list[float]:
-    return [runs[key][field] for seed in SEEDS if (key := f"{seed}/{kind}") in runs]
-
-
-def spread(values: list[float], digits: int = 2) -> str:
-    return f"{mean(values):.{digits}f}" + (f" ± {stdev(values):.{digits}f}" if len(values) > 1 else "")
-
-
 def verdicts(runs: Runs, times: Run) -> Iterator[str]:
     """The claims, from means over seeds."""
-    holds = {True: "holds", False: "does not hold"}
-    dense, plain, ordered = (mean(over(runs, kind, "test")) for kind in (DENSE, PLAIN, SORTED))
-    yield f"- Packs lose at most 3 points: {holds[dense - ordered <= 3]} ({ordered - dense:+.2f})."
+    dense, plain, ordered = (mean(over(runs, kind)) for kind in KINDS)
+    yield f"- Packs lose at most 3 points: {holds(dense - ordered <= 3)} ({ordered - dense:+.2f})."
     gain = ordered - plain
-    yield f"- Sorted inputs are worth 0.3 points: {holds[gain >= 0.3]} ({gain:+.2f})."
+    yield f"- Sorted inputs are worth 0.3 points: {holds(gain >= 0.3)} ({gain:+.2f})."
     for field, what in (("layer bytes", "The binary layers"), ("bytes", "The whole file")):
         share = mean(over(runs, SORTED, field)) / mean(over(runs, DENSE, field))
-        yield f"- {what}: at most a fifth of the bytes: {holds[share <= 0.2]} ({share:.3f})."
+        yield f"- {what}: at most a fifth of the bytes: {holds(share <= 0.2)} ({share:.3f})."
     unequal = sum(over(runs, SORTED, "unequal") + over(runs, PLAIN, "unequal"))
-    yield f"- The native kernel equals the reference: {holds[unequal == 0]} ({unequal:.0f} outputs differ)."
+    yield f"- The native kernel equals the reference: {holds(unequal == 0)} ({unequal:.0f} outputs differ)."
     for isa in dict.fromkeys(key.split()[0] for key in times):
         dense_us, packs_us = times[f"{isa} dense"], times[f"{isa} packs"]
         yield (
@@ -204,37 +192,24 @@ def report(runs: Runs, times: Run) -> None:
     rows = [
         {
             "network": kind,
-            "learning rate": runs[f"0/{kind}"]["rate"],
-            "test accuracy": spread(over(runs, kind, "test")),
+            "learning rate": best_rate(runs, kind),
+            "test accuracy": spread(over(runs, kind)),
             "bytes": spread(over(runs, kind, "bytes"), 0),
             "bytes of the binary layers": spread(over(runs, kind, "layer bytes"), 0),
         }
-        for kind in (DENSE, PLAIN, SORTED)
-        if f"0/{kind}" in runs
+        for kind in KINDS
     ]
-    complete = all(len(over(runs, kind, "test")) == len(SEEDS) for kind in (DENSE, PLAIN, SORTED))
-    how = HOW + "\n".join(verdicts(runs, times) if complete else ())
-    write_results(NAME, "Packs of binary weights", rows, how.strip(), runs=runs, times=times)
+    how = HOW + "\n".join(verdicts(runs, times))
+    write_results(NAME, "Packs of binary weights", rows, how, runs=runs, times=times)
 
 
-def main(seeds: tuple[int, ...]) -> None:
+def main() -> None:
     torch.set_num_threads(1)
-    file = RESULTS / f"{NAME}.json"
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    runs: Runs = stored.get("runs", {})
-    times: Run = stored.get("times") or kernel_microseconds()
-    whole: Any = None
-    for seed in seeds:
-        for kind in (DENSE, PLAIN, SORTED):
-            if (key := f"{seed}/{kind}") in runs:
-                continue
-            whole = whole or load_task("mnist").load()
-            rates = RATES if seed == SEEDS[0] else (runs[f"{SEEDS[0]}/{kind}"]["rate"],)
-            runs[key] = score(kind, rates, scene(whole, seed), seed)
-            print(key, runs[key], flush=True)
-            report(runs, times)
-    report(runs, times)
+    times = kept(NAME).get("times") or kernel_microseconds()
+    tuned = stored(NAME, (f"rate/{kind}/{rate}" for kind in KINDS for rate in RATES), tried)
+    keys = (f"{seed}/{kind}" for seed in SEEDS for kind in KINDS)
+    report(stored(NAME, keys, partial(final, tuned)), times)
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or SEEDS)
+    main()

@@ -1,18 +1,17 @@
 """Binary weights with power-of-two scales and activations of one to three bits: accuracy on MNIST, and time.
 
-    python benchmarks/methods/riptide.py [seed ...]
+    python benchmarks/methods/riptide.py
 
 Every run is stored at once: a second start goes on with the first that is not done.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -21,27 +20,36 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, write_results
+from benchmarks.common import write_results
 from benchmarks.kernel_cases.serial import BITS, CHANNELS, LAYERS, SIZE, conv_256
 from benchmarks.kernels import rows_of, timed
-from benchmarks.methods.binarize import ROWS, VALIDATION, scene, spread
-from smidgen.codec.container import pack_smg
-from smidgen.data.dataset import Dataset, Splits
+from benchmarks.methods.binarize import ROWS, VALIDATION
+from benchmarks.methods.rows import (
+    SEEDS,
+    Run,
+    Runs,
+    accuracy,
+    artifact,
+    data_of,
+    holds,
+    kept,
+    over,
+    spread,
+    stored,
+    subset,
+)
+from smidgen.data.dataset import Splits
 from smidgen.graph import Graph
 from smidgen.kernels.isa import chosen_isa
-from smidgen.lower import lower
 from smidgen.methods.binarize.riptide import Riptide
 from smidgen.methods.quantize.affine import AffineQuantization
-from smidgen.methods.recipe import Recipe
-from smidgen.methods.step import Context, Step
+from smidgen.methods.step import Step
 from smidgen.methods.tune.fit import Fit
 from smidgen.models.layers import Blocks
-from smidgen.run.native import native_plan
-from smidgen.tasks.task import load_task
 
 NAME = "methods/riptide"
-SEEDS = (0, 1, 2)
 TRAINING = Fit(epochs=6, batch_size=64, patience=6)
+TUNING_SEED = 3
 RATES = (1e-3, 3e-3, 1e-2)
 REFERENCE = "8 bits"
 KINDS: dict[str, tuple[Step, ...]] = {
@@ -77,7 +85,6 @@ The other runtimes compute the same convolutions in their own numbers, with ReLU
 times longer a row takes.
 
 """
-Runs = dict[str, dict[str, float]]
 Rows = list[dict[str, Any]]
 
 
@@ -86,69 +93,53 @@ def network(seed: int) -> Graph:
     return blocks.conv(32, 3).flatten().linear(64).classify(10)
 
 
-def trained(kind: str, data: Splits, seed: int, rate: float) -> Graph:
-    """The integer graph."""
-    graph = network(seed)
+def trained(kind: str, data: Splits, seed: int, rate: float) -> tuple[Graph, int]:
+    """The integers, and the bytes of their file."""
     steps = (*KINDS[kind], replace(TRAINING, lr=rate), AffineQuantization())
-    whole = lower(Recipe(steps).apply(graph, Context(data, graph, seed)))
-    assert whole.is_integer
-    return whole
+    return artifact(steps, network(seed), data, seed)
 
 
-def accuracy(whole: Graph, samples: Dataset) -> float:
-    grid = whole.values[whole.inputs[0]].grid
-    assert grid is not None
-    found = native_plan(whole).run(grid.quantize(samples.x).astype(np.int8)).argmax(axis=1)
-    return 100 * float((found == samples.y).mean())
+def tried(key: str) -> Run:
+    """`rate/KIND/RATE`: the validation accuracy of one training."""
+    start, (_, kind, rate) = time.process_time(), key.split("/")
+    data = subset(data_of("mnist"), TUNING_SEED, ROWS, VALIDATION)
+    made, _ = trained(kind, data, TUNING_SEED, float(rate))
+    return {"validation": accuracy(made, data.validation), "cpu_seconds": time.process_time() - start}
 
 
-def run(key: str, data: Splits, rates: Mapping[str, float]) -> dict[str, float]:
-    """One training. `rate/KIND/RATE`: its validation accuracy; `SEED/KIND`: its test accuracy."""
-    start, (what, kind, *rate) = time.process_time(), key.split("/")
-    if what == "rate":
-        seed = max(SEEDS) + 1
-        part = scene(data, seed)
-        found = {"validation": accuracy(trained(kind, part, seed, float(rate[0])), part.validation)}
-    else:
-        part = scene(data, int(what))
-        whole = trained(kind, part, int(what), rates[kind])
-        found = {"test": accuracy(whole, part.test), "bytes": len(pack_smg([whole]))}
+def final(rates: Mapping[str, float], key: str) -> Run:
+    """`SEED/KIND`: test accuracy and bytes of one training at the kind's rate."""
+    start, (seed, kind) = time.process_time(), key.split("/")
+    data = subset(data_of("mnist"), int(seed), ROWS, VALIDATION)
+    made, nbytes = trained(kind, data, int(seed), rates[kind])
+    found = {"test": accuracy(made, data.test), "bytes": nbytes}
     return {**found, "cpu_seconds": time.process_time() - start}
 
 
 def best_rates(runs: Runs) -> dict[str, float]:
-    """For each kind whose rates have all been tried."""
-    found = {}
-    for kind, tuned in TUNED.items():
-        tried = {rate: runs.get(f"rate/{tuned}/{rate}") for rate in RATES}
-        scores = {rate: made["validation"] for rate, made in tried.items() if made}
-        if len(scores) == len(RATES):
-            found[kind] = max(scores, key=lambda rate: scores[rate])
-    return found
-
-
-def over(runs: Runs, kind: str, field: str) -> list[float]:
-    return [runs[key][field] for seed in SEEDS if (key := f"{seed}/{kind}") in runs]
+    """By kind, the best on validation."""
+    return {
+        kind: max(RATES, key=lambda rate: runs[f"rate/{tuned}/{rate}"]["validation"])
+        for kind, tuned in TUNED.items()
+    }
 
 
 def verdicts(runs: Runs, times: Rows) -> Iterator[str]:
     """The claims: accuracies from means over seeds, times from medians."""
-    holds = {True: "holds", False: "does not hold"}
     for bits in BITS:
-        power, exact = (over(runs, f"{bits} bits, {scales} scales", "test") for scales in ("power", "exact"))
-        if len(power) == len(exact) == len(SEEDS):
-            lost = mean(exact) - mean(power)
-            claim = f"- {bits} bits: power-of-two scales within {MOST_LOST:g} point of exact ones"
-            yield f"{claim}: {holds[lost <= MOST_LOST]} ({-lost:+.2f})."
+        power, exact = (mean(over(runs, f"{bits} bits, {scales} scales")) for scales in ("power", "exact"))
+        lost = exact - power
+        claim = f"- {bits} bits: power-of-two scales within {MOST_LOST:g} point of exact ones"
+        yield f"{claim}: {holds(lost <= MOST_LOST)} ({-lost:+.2f})."
     us = {row["candidate"]: row["median"] for row in times}
-    for bits in BITS if us else ():
+    for bits in BITS:
         fused, apart = us[f"{bits} bits, fused"], us[f"{bits} bits, unfused"]
-        yield f"- {bits} bits: fused faster than unfused: {holds[fused < apart]} ({apart / fused:.2f}×)."
+        yield f"- {bits} bits: fused faster than unfused: {holds(fused < apart)} ({apart / fused:.2f}×)."
     for name in us:
         if not name.endswith("fused"):
             fastest, slowest = (us[f"{bits} bits, fused"] for bits in (BITS[0], BITS[-1]))
             span = f"{us[name] / fastest:.2f}× at {BITS[0]} bits, {us[name] / slowest:.2f}× at {BITS[-1]}"
-            yield f"- Fused faster than {name}: {holds[slowest < us[name]]} for all bits ({span})."
+            yield f"- Fused faster than {name}: {holds(slowest < us[name])} for all bits ({span})."
 
 
 def report(runs: Runs, times: Rows) -> None:
@@ -156,9 +147,9 @@ def report(runs: Runs, times: Rows) -> None:
     rows = [
         {
             "network": kind,
-            "test accuracy": spread(tests) if (tests := over(runs, kind, "test")) else "not run yet",
-            "bytes": spread(over(runs, kind, "bytes"), 0) if tests else "",
-            "rate": rates.get(kind, ""),
+            "test accuracy": spread(over(runs, kind)),
+            "bytes": spread(over(runs, kind, "bytes"), 0),
+            "rate": rates[kind],
         }
         for kind in KINDS
     ]
@@ -184,23 +175,15 @@ def measured() -> Rows:
     ]
 
 
-def main(seeds: tuple[int, ...]) -> None:
+def main() -> None:
     torch.set_num_threads(1)
-    file = RESULTS / f"{NAME}.json"
-    stored = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    runs: Runs = stored.get("runs", {})
-    times: Rows = stored.get("times") or measured()
-    data: Any = None
-    keys = [f"rate/{kind}/{rate}" for kind in dict.fromkeys(TUNED.values()) for rate in RATES]
-    keys += [f"{seed}/{kind}" for seed in seeds for kind in KINDS]
-    for key in keys:
-        if key not in runs:
-            data = data or load_task("mnist").load()
-            runs[key] = run(key, data, best_rates(runs))
-            print(key, runs[key], flush=True)
-            report(runs, times)
-    report(runs, times)
+    times = kept(NAME).get("times") or measured()
+    runs = stored(
+        NAME, (f"rate/{kind}/{rate}" for kind in dict.fromkeys(TUNED.values()) for rate in RATES), tried
+    )
+    keys = (f"{seed}/{kind}" for seed in SEEDS for kind in KINDS)
+    report(stored(NAME, keys, partial(final, best_rates(runs))), times)
 
 
 if __name__ == "__main__":
-    main(tuple(map(int, sys.argv[1:])) or SEEDS)
+    main()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from statistics import mean, stdev
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,9 @@ from smidgen.measure.accuracy import predict
 from smidgen.methods.recipe import Recipe
 from smidgen.methods.step import Context, Step
 from smidgen.run.native import native_plan
+from smidgen.tasks.task import load_task
 
+SEEDS = (0, 1, 2)
 Run = dict[str, float]
 Runs = dict[str, Run]
 
@@ -46,14 +50,31 @@ def score(steps: Sequence[Step], graph: Graph, data: Splits, seed: int) -> Run:
 
 def stored(name: str, keys: Iterable[str], run: Callable[[str], Mapping[str, float]]) -> Runs:
     """All runs of `keys`: those in `results/<name>.json` are read, the others done and added one by one."""
-    file = RESULTS / f"{name}.json"
-    runs: Runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.exists() else {}
+    document = kept(name)
+    runs: Runs = document.setdefault("runs", {})
     for key in keys:
         if key not in runs:
             runs[key] = dict(run(key))
-            write_whole(file, json.dumps({"runs": runs}, indent=1) + "\n")
+            write_whole(RESULTS / f"{name}.json", json.dumps(document, indent=1) + "\n")
             print(key, runs[key], flush=True)
     return runs
+
+
+def kept(name: str) -> dict[str, Any]:
+    """What `results/<name>.json` holds; nothing if there is none."""
+    file = RESULTS / f"{name}.json"
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def over(runs: Runs, row: str, field: str = "test") -> list[float]:
+    """A field of the runs `<seed>/<row>` of all seeds."""
+    return [runs[f"{seed}/{row}"][field] for seed in SEEDS]
+
+
+@lru_cache(1)
+def data_of(task: str) -> Splits:
+    """The task's data, read once."""
+    return load_task(task).load()
 
 
 def subset(data: Splits, seed: int, train: int, validation: int) -> Splits:

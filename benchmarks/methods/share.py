@@ -15,13 +15,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.common import RESULTS
+from benchmarks.methods.rows import SEEDS, spread
 from smidgen.codec.container import pack_smg, unpack_smg
 from smidgen.data.dataset import Splits
 from smidgen.files import write_whole
@@ -41,7 +42,6 @@ from smidgen.run.native import native_plan
 from smidgen.tasks.task import load_task
 
 FILE = RESULTS / "methods/share.json"
-SEEDS = (0, 1, 2)
 DENSE = FitSettings(epochs=6, lr=1e-3)
 PRUNE = Recipe((GlobalMagnitude(0.92, schedule="gradual"), Fit(epochs=6)))  # the paper keeps 8% as well
 TUNING = Fit(epochs=3)
@@ -171,11 +171,6 @@ def complete(runs: Runs) -> Runs:
 
 def over(runs: Runs, what: str, field: str) -> list[float]:
     return [float(runs[f"{seed}/{what}"][field]) for seed in SEEDS if f"{seed}/{what}" in runs]
-
-
-def spread(values: list[float], digits: int) -> str:
-    deviation = f" ± {stdev(values):,.{digits}f}" if len(values) > 1 else ""
-    return f"{mean(values):,.{digits}f}{deviation}"
 
 
 def row(runs: Runs, label: str, sizes: list[float], tests: list[float], untuned: list[float]) -> str:

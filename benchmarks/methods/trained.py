@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.methods.rows import SEEDS
 from smidgen.codec.container import read_smg, write_smg
 from smidgen.data.dataset import Dataset, Splits
 from smidgen.graph import Graph
@@ -21,7 +22,6 @@ from smidgen.models.layers import Blocks
 from smidgen.tasks.task import load_task
 
 CACHE = Path(__file__).parents[2] / "runs/trained"
-SEEDS = (0, 1, 2)
 TRAIN_ROWS, OTHER_ROWS = 20_000, 5_000
 SETTINGS = FitSettings(epochs=12, lr=4e-3, batch_size=128)
 ABOUT = f"""\
