@@ -21,17 +21,17 @@ from smidgen.search.pace import Pace
 
 
 def starting_recipes(pace: Pace | None = None, methods: Sequence[str] = ()) -> list[Recipe]:
-    """The quickest first, then what usually gains most, then one recipe for each of `methods` that no
-    hand-picked recipe has, then variations: a short search has tried the best, a longer one everything.
+    """The quickest first, then what usually gains most, then one recipe for each of `methods` that these do
+    not have, then variations: a short search has tried the best, a longer one everything.
 
     All trainings last `pace.usual_epochs`.
     """
     pace = pace or Pace()
     fit = Fit(epochs=pace.usual_epochs, batch_size=pace.batch_size)
     usual, variations = _hand_picked(fit)
-    known = {step.name for recipe in (*usual, *variations) for step in recipe.steps}
-    others = (_first_try(step_class(name)(), fit) for name in methods if name not in known)
-    return [*usual, *others, *variations]
+    known = {step.name for recipe in usual for step in recipe.steps}
+    others = [_first_try(step_class(name)(), fit) for name in methods if name not in known]
+    return [*usual, *others, *(recipe for recipe in variations if recipe not in others)]
 
 
 def _hand_picked(fit: Fit) -> tuple[list[Recipe], list[Recipe]]:
