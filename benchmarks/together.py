@@ -1,8 +1,9 @@
 """All methods in one search, on real data for three devices: what is left on the frontier, and what is not.
 
 Each search is one `smidgen compress` with everything at its default but the time, on one core, and without
-baselines: the dense networks are those of benchmarks/results/dense. The uncompressed network of a task is
-trained once. A search that was stopped goes on, a finished one is read again.
+baselines: the dense networks are those of benchmarks/results/dense. The time also sets how long candidates
+train. The uncompressed network of a task is trained once. A search that was stopped goes on, a finished one
+is read again.
 
     python -m benchmarks.together [cifar10-x86-64 cifar10-cortex-m7 speech_commands-cortex-m4]
 """
@@ -28,7 +29,8 @@ from benchmarks.common import RESULTS, dense_runs, table
 from smidgen.api.subject import KEPT, prepare
 from smidgen.data.dataset import Dataset
 from smidgen.files import write_whole
-from smidgen.methods.recipe import step_names
+from smidgen.methods.recipe import Recipe, step_names
+from smidgen.methods.tune.fit import Fit
 from smidgen.report.model import Point, Report, Score, read_report
 from smidgen.run.cpu import cpu_name
 from smidgen.search.frontier import hypervolume, non_dominated
@@ -224,6 +226,7 @@ def findings(search: Search, report: Report) -> dict[str, Any]:
         "target": search.target,
         "time": search.time,
         "candidates": len(report.points),
+        "epochs": sorted(epochs(point) for point in report.points),
         "failed": sum(found.status == "failed" for found in report.dropped),
         "uncompressed_validation": base.validation.mean,
         "uncompressed_test": base.test.mean if base.test else None,
@@ -236,11 +239,19 @@ def findings(search: Search, report: Report) -> dict[str, Any]:
     }
 
 
+def epochs(point: Point) -> int:
+    """How long a candidate was trained, all its trainings together."""
+    return sum(step.epochs for step in Recipe.from_yaml(point.recipe_yaml).steps if isinstance(step, Fit))
+
+
 def section(found: dict[str, Any]) -> Iterator[str]:
     """Lines of the page about one search."""
     yield f"## {found['task']} for {found['target']}, {found['time']}"
     yield ""
-    yield f"{found['candidates']} candidates built, {found['failed']} failed. Uncompressed:"
+    trained = found["epochs"]
+    middle = trained[(len(trained) - 1) // 2]
+    yield f"{found['candidates']} candidates built, {found['failed']} failed; trained for {trained[0]} to"
+    yield f"{trained[-1]} epochs, half of them for at most {middle}. The uncompressed network has"
     yield f"{found['uncompressed_validation']:.2f}% on validation, {found['uncompressed_test']:.2f}% on test."
     for part in ("frontier", "methods"):
         yield from ("", *table(found[part]))
