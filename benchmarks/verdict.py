@@ -41,13 +41,14 @@ BASELINE, CLONE = "baseline", "clone of the baseline"
 NULL_TRIALS = 200
 USEFUL_POINTS = 10.0  # a network further below the best dense one is of no use
 READING = """\
-gain = HV(B ∪ T) − HV(B ∪ B′) in percentage points × ln(bytes); low: its lower 5% bound; gap: mean distance in
-points to the most accurate dense network that is no larger (– if all are smaller than any). A method pushes
-the frontier if low > 0. B, B′: dense networks of four widths in int8, {seeds} seeds each; T: four networks of
-the method, from the trained networks of B′; all trained equally long (epochs before, and with the recipe:
-{budgets}). Test accuracy of the integers, real files. Of no use and not counted: less than the best dense
-network's accuracy − {useful:g} points, or above twice the largest one's size. One verdict in twenty may
-praise a method that does nothing: {rows} verdicts are below. Null rate: {null}."""
+gain = HV(B ∪ T) − HV(B ∪ B′) in percentage points × ln(bytes); low: its lower 5% bound; gap: mean distance
+in points to the most accurate dense network that is no larger (– if all are smaller than any). A method
+pushes the frontier if low > 0. B, B′: dense networks of four widths in int8, {seeds} seeds each; T: four
+networks of the method, from the trained networks of B′, in int8 but where the method has bits of its own
+(`quantize.ocs` splits for 4); all trained equally long (epochs before, and with the recipe: {budgets}).
+Test accuracy of the integers, real files. Of no use and not counted: less than the best dense network's
+accuracy − {useful:g} points, or above twice the largest one's size. One verdict in twenty may praise a
+method that does nothing: {rows} verdicts are below. Null rate: {null}."""
 
 
 @dataclass(frozen=True)
