@@ -21,8 +21,9 @@ from smidgen.errors import BadInput
 from smidgen.formats import Affine
 from smidgen.measure.accuracy import quantized_inputs
 from smidgen.methods import Recipe
+from smidgen.report.model import read_report
 from smidgen.run.reference import run_integer
-from tests.cli.conftest import ENVIRONMENT, Cli
+from tests.cli.conftest import ENVIRONMENT, Cli, compress_arguments
 from tests.cli.tiny import Tiny
 
 BLOCKED = ("torch", "onnx", "onnxruntime", "optuna", "sklearn", "altair", "vl_convert", "lightning_fabric")
@@ -54,6 +55,18 @@ def test_a_run_leaves_the_report_and_the_chosen_artifact_in_every_form(run_folde
     assert json.loads((run_folder / "report.json").read_text(encoding="utf-8"))["points"]
     assert (run_folder / "report.html").stat().st_size > 1000
     assert (run_folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_baselines_are_left_out_if_asked(run_folder: Path, user: Tiny, cli: Cli, tmp_path: Path) -> None:
+    assert cli(*compress_arguments(user, tmp_path / "run", "--trials", "1", "--no-baselines")).code == 0
+    kinds = {
+        folder: {p.kind for p in read_report(folder / "report.json").points}
+        for folder in (run_folder, tmp_path / "run")
+    }
+    assert kinds == {
+        run_folder: {"compressed", "width baseline", "other model"},
+        tmp_path / "run": {"compressed"},
+    }
 
 
 def test_nothing_temporary_is_left(run_folder: Path) -> None:
