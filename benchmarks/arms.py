@@ -9,9 +9,8 @@ from typing import Any
 from smidgen.graph import Graph
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.layer import LayerQuantization
-from smidgen.methods.recipe import Recipe, step_class, step_names
+from smidgen.methods.recipe import Recipe, recipe_for, step_class, step_names
 from smidgen.methods.space import Choice, Range
-from smidgen.methods.step import Stage, Step
 from smidgen.methods.tune.fit import Fit
 
 WIDTHS = (1.0, 0.5, 0.35, 0.25)
@@ -49,17 +48,7 @@ def arm(method: str, graph: Graph, training: Fit) -> tuple[Entry, ...]:
     """Four networks: two settings at the two largest widths, or all widths if there is nothing to set."""
     steps = [step_class(method)(**settings) for settings in CHOSEN.get(method) or _two(method, graph)]
     widths = WIDTHS[: len(WIDTHS) // len(steps)]
-    return tuple(Entry(width, recipe(step, training)) for width in widths for step in steps)
-
-
-def recipe(step: Step, training: Fit) -> Recipe:
-    """The step in its place, in int8 unless it says itself how weights are held, and the training."""
-    if step.stage is Stage.VALUES:
-        return Recipe((step, training))
-    if step.stage is Stage.WEIGHTS:
-        return Recipe((step, training, INT8))
-    declared = (step, INT8) if step.stage < Stage.VALUES else (INT8, step)
-    return Recipe((*declared, training))
+    return tuple(Entry(width, recipe_for(step, INT8, training)) for width in widths for step in steps)
 
 
 def _two(method: str, graph: Graph) -> Sequence[Settings]:

@@ -112,19 +112,13 @@ class Dense:
 
         return cls(means("file_bytes"), means("validation"), means("test"))
 
-    def holds(self, point: Point) -> bool:
+    def holds(self, nbytes: float) -> bool:
         """Whether there are dense networks as small as that."""
-        return value(point, "file_bytes") >= self.sizes[0]
+        return nbytes >= self.sizes[0]
 
-    def lead(self, point: Point, accuracy: float, of: tuple[float, ...]) -> float:
-        """`accuracy` minus that of dense networks as large as `point`, on the line through `of`."""
-        return accuracy - float(np.interp(np.log(value(point, "file_bytes")), np.log(self.sizes), of))
-
-
-def value(point: Point, name: str) -> float:
-    found = point.measurement(name)
-    assert found is not None, f"searches measure {name}"
-    return found.value
+    def lead(self, nbytes: float, accuracy: float, of: tuple[float, ...]) -> float:
+        """`accuracy` minus that of dense networks of `nbytes`, on the line through `of`."""
+        return accuracy - float(np.interp(np.log(nbytes), np.log(self.sizes), of))
 
 
 def searched_methods() -> list[str]:
@@ -158,13 +152,14 @@ def volume(report: Report, points: Sequence[Point]) -> float:
 
 def frontier_rows(report: Report, dense: Dense) -> Iterator[dict[str, Any]]:
     for point in size_frontier(report):
-        lead = dense.lead(point, point.test.mean, dense.test) if point.test and dense.holds(point) else None
+        nbytes = report.cost(point, "file_bytes")
+        lead = dense.lead(nbytes, point.test.mean, dense.test) if point.test and dense.holds(nbytes) else None
         yield {
             "network": point.label + (" **(chosen)**" if point.chosen else ""),
             **({"flash": round(report.cost(point))} if report.size_axis == "flash_bytes" else {}),
-            "file": round(value(point, "file_bytes")),
-            "RAM": round(value(point, "ram_bytes")),
-            "ms": f"{value(point, 'latency_ms'):.3g}",
+            "file": round(nbytes),
+            "RAM": round(report.cost(point, "ram_bytes")),
+            "ms": f"{report.cost(point, 'latency_ms'):.3g}",
             "validation %": score(point.validation),
             "test %": "" if point.test is None else score(point.test),
             "seeds": point.validation.seeds,
@@ -187,7 +182,7 @@ def method_rows(report: Report, dense: Dense, test: Dataset, folder: Path) -> It
         failures = [d.reason for d in report.dropped if d.status == "failed" and has(method, d.label)]
         lost = whole - volume(report, [p for p in report.points if p not in own])
         kept = sum(point in own for point in frontier)
-        lead, error = test_lead([p for p in own if dense.holds(p)], dense, test, folder)
+        lead, error = test_lead(report, own, dense, test, folder)
         yield {
             "method": method,
             "tried": len(own),
@@ -200,14 +195,18 @@ def method_rows(report: Report, dense: Dense, test: Dataset, folder: Path) -> It
 
 
 def test_lead(
-    points: Sequence[Point], dense: Dense, test: Dataset, folder: Path
+    report: Report, points: Sequence[Point], dense: Dense, test: Dataset, folder: Path
 ) -> tuple[float | None, float]:
     """Over dense on test of the point that is best over dense on validation, with its standard error."""
-    if not points:
+    nbytes = {p.id: report.cost(p, "file_bytes") for p in points}
+    comparable = [p for p in points if dense.holds(nbytes[p.id])]
+    if not comparable:
         return None, 0.0
-    best = max(points, key=lambda p: dense.lead(p, p.validation.mean, dense.validation))
+    best = max(comparable, key=lambda p: dense.lead(nbytes[p.id], p.validation.mean, dense.validation))
     share = float((smidgen.open(folder / best.artifact / "model.smg").predict(test.x) == test.y).mean())
-    return dense.lead(best, 100 * share, dense.test), 100 * math.sqrt(share * (1 - share) / len(test))
+    return dense.lead(nbytes[best.id], 100 * share, dense.test), 100 * math.sqrt(
+        share * (1 - share) / len(test)
+    )
 
 
 def verdict(kept: int, lead: float | None, error: float) -> str:

@@ -101,14 +101,9 @@ def pretrained(bits: int, granularity: str) -> dict[str, tuple[Step, ...]]:
 PRETRAINED = ((8, "tensor"), (4, "tensor"), (4, "channel"))
 
 
-@lru_cache(1)
-def network(seed: int) -> tuple[Graph, Splits]:
-    return trained("cifar10", seed)
-
-
 def run(key: str) -> Run:
     seed, amount, row = key.split("/")
-    graph, data = network(int(seed))
+    graph, data = trained("cifar10", int(seed))
     if row == "float":
         right = float_logits(graph, data.test.x).argmax(axis=1) == data.test.y
         return {"test": 100 * float(right.mean())}

@@ -8,7 +8,6 @@ Every run is stored at once: a second start goes on with the first that is not d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from statistics import mean
 
 import numpy as np
@@ -17,8 +16,6 @@ import torch
 from benchmarks.common import write_results
 from benchmarks.methods.rows import SEEDS, Run, Runs, holds, score, spread, stored
 from benchmarks.methods.trained import ABOUT, trained
-from smidgen.data.dataset import Splits
-from smidgen.graph import Graph
 from smidgen.learn.fit import float_logits
 from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.layer import LayerQuantization
@@ -65,14 +62,9 @@ def recipes(bits: int) -> dict[str, tuple[Step, ...]]:
     return found
 
 
-@lru_cache(1)
-def network(seed: int) -> tuple[Graph, Splits]:
-    return trained("cifar10", seed)
-
-
 def run(key: str) -> Run:
     seed, bits, row = key.split("/")
-    graph, data = network(int(seed))
+    graph, data = trained("cifar10", int(seed))
     if row == "float":
         parts = {"validation": data.validation, "test": data.test}
         return {

@@ -8,7 +8,7 @@ Every run is stored at once: a second start goes on with the first that is not d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import partial
 from itertools import pairwise
 from statistics import mean
 
@@ -56,11 +56,6 @@ file, mean ± standard deviation over {len(SEEDS)} seeds (images, weights, order
 """
 
 
-@lru_cache(1)
-def network(seed: int) -> tuple[Graph, Splits]:
-    return trained("cifar10", seed)
-
-
 def steps(bits: int, row: str, widen: float) -> tuple[Step, ...]:
     reach, fraction = ROWS[row]
     return OverwriteQuantization(bits, reach, fraction, widen=widen), AffineQuantization()
@@ -69,7 +64,7 @@ def steps(bits: int, row: str, widen: float) -> tuple[Step, ...]:
 def tuned(key: str) -> Run:
     """A row with one factor, on validation."""
     seed, bits, row, widen = key.split("/")
-    graph, data = network(int(seed))
+    graph, data = trained("cifar10", int(seed))
     made, _ = artifact(steps(int(bits), row, float(widen)), graph, data, int(seed))
     return {"validation": accuracy(made, data.validation.head(TUNING_ROWS))}
 
@@ -83,7 +78,7 @@ def chosen(runs: Runs, prefix: str) -> float:
 def final(runs: Runs, key: str) -> Run:
     """A row with its chosen factor, on test; 8 bits without lanes; or the share of outliers with a zero."""
     seed, bits, row = key.split("/")[:3]
-    graph, data = network(int(seed))
+    graph, data = trained("cifar10", int(seed))
     if row == "zeros":
         return zeros(graph, data, int(bits), int(seed))
     lanes = steps(int(bits), row, chosen(runs, key.removesuffix("/test"))) if row in ROWS else None

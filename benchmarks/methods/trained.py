@@ -8,6 +8,7 @@ trains what is lacking. A kept network is a float `.smg` file; delete it to trai
 from __future__ import annotations
 
 import sys
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def network(shape: tuple[int, ...], classes: int, seed: int) -> Graph:
     return blocks.global_mean().classify(classes)
 
 
+@lru_cache(1)
 def trained(task: str, seed: int) -> tuple[Graph, Splits]:
     """The float network of a task of images, trained with `seed` (rows, weights, order), and its data."""
     data = _rows(load_task(task).load(), seed)

@@ -78,7 +78,7 @@ def script(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
 
 def forget(module: ModuleType) -> None:
     """Nothing read or trained stays in memory."""
-    for place in (module, rows):
+    for place in (module, rows, trained):
         for found in vars(place).values():
             if hasattr(found, "cache_clear"):
                 found.cache_clear()

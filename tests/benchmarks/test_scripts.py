@@ -16,5 +16,6 @@ SCRIPTS = sorted(
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_can_be_imported(name: str) -> None:
-    import_module(name)
+def test_a_script_can_be_imported_and_says_what_it_is(name: str) -> None:
+    module = import_module(name)
+    assert module.__doc__ or name.endswith("__init__")

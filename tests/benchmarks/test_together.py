@@ -9,8 +9,6 @@ import pytest
 
 import benchmarks.together as script
 from benchmarks.together import Dense, Search, has, searched_methods, verdict
-from smidgen.measurement import Measurement
-from smidgen.report.model import Point, Score
 
 
 @pytest.fixture
@@ -35,18 +33,13 @@ def test_a_search_of_seconds_becomes_a_page_and_is_not_repeated(
     assert (quick / "together.md").read_text(encoding="utf-8") == page
 
 
-def point(nbytes: float, accuracy: float) -> Point:
-    size = Measurement("file_bytes", nbytes, "byte", "measured")
-    return Point(id="0", label="", kind="compressed", measurements=(size,), validation=Score(mean=accuracy))
-
-
 def test_dense_networks_lie_on_a_line_in_the_logarithm_of_bytes() -> None:
     dense = Dense((1000, 4000), (50, 70), (52, 74))
-    assert dense.lead(point(2000, 65), 65, dense.validation) == pytest.approx(5)
-    assert dense.lead(point(2000, 65), 65, dense.test) == pytest.approx(2)
-    assert dense.lead(point(9000, 75), 75, dense.validation) == pytest.approx(5)  # as the largest
-    assert dense.holds(point(1000, 0))
-    assert not dense.holds(point(999, 0))
+    assert dense.lead(2000, 65, dense.validation) == pytest.approx(5)
+    assert dense.lead(2000, 65, dense.test) == pytest.approx(2)
+    assert dense.lead(9000, 75, dense.validation) == pytest.approx(5)  # as the largest
+    assert dense.holds(1000)
+    assert not dense.holds(999)
 
 
 def test_a_method_is_told_by_its_whole_name() -> None:

@@ -73,6 +73,16 @@ class Recipe:
         return " → ".join(describe(step) for step in self.steps) or "unchanged"
 
 
+def recipe_for(step: Step, values: Step, training: Step) -> Recipe:
+    """`step` in its place among the other two; `values` puts numbers on grids unless it does so itself."""
+    if step.stage is Stage.VALUES:
+        return Recipe((step, training))
+    if step.stage is Stage.WEIGHTS:
+        return Recipe((step, training, values))
+    declared = (step, values) if step.stage < Stage.VALUES else (values, step)
+    return Recipe((*declared, training))
+
+
 def read_recipe(path: Path) -> Recipe:
     """The recipe in a YAML file. Raises BadFile if the file can't be read, else as `Recipe.from_yaml`."""
     data = read_bytes(path, MAX_FILE_BYTES)

@@ -13,7 +13,7 @@ from smidgen.methods.quantize.affine import AffineQuantization
 from smidgen.methods.quantize.half import HalfPrecision
 from smidgen.methods.quantize.ternary import TernaryWeights
 from smidgen.methods.quantize.weights import WeightQuantization
-from smidgen.methods.recipe import Recipe, step_class
+from smidgen.methods.recipe import Recipe, recipe_for, step_class
 from smidgen.methods.share.codebook import WeightSharing
 from smidgen.methods.step import Stage, Step
 from smidgen.methods.tune.fit import Fit
@@ -67,11 +67,5 @@ def _hand_picked(fit: Fit) -> tuple[list[Recipe], list[Recipe]]:
 
 
 def _first_try(step: Step, fit: Fit) -> Recipe:
-    """The step as it comes, with one training, in 4 bits unless it says itself how weights are held."""
-    if step.stage is Stage.WEIGHTS:
-        return Recipe((step, fit, AffineQuantization(bits=8)))
-    if step.stage is Stage.VALUES:
-        return Recipe((step, fit))
-    values = AffineQuantization(bits=4)
-    declared = (step, values) if step.stage < Stage.VALUES else (values, step)
-    return Recipe((*declared, fit))
+    """The step as it comes, with one training; beside few-valued weights 8 bits, in other layers 4."""
+    return recipe_for(step, AffineQuantization(bits=8 if step.stage is Stage.WEIGHTS else 4), fit)
